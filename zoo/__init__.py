@@ -1,0 +1,1 @@
+"""What a model is: models, losses, metrics, the registry, weights and checkpoints."""
