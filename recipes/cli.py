@@ -1,0 +1,104 @@
+"""The `weaksync` command: a table of verbs, each in a file of its own that is imported when it is called."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+#: verb -> (module of this package, what it does); the listing needs the words alone, so nothing heavy is imported.
+VERBS = {
+    "ls": ("ls", "List recipes, models and weights."),
+    "cp": ("cp", "Copy a recipe, to make it your own."),
+    "validate": ("validate", "Check a recipe; report every fault at once."),
+    "train": ("train", "Train a model from a recipe."),
+    "eval": ("evaluate", "Score a trained model beside the baselines and the oracle."),
+    "align": ("align", "Align one video with its text: JSON, SRT and an HTML report."),
+    "data": ("data", "Make, check and count data sets."),
+    "convert": ("convert", "Turn a published weights file into a checkpoint folder."),
+    "shots": ("shots", "Cut a video into shots."),
+    "bench": ("bench", "Measure speed beside a bare loop, in the same run."),
+    "reproduce": ("reproduce", "Print the paper's tables with your own figures beside."),
+    "doctor": ("doctor", "Say what this machine has and what is missing."),
+}
+DATA_VERBS = {
+    "build": ("data_build", "Raw video and subtitles to shards."),
+    "check": ("data_check", "Verify a shard set against its index."),
+    "stats": ("data_stats", "Count a shard set or a published data set."),
+    "world": ("data_world", "Generate the synthetic story world."),
+}
+
+USER_FAULT = 2
+
+
+class LazyGroup(click.Group):
+    """Verbs that are listed by name and imported when called, with a did-you-mean for the rest."""
+
+    def __init__(self, verbs: dict[str, tuple[str, str]], **options: Any) -> None:
+        super().__init__(**options)
+        self.verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.verbs:
+            return None
+        module, _ = self.verbs[cmd_name]
+        command = importlib.import_module(f".{module}", __package__).command
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, words) for verb, (_, words) in self.verbs.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in self.verbs:
+            ctx.fail(f"no verb {args[0]!r}{did_you_mean(args[0], self.verbs)}")
+        return super().resolve_command(ctx, args)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'train'?)`` where something known is near `word`, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+@click.group(cls=LazyGroup, verbs=VERBS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="weaksync")
+def weaksync() -> None:
+    """A Lightning model zoo for weakly synchronised video and text."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line.  Exit codes: 0 done, 1 our fault or a failed run, 2 the user's (said in one line)."""
+    try:
+        weaksync.main(args=arguments, prog_name="weaksync", standalone_mode=False)
+    except click.ClickException as fault:
+        fault.show()
+        sys.exit(fault.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # the reader of our output has gone (`weaksync ls | head`): nothing is lost that anybody wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (ValueError, OSError, ImportError) as fault:
+        if os.environ.get("WEAKSYNC_DEBUG"):
+            raise
+        name = "" if type(fault) in (ValueError, OSError, ImportError) else f"{type(fault).__name__}: "
+        click.echo(f"weaksync: {name}{fault}\n(WEAKSYNC_DEBUG=1 shows the whole trace)", err=True)
+        sys.exit(USER_FAULT)
+
+
+if __name__ == "__main__":
+    main()
