@@ -1,0 +1,317 @@
+"""Video files in and out: decoding by presentation time, small pictures, JPEG.
+
+Everything goes through FFmpeg (PyAV), so any container it reads will do.  Times are seconds from the start of the
+file, taken from the presentation time of each frame and never from a frame rate: many recaps are of variable rate.
+Pictures come upright and with square pixels: the rotation flag and the pixel shape of the file are applied.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+import torch
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.io import ImageReadMode
+from torchvision.io import decode_jpeg as _decode_jpeg
+from torchvision.io import encode_jpeg as _encode_jpeg
+
+Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+Scaler = Literal["FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA"]
+
+#: a file whose pictures end earlier than its header says, by more than this share and these seconds, is truncated
+TRUNCATED_SHARE, TRUNCATED_SECONDS = 0.05, 2.0
+#: `frames_at` decodes on rather than seeking where the next picture is this near, in seconds
+SEEK_WORTH = 2.0
+#: ticks per second of the files we write: common frame rates and milliseconds are whole numbers of it
+CLOCK = 90_000
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says of itself.
+
+    Attributes:
+        width, height: in pixels, upright and with square pixels.
+        fps: average frame rate; only the times of `frames` are exact.
+        duration: seconds; 0.0 where the container does not say (decoding tells).
+        frames: how many; None where the container does not say.
+        rotation: degrees that the coded picture is turned counter-clockwise for display: 0, 90, 180 or 270.
+    """
+
+    width: int
+    height: int
+    fps: float
+    duration: float
+    frames: int | None
+    rotation: int
+
+    def fit(self, short_side: int) -> tuple[int, int]:
+        """(width, height) with the short side at most `short_side` pixels, shape kept; never larger than the video."""
+        scale = min(1.0, short_side / min(self.width, self.height))
+        return max(1, round(self.width * scale)), max(1, round(self.height * scale))
+
+
+class VideoReader:
+    """One open video file, from `open_video`; iterating yields ``(time in s, av.VideoFrame)`` in display order.
+
+    Attributes:
+        info: what the file says of itself.
+        end: seconds; the end of the last frame decoded so far, so after a full pass the true duration.
+    """
+
+    def __init__(self, path: Path, container: InputContainer, stream: VideoStream) -> None:
+        self.path = path
+        self.container = container
+        self.stream = stream
+        self.start = (container.start_time or 0) / av.time_base
+        self.rate = float(stream.average_rate or stream.guessed_rate or 25)
+        self.end = 0.0
+        self._fresh = True
+        self._scalers: dict[tuple[int, int, str], VideoReformatter] = {}
+        self.info = self._describe()
+
+    def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
+        """Every frame, from the first.  Raises ValueError if the file is damaged or ends before its header says."""
+        self.seek(0.0)
+        yield from self.decode()
+        announced = self.info.duration
+        if announced - self.end > max(TRUNCATED_SECONDS, TRUNCATED_SHARE * announced):
+            raise ValueError(
+                f"{self.path}: pictures end at {self.end:.1f} s, but the header announces {announced:.1f} s: "
+                "the file is truncated; fetch it again"
+            )
+
+    def seek(self, time: float) -> None:
+        """Go to the last key frame at or before `time` in seconds; `decode` goes on from there."""
+        if self._fresh and time <= 0:
+            return
+        try:
+            if time <= 0 and self.container.format.name == "gif":  # knows no way back but to open it again
+                self._reopen()
+            else:
+                self.container.seek(round((time + self.start) * av.time_base), backward=True)
+        except av.error.FFmpegError:
+            self._reopen()
+        self._fresh = time <= 0
+
+    def decode(self) -> Iterator[tuple[float, VideoFrame]]:
+        """Frames from where the file stands.  A frame without a time, or back in time, follows the last one."""
+        self._fresh = False
+        last: float | None = None
+        try:
+            for frame in self.container.decode(self.stream):
+                time = frame.time
+                if time is not None:
+                    time -= self.start
+                if last is not None and (time is None or time <= last):
+                    time = last + 1 / self.rate
+                last = max(0.0, time or 0.0)
+                length = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+                self.end = max(self.end, last + (length or 1 / self.rate))
+                yield last, frame
+        except av.error.FFmpegError as fault:
+            where = "at its start" if last is None else f"after {last:.2f} s"
+            raise ValueError(
+                f"{self.path}: damaged {where} ({fault.strerror}); fetch it again, or re-encode it with ffmpeg"
+            ) from fault
+
+    def picture(self, frame: VideoFrame, size: tuple[int, int] | None = None, scaler: Scaler = "AREA") -> Picture:
+        """A decoded frame as upright RGB (H, W, 3), scaled by libswscale to `size` = (width, height)."""
+        width, height = size or (self.info.width, self.info.height)
+        if self.info.rotation % 180:
+            width, height = height, width
+        # a reformatter keeps its tables, which cost more than scaling does
+        reformatter = self._scalers.setdefault((width, height, scaler), VideoReformatter())
+        picture: Picture = reformatter.reformat(
+            frame, width, height, "rgb24", interpolation=scaler, threads=1
+        ).to_ndarray()
+        return np.ascontiguousarray(np.rot90(picture, self.info.rotation // 90)) if self.info.rotation else picture
+
+    def close(self) -> None:
+        self.container.close()
+
+    def _reopen(self) -> None:
+        threads = self.stream.codec_context.thread_count
+        self.container.close()
+        self.container, self.stream = _open(self.path, threads)
+        self._fresh = True
+
+    def _describe(self) -> VideoInfo:
+        _, first = next(self.decode(), (0.0, None))
+        if first is None:
+            raise ValueError(f"{self.path}: its video stream holds no frame that can be decoded")
+        self.end = 0.0
+        rotation = round(first.rotation / 90) * 90 % 360
+        shape = self.stream.sample_aspect_ratio or Fraction(1)
+        width, height = round(first.width * (shape if shape > 0 else 1)), first.height
+        if rotation % 180:
+            width, height = height, width
+        info = VideoInfo(width, height, self.rate, self._announced(), self.stream.frames or None, rotation)
+        self._reopen()
+        return info
+
+    def _announced(self) -> float:
+        if self.stream.duration and self.stream.time_base:
+            return float(self.stream.duration * self.stream.time_base)
+        tag = self.stream.metadata.get("DURATION", "")  # Matroska: 00:01:00.041666666
+        if tag.count(":") == 2:
+            hours, minutes, seconds = tag.split(":")
+            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        return (self.container.duration or 0) / av.time_base
+
+
+@contextmanager
+def open_video(path: str | Path, *, threads: int = 0) -> Iterator[VideoReader]:
+    """Open a video file for decoding with `threads` threads (0: as many as FFmpeg thinks right).
+
+    Raises FileNotFoundError for a missing file, ValueError for one that holds no video or is damaged.
+    """
+    path = Path(path)
+    reader = VideoReader(path, *_open(path, threads))
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """What a video file says of itself; raises as `open_video` does."""
+    with open_video(path, threads=1) as reader:
+        return reader.info
+
+
+def frames(
+    path: str | Path, *, size: tuple[int, int] | None = None, scaler: Scaler = "AREA", threads: int = 0
+) -> Iterator[tuple[float, Picture]]:
+    """Every frame as ``(time in s, uint8 RGB (H, W, 3))``, scaled to `size` = (width, height) where given."""
+    with open_video(path, threads=threads) as reader:
+        for time, frame in reader:
+            yield time, reader.picture(frame, size, scaler)
+
+
+def frames_at(
+    path: str | Path, times: Sequence[float], size: tuple[int, int] | None = None, *, scaler: Scaler = "AREA"
+) -> list[Picture]:
+    """The pictures on screen at `times` in seconds, in that order; after the end it is the last one."""
+    pictures: dict[float, Picture] = {}
+    with open_video(path) as reader:
+        stream: Iterator[tuple[float, VideoFrame]] = iter(())
+        shown: tuple[float, VideoFrame] | None = None  # on screen now
+        coming: tuple[float, VideoFrame] | None = None  # the one after it; None at the end
+        for wanted in sorted(set(times)):
+            near = shown is not None and shown[0] <= wanted <= shown[0] + SEEK_WORTH
+            if not near:
+                reader.seek(max(0.0, wanted))
+                stream = reader.decode()
+                shown = next(stream, None)
+                if shown is None or shown[0] > wanted:  # some containers cannot seek: go through from the start
+                    reader.seek(0.0)
+                    stream = reader.decode()
+                    shown = next(stream)
+                coming = next(stream, None)
+            while coming is not None and coming[0] <= wanted:
+                shown, coming = coming, next(stream, None)
+            pictures[wanted] = reader.picture(shown[1], size, scaler)
+    return [pictures[time] for time in times]
+
+
+def encode_jpeg(rgb: Picture, quality: int = 90) -> bytes:
+    """A picture, uint8 RGB (H, W, 3), as JPEG; `quality` from 1 to 100."""
+    return _encode_jpeg(torch.from_numpy(rgb).permute(2, 0, 1).contiguous(), quality).numpy().tobytes()
+
+
+def decode_jpeg(data: bytes) -> Tensor:
+    """A JPEG as uint8 RGB (3, H, W).  Raises ValueError where it is not one, or is damaged."""
+    try:
+        return _decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB)
+    except (RuntimeError, ValueError) as fault:
+        raise ValueError(f"not a JPEG of {len(data)} bytes: {fault}") from fault
+
+
+def write_video(
+    path: str | Path, pictures: Iterable[Picture], fps: float, *, times: Iterable[float] | None = None, crf: int = 20
+) -> None:
+    """Write uint8 RGB pictures (H, W, 3), H and W even, as H.264; the container goes by the file's suffix.
+
+    Args:
+        fps: frame rate.
+        times: seconds of each picture, growing, for a variable frame rate; default: `fps` apart.
+        crf: constant rate factor of x264: smaller is better and larger, 0 lossless.
+
+    The file is written whole: beside its place, then moved there.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        with av.open(str(part), "w") as container:
+            _encode(container, pictures, Fraction(fps).limit_denominator(1001), times, crf)
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    except av.error.FFmpegError as fault:
+        raise OSError(fault.errno, f"cannot write the video: {fault.strerror}", str(path)) from fault
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _encode(
+    container: av.container.OutputContainer,
+    pictures: Iterable[Picture],
+    rate: Fraction,
+    times: Iterable[float] | None,
+    crf: int,
+) -> None:
+    stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
+    stream.pix_fmt = "yuv420p"
+    stream.codec_context.time_base = Fraction(1, CLOCK)
+    ticks = iter(round(time * CLOCK) for time in times) if times is not None else None
+    for number, picture in enumerate(pictures):
+        if number == 0:
+            stream.height, stream.width = picture.shape[:2]
+            if stream.height % 2 or stream.width % 2:
+                raise ValueError(f"pictures of {stream.width} x {stream.height}: H.264 needs even sides")
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+        frame.time_base = Fraction(1, CLOCK)
+        frame.pts = next(ticks) if ticks is not None else round(number * CLOCK / rate)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
+def _open(path: Path, threads: int) -> tuple[InputContainer, VideoStream]:
+    if not path.exists():
+        raise FileNotFoundError(f"no such video: {path}")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a video file")
+    try:
+        container = av.open(str(path), metadata_errors="replace")
+    except PermissionError as fault:
+        raise PermissionError(f"no permission to read {path}") from fault
+    except av.error.FFmpegError as fault:
+        raise ValueError(
+            f"{path}: not a video that FFmpeg can read ({fault.strerror}); it may be truncated: fetch it again"
+        ) from fault
+    pictures = [
+        stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic
+    ]
+    if not pictures:
+        container.close()
+        raise ValueError(
+            f"{path}: no video stream in it (only {', '.join(s.type for s in container.streams) or 'nothing'})"
+        )
+    stream = pictures[0]
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = threads
+    return container, stream
