@@ -72,7 +72,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-@click.group(cls=LazyGroup, verbs=VERBS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    verbs=VERBS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 the run failed, 2 the input is at fault. WEAKSYNC_DEBUG=1 shows a trace.",
+)
 @click.version_option(package_name="weaksync")
 def weaksync() -> None:
     """A Lightning model zoo for weakly synchronised video and text."""
@@ -95,8 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError, ImportError) as fault:
         if os.environ.get("WEAKSYNC_DEBUG"):
             raise
-        name = "" if type(fault) in (ValueError, OSError, ImportError) else f"{type(fault).__name__}: "
-        click.echo(f"weaksync: {name}{fault}\n(WEAKSYNC_DEBUG=1 shows the whole trace)", err=True)
+        click.echo(f"weaksync: {fault}", err=True)
         sys.exit(USER_FAULT)
 
 

@@ -1,0 +1,238 @@
+"""What a recipe may say: one dataclass for each part, read from YAML and `key=value` overrides, checked as a whole.
+
+No part of this file imports torch, so that a faulty recipe is refused at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from .cli import did_you_mean
+from .schema import ConfigError, read
+
+RECIPES = Path(__file__).parent / "configs"
+
+
+@dataclass
+class ModelConfig:
+    """Which model, and from where.
+
+    Attributes:
+        name: a registry name (random weights, or its registered ones), a checkpoint folder, or ``hf://org/repo``.
+        pretrained: load the weights that belong to a registry name; folders and hub ids always bring theirs.
+        arguments: overrides of the model's own arguments, for a registry name with random weights.
+        freeze: towers to keep as they are: ``vision``, ``text``.
+        checkpoint_activations: recompute activations in the backward pass, to trade time for memory.
+    """
+
+    name: str = "cclm-tiny"
+    pretrained: bool = False
+    arguments: dict[str, Any] = field(default_factory=dict)
+    freeze: list[Literal["vision", "text"]] = field(default_factory=list)
+    checkpoint_activations: bool = False
+
+
+@dataclass
+class DataConfig:
+    """Which shards, and how they are read.
+
+    Attributes:
+        shards: folder of a shard set (`weaksync data build story`).
+        languages: codes to train and evaluate on; none: all that the set has.
+        mode: ``exact`` (every pair once per epoch, resumable, the same for any number of processes) or
+            ``resampled`` (streams from object stores, `steps_per_epoch` steps an epoch).
+        global_batch: groups per step over all processes.
+        group_size: pairs per group: a positive and its K = group_size - 1 negatives, all of one video.
+        steps_per_epoch: length of an epoch in ``resampled`` mode.
+        workers: reading processes for each rank.
+        max_bad: share of training samples that may be unreadable before the run fails.
+    """
+
+    shards: str
+    languages: list[str] | None = None
+    mode: Literal["exact", "resampled"] = "exact"
+    global_batch: int = 16
+    group_size: int = 8
+    steps_per_epoch: int | None = None
+    workers: int = 2
+    max_bad: float = 0.0
+
+
+@dataclass
+class LossConfig:
+    """Symmetric InfoNCE (M-SyMoN, Eq. 2).
+
+    Attributes:
+        negatives: the other pairs of the same ``video``, or of the whole ``batch`` over all processes.
+        false_negatives: pairs that share their sentence: ``exclude`` them, or count them as ``multi_positive``.
+    """
+
+    negatives: Literal["video", "batch"] = "video"
+    false_negatives: Literal["exclude", "multi_positive"] = "exclude"
+
+
+@dataclass
+class OptimConfig:
+    """AdamW with decoupled weight decay, warm-up and decay per step (CCLM's settings; M-SyMoN section 6.1).
+
+    Attributes:
+        lr: peak learning rate.
+        weight_decay: for matrices; biases, norms and relative position tables get none.
+        warmup: share of all steps over which the rate rises from 0.
+        schedule: how it falls afterwards, to 0.
+        betas: of AdamW.
+        eps: of AdamW.
+        lr_scale: factors on the rate of one tower, such as ``{text: 0.1}``.
+    """
+
+    lr: float = 4e-5
+    weight_decay: float = 0.2
+    warmup: float = 0.1
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
+    eps: float = 1e-8
+    lr_scale: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class TrainerConfig:
+    """Lightning's own settings, under their own names."""
+
+    max_epochs: int = 20
+    max_steps: int = -1
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"] = "32-true"
+    accumulate_grad_batches: int = 1
+    gradient_clip_val: float | None = None
+    check_val_every_n_epoch: int = 1
+    log_every_n_steps: int = 10
+    limit_train_batches: int | float = 1.0
+    limit_val_batches: int | float = 1.0
+    deterministic: bool = False
+
+
+@dataclass
+class StoryRecipe:
+    """A story-alignment run: everything that decides its outcome.
+
+    Attributes:
+        name: of the run; it writes to ``<root>/<name>/``.
+        root: folder of all runs.
+        seed: of weights, order and augmentation.
+        augment: ``cclm`` is CCLM's own RandomAugment, ``light`` a random crop alone, ``none`` the evaluation transform.
+        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
+    """
+
+    name: str
+    data: DataConfig
+    root: str = "runs"
+    seed: int = 0
+    model: ModelConfig = field(default_factory=ModelConfig)
+    augment: Literal["cclm", "light", "none"] = "cclm"
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    save_every_n_steps: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the run writes."""
+        return Path(self.root) / self.name
+
+
+def names() -> list[str]:
+    """Recipes that come with the package, such as ``story/quickstart``."""
+    return sorted(str(path.relative_to(RECIPES).with_suffix("")) for path in RECIPES.rglob("*.yaml"))
+
+
+def locate(recipe: str) -> Path:
+    """The file of a packaged recipe's name, or of a path.  Raises ValueError with the nearest name."""
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise FileNotFoundError(f"no recipe at {path}; `weaksync cp` makes one from those that `weaksync ls` lists")
+        return path
+    if recipe not in names():
+        raise ValueError(f"no recipe {recipe!r}{did_you_mean(recipe, names())}; `weaksync ls` lists them")
+    return RECIPES / f"{recipe}.yaml"
+
+
+def load(recipe: str, overrides: list[str] | None = None) -> StoryRecipe:
+    """Read a recipe by name or path, with ``key=value`` overrides (``optim.lr=1e-4``) on top.
+
+    Raises:
+        ConfigError: listing every unknown key, ill-typed value and impossible setting.
+    """
+    path = locate(recipe)
+    try:
+        text = OmegaConf.load(path)
+        for override in overrides or []:
+            if "=" not in override:
+                raise ConfigError([f"override {override!r} should be key=value, such as optim.lr=1e-4"])
+        if not OmegaConf.is_dict(text):
+            raise ConfigError(["should hold keys and values at the top"], str(path))
+        merged = OmegaConf.merge(text, OmegaConf.from_dotlist(overrides or []))
+        data = OmegaConf.to_container(merged, resolve=False)
+    except (OmegaConfBaseException, UnicodeDecodeError) as fault:
+        raise ConfigError([f"cannot be read: {fault}"], str(path)) from fault
+    except Exception as fault:
+        # the YAML parser's errors share no public base with OmegaConf's
+        if type(fault).__module__.startswith("yaml"):
+            raise ConfigError([f"is not YAML: {fault}"], str(path)) from fault
+        raise
+    faults: list[str] = []
+    config = read(StoryRecipe, data, faults)
+    if not faults:
+        faults = impossible(config)
+    if faults:
+        raise ConfigError(faults, recipe)
+    return config
+
+
+def impossible(config: StoryRecipe) -> list[str]:
+    """Settings that are well-typed and cannot work."""
+    data, optim = config.data, config.optim
+    checks = [
+        (not config.name or Path(config.name).is_absolute(), "name should be a folder's name below root"),
+        (data.global_batch < 1, f"data.global_batch should be at least 1, not {data.global_batch}"),
+        (data.group_size < 2, f"data.group_size should be at least 2 (one negative), not {data.group_size}"),
+        (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
+        (not 0 <= data.max_bad < 1, f"data.max_bad is a share in [0, 1), not {data.max_bad}"),
+        (
+            (data.mode == "resampled") != (data.steps_per_epoch is not None),
+            "data.steps_per_epoch goes with data.mode: resampled, and is needed there",
+        ),
+        (optim.lr <= 0, f"optim.lr should be above 0, not {optim.lr}"),
+        (not 0 <= optim.warmup <= 1, f"optim.warmup is a share in [0, 1], not {optim.warmup}"),
+        (
+            len(optim.betas) != 2 or not all(0 <= beta < 1 for beta in optim.betas),
+            f"optim.betas should be two numbers in [0, 1), not {optim.betas}",
+        ),
+        (optim.weight_decay < 0, f"optim.weight_decay should be 0 or more, not {optim.weight_decay}"),
+        (config.trainer.max_epochs < 1, f"trainer.max_epochs should be at least 1, not {config.trainer.max_epochs}"),
+    ]
+    return [fault for wrong, fault in checks if wrong]
+
+
+def dump(config: StoryRecipe) -> str:
+    """The resolved recipe as YAML, which `load` reads back."""
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
+
+
+def header(path: Path) -> list[str]:
+    """The comment at the top of a recipe: its first line says what it is, the rest how to run it."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# ").rstrip())
+    return lines

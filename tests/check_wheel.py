@@ -1,0 +1,34 @@
+"""Hold a wheel's contents to the tree: every module and data file of the four rooms is in it, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("kernels", "datamodules", "zoo", "recipes")
+SHIPPED = {".py", ".typed", ".yaml", ".json", ".html", ".css", ".js"}
+
+
+def expected() -> set[str]:
+    """What the wheel should hold below `weaksync/`."""
+    files = (path for room in ROOMS for path in (ROOT / room).rglob("*"))
+    return {f"weaksync/{path.relative_to(ROOT)}" for path in files if path.suffix in SHIPPED}
+
+
+def main(wheel: str) -> int:
+    """Print what is missing and what is too much; 0 where nothing is."""
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    missing, surplus = sorted(expected() - held), sorted(held - expected())
+    for name in missing:
+        print(f"missing from the wheel: {name} (list its package in setup.cfg)")
+    for name in surplus:
+        print(f"in the wheel and not in the tree: {name} (a stale build/?)")
+    print(f"{wheel}: {len(held)} files, {len(missing)} missing, {len(surplus)} too many")
+    return 1 if missing or surplus else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
