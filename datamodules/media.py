@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import av
 import numpy as np
@@ -112,7 +112,7 @@ class VideoReader:
         self._fresh = False
         last: float | None = None
         try:
-            for frame in self.container.decode(self.stream):
+            for frame in self._coded():
                 time = frame.time
                 if time is not None:
                     time -= self.start
@@ -135,13 +135,18 @@ class VideoReader:
             width, height = height, width
         # a reformatter keeps its tables, which cost more than scaling does
         reformatter = self._scalers.setdefault((width, height, scaler), VideoReformatter())
-        picture: Picture = reformatter.reformat(
-            frame, width, height, "rgb24", interpolation=scaler, threads=1
-        ).to_ndarray()
-        return np.ascontiguousarray(np.rot90(picture, self.info.rotation // 90)) if self.info.rotation else picture
+        scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=scaler, threads=1)
+        coded = cast(Picture, scaled.to_ndarray())
+        return np.ascontiguousarray(np.rot90(coded, self.info.rotation // 90)) if self.info.rotation else coded
 
     def close(self) -> None:
         self.container.close()
+
+    def _coded(self) -> Iterator[VideoFrame]:
+        for packet in self.container.demux(self.stream):
+            # Ogg repeats a picture by an empty packet, which the decoder would take for the end of the stream
+            if packet.size or packet.dts is None:
+                yield from packet.decode()
 
     def _reopen(self) -> None:
         threads = self.stream.codec_context.thread_count
@@ -212,8 +217,7 @@ def frames_at(
         shown: tuple[float, VideoFrame] | None = None  # on screen now
         coming: tuple[float, VideoFrame] | None = None  # the one after it; None at the end
         for wanted in sorted(set(times)):
-            near = shown is not None and shown[0] <= wanted <= shown[0] + SEEK_WORTH
-            if not near:
+            if shown is None or wanted > shown[0] + SEEK_WORTH:
                 reader.seek(max(0.0, wanted))
                 stream = reader.decode()
                 shown = next(stream, None)
