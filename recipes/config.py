@@ -128,7 +128,7 @@ class StoryRecipe:
         name: of the run; it writes to ``<root>/<name>/``.
         root: folder of all runs.
         seed: of weights, order and augmentation.
-        augment: ``cclm`` is CCLM's own RandomAugment, ``light`` a random crop alone, ``none`` the evaluation transform.
+        augment: ``cclm`` is CCLM's crop, flip and RandomAugment, ``crop`` the first two, ``none`` the evaluation transform.
         save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
     """
 
@@ -137,7 +137,7 @@ class StoryRecipe:
     root: str = "runs"
     seed: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
-    augment: Literal["cclm", "light", "none"] = "cclm"
+    augment: Literal["cclm", "crop", "none"] = "cclm"
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

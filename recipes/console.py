@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import (
@@ -74,7 +74,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         return
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right")
+        table.add_column(column, justify=_side(rows, number), overflow="fold")
     for row in rows:
         table.add_row(*(cell(value) for value in row))
     out.print(table)
@@ -85,3 +85,7 @@ def cell(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _side(rows: list[list[Any]], number: int) -> Literal["left", "right"]:
+    return "right" if any(isinstance(row[number], (int, float)) for row in rows) else "left"
