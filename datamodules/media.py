@@ -112,7 +112,7 @@ class VideoReader:
         self._fresh = False
         last: float | None = None
         try:
-            for frame in self._coded():
+            for frame in self.container.decode(self.stream):
                 time = frame.time
                 if time is not None:
                     time -= self.start
@@ -141,12 +141,6 @@ class VideoReader:
 
     def close(self) -> None:
         self.container.close()
-
-    def _coded(self) -> Iterator[VideoFrame]:
-        for packet in self.container.demux(self.stream):
-            # Ogg repeats a picture by an empty packet, which the decoder would take for the end of the stream
-            if packet.size or packet.dts is None:
-                yield from packet.decode()
 
     def _reopen(self) -> None:
         threads = self.stream.codec_context.thread_count
