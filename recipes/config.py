@@ -13,6 +13,7 @@ from typing import Any, Literal
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ..zoo.optim import OptimConfig
 from .cli import did_you_mean
 from .schema import ConfigError, read
 
@@ -78,29 +79,6 @@ class LossConfig:
 
 
 @dataclass
-class OptimConfig:
-    """AdamW with decoupled weight decay, warm-up and decay per step (CCLM's settings; M-SyMoN section 6.1).
-
-    Attributes:
-        lr: peak learning rate.
-        weight_decay: for matrices; biases, norms and relative position tables get none.
-        warmup: share of all steps over which the rate rises from 0.
-        schedule: how it falls afterwards, to 0.
-        betas: of AdamW.
-        eps: of AdamW.
-        lr_scale: factors on the rate of one tower, such as ``{text: 0.1}``.
-    """
-
-    lr: float = 4e-5
-    weight_decay: float = 0.2
-    warmup: float = 0.1
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
-    eps: float = 1e-8
-    lr_scale: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass
 class TrainerConfig:
     """Lightning's own settings, under their own names."""
 
@@ -128,7 +106,7 @@ class StoryRecipe:
         name: of the run; it writes to ``<root>/<name>/``.
         root: folder of all runs.
         seed: of weights, order and augmentation.
-        augment: ``cclm`` is CCLM's crop, flip and RandomAugment, ``crop`` the first two, ``none`` the evaluation transform.
+        augment: ``cclm`` is CCLM's crop, flip and RandomAugment, ``crop`` the first two, ``none`` is none.
         save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
     """
 
@@ -191,8 +169,7 @@ def load(recipe: str, overrides: list[str] | None = None) -> StoryRecipe:
         raise
     faults: list[str] = []
     config = read(StoryRecipe, data, faults)
-    if not faults:
-        faults = impossible(config)
+    faults += impossible(config)
     if faults:
         raise ConfigError(faults, recipe)
     return config
@@ -200,9 +177,9 @@ def load(recipe: str, overrides: list[str] | None = None) -> StoryRecipe:
 
 def impossible(config: StoryRecipe) -> list[str]:
     """Settings that are well-typed and cannot work."""
-    data, optim = config.data, config.optim
+    data = config.data
     checks = [
-        (not config.name or Path(config.name).is_absolute(), "name should be a folder's name below root"),
+        (config.name is not None and not config.name.strip("./"), "name should be a folder's name below root"),
         (data.global_batch < 1, f"data.global_batch should be at least 1, not {data.global_batch}"),
         (data.group_size < 2, f"data.group_size should be at least 2 (one negative), not {data.group_size}"),
         (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
@@ -211,13 +188,6 @@ def impossible(config: StoryRecipe) -> list[str]:
             (data.mode == "resampled") != (data.steps_per_epoch is not None),
             "data.steps_per_epoch goes with data.mode: resampled, and is needed there",
         ),
-        (optim.lr <= 0, f"optim.lr should be above 0, not {optim.lr}"),
-        (not 0 <= optim.warmup <= 1, f"optim.warmup is a share in [0, 1], not {optim.warmup}"),
-        (
-            len(optim.betas) != 2 or not all(0 <= beta < 1 for beta in optim.betas),
-            f"optim.betas should be two numbers in [0, 1), not {optim.betas}",
-        ),
-        (optim.weight_decay < 0, f"optim.weight_decay should be 0 or more, not {optim.weight_decay}"),
         (config.trainer.max_epochs < 1, f"trainer.max_epochs should be at least 1, not {config.trainer.max_epochs}"),
     ]
     return [fault for wrong, fault in checks if wrong]

@@ -47,10 +47,16 @@ def read(kind: type[T], data: Any, faults: list[str], where: str = "") -> T:
     for name, field in fields.items():
         if name in data:
             values[name] = _value(hints[name], data[name], faults, _join(where, name), field)
+        elif _required(field) and dataclasses.is_dataclass(hints[name]):
+            values[name] = read(hints[name], {}, faults, _join(where, name))
         elif _required(field):
             faults.append(f"missing key {_join(where, name)}")
             values[name] = None
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ValueError as fault:  # what the dataclass itself refuses
+        faults.append(f"{where}: {fault}")
+        return kind(**{name: value for name, value in values.items() if _required(fields[name])})
 
 
 def _value(hint: Any, data: Any, faults: list[str], where: str, field: dataclasses.Field[Any]) -> Any:
@@ -87,6 +93,10 @@ def _convert(hint: Any, data: Any) -> Any:
         if not isinstance(data, list):
             raise ValueError(f"should be a list, not {_shown(data)}")
         return [_convert(arguments[0], item) for item in data]
+    if origin is tuple:
+        if not isinstance(data, list | tuple) or len(data) != len(arguments):
+            raise ValueError(f"should be a list of {len(arguments)}, not {_shown(data)}")
+        return tuple(_convert(kind, item) for kind, item in zip(arguments, data, strict=True))
     if origin is dict:
         if not isinstance(data, dict):
             raise ValueError(f"should hold keys and values, not {_shown(data)}")

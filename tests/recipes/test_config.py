@@ -40,15 +40,12 @@ def test_all_faults_come_at_once_with_the_nearest_key() -> None:
 
 
 def test_impossible_settings_are_refused_by_name() -> None:
-    overrides = ["data.group_size=1", "data.mode=resampled", "optim.betas=[0.9]", "data.max_bad=2"]
+    overrides = ["data.group_size=1", "data.mode=resampled", "optim.betas=[0.9]", "data.max_bad=2", "optim.warmup=2"]
     with pytest.raises(ConfigError) as caught:
         config.load("story/quickstart", overrides)
-    assert [fault.split()[0] for fault in caught.value.faults] == [
-        "data.group_size",
-        "data.max_bad",
-        "data.steps_per_epoch",
-        "optim.betas",
-    ]
+    faults = "\n".join(caught.value.faults)
+    for key in ("data.group_size", "data.max_bad", "data.steps_per_epoch", "optim.betas", "optim: warmup"):
+        assert key in faults
 
 
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", "${name}"])
@@ -75,7 +72,7 @@ def test_what_is_not_a_recipe_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         config.load(str(broken))
     broken.write_text("name: x\n")
-    with pytest.raises(ConfigError, match="missing key data"):
+    with pytest.raises(ConfigError, match=r"missing key data\.shards"):
         config.load(str(broken))
     with pytest.raises(ConfigError, match="key=value"):
         config.load("story/quickstart", ["optim.lr"])
