@@ -1,1 +1,53 @@
-"""What a model is: models, losses, metrics, the registry, weights and checkpoints."""
+"""What a model is: models, losses, metrics, the registry, weights and checkpoints.
+
+Names are imported when they are first used, so that `import weaksync.zoo` and listing stay free of torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import checkpoint, losses, metrics, models, optim, preprocess, tokenizers
+    from .checkpoint import load, verify
+    from .registry import create, list_models, list_weights
+    from .story import StoryAlignment
+
+_HOMES = {
+    "create": "registry",
+    "list_models": "registry",
+    "list_weights": "registry",
+    "load": "checkpoint",
+    "verify": "checkpoint",
+    "StoryAlignment": "story",
+}
+_MODULES = ("baselines", "checkpoint", "decoding", "losses", "metrics", "models", "optim", "preprocess", "tokenizers")
+
+__all__ = [
+    "StoryAlignment",
+    "checkpoint",
+    "create",
+    "list_models",
+    "list_weights",
+    "load",
+    "losses",
+    "metrics",
+    "models",
+    "optim",
+    "preprocess",
+    "tokenizers",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

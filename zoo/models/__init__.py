@@ -1,0 +1,1 @@
+"""The models, one family to a file.  `weaksync.zoo.create` makes them by name."""

@@ -1,0 +1,279 @@
+"""Checkpoint folders: a model, its preprocessing, its vocabulary, what is known of it, and a hash of every file.
+
+A folder holds `config.json`, `preprocessor_config.json`, `model.safetensors`, the tokenizer's files, `README.md` and
+`SHA256SUMS`.  It is written whole or not at all, and nothing in it is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from . import registry
+from .card import model_card
+from .download import fetch, upload
+from .folders import replace_folder, write_synced
+
+FORMAT = "weaksync"
+FORMAT_VERSION = 1
+CONFIG, PREPROCESSOR, WEIGHTS, SUMS, CARD = (
+    "config.json",
+    "preprocessor_config.json",
+    "model.safetensors",
+    "SHA256SUMS",
+    "README.md",
+)
+UNITS = {"time": "seconds", "similarity": "cosine", "metrics": "fraction"}
+
+
+class Pretrained(nn.Module):
+    """A model that can be saved to a checkpoint folder and read from one.
+
+    A subclass has a `config_class`, a dataclass of plain values, which its constructor takes; `preprocess` with
+    `to_dict` and `from_dict`; and, where it reads text, `tokenize` with `save`, and `tokenizer` among its arguments.
+
+    Attributes:
+        registry_name: the row of the registry that made it.
+        languages: codes of the languages that it was made or trained for.
+        decoder: settings that turn its similarities into labels, as `Decoder.to_dict` gives them; None until tuned.
+    """
+
+    config_class: ClassVar[type]
+    preprocess: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.registry_name = ""
+        self.languages: list[str] = []
+        self.decoder: dict[str, Any] | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Every argument, as `zoo.create` takes them."""
+        raise NotImplementedError
+
+    def save_pretrained(
+        self, folder: str | Path, *, decoder: dict[str, Any] | None = None, metrics: dict[str, Any] | None = None
+    ) -> Path:
+        """Write a checkpoint folder; one that is there is replaced as a whole.
+
+        Args:
+            folder: where; anything else that lies there is never touched.
+            decoder: settings to travel with the weights; those of the model if None.
+            metrics: figures for the model card, one for each name; nested dictionaries become tables.
+
+        Raises:
+            ValueError: the folder holds something that is not a checkpoint.
+        """
+        if not self.registry_name:
+            raise ValueError("this model was not made by zoo.create: without its registry name nobody can load it")
+        config = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "model": self.registry_name,
+            "arguments": self.arguments,
+            "languages": self.languages,
+            "units": UNITS,
+            "decoder": decoder if decoder is not None else self.decoder,
+            "metrics": metrics or {},
+        }
+        has_text = "tokenizer" in config["arguments"]
+        if has_text:
+            config["arguments"]["tokenizer"] = "."  # the vocabulary lies in the folder
+        folder = Path(folder)
+        with replace_folder(folder, is_ours=_is_checkpoint) as temporary:
+            _write_json(temporary / CONFIG, config)
+            _write_json(temporary / PREPROCESSOR, self.preprocess.to_dict())
+            save_file(_tensors(self), temporary / WEIGHTS, metadata={"format": "pt"})
+            if has_text:
+                self.tokenize.save(temporary)
+            write_synced(temporary / CARD, model_card(registry.find_model(self.registry_name), config))
+            names = sorted(path.name for path in temporary.iterdir())
+            write_synced(temporary / SUMS, "".join(f"{_sha256(temporary / name)}  {name}\n" for name in names))
+        self.decoder = config["decoder"]
+        return folder
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **options: Any) -> Self:
+        """`load`, and a ValueError where the checkpoint is of another kind of model."""
+        model = load(source, **options)
+        if not isinstance(model, cls):
+            raise ValueError(
+                f"{source} is a {type(model).__name__}, not a {cls.__name__}: load it with weaksync.zoo.load"
+            )
+        return model
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        decoder: dict[str, Any] | None = None,
+        metrics: dict[str, Any] | None = None,
+        private: bool = False,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        message: str = "Upload a weaksync checkpoint",
+    ) -> str:
+        """Save to a temporary folder and upload it to ``org/name`` on the hub, which is made if absent; returns its URL."""
+        return upload(
+            lambda folder: self.save_pretrained(folder, decoder=decoder, metrics=metrics),
+            repo,
+            private=private,
+            token=token,
+            revision=revision,
+            message=message,
+        )
+
+
+def load(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> Pretrained:
+    """A model with its weights, in evaluation mode on the CPU.
+
+    Every file is held against its sha256 first, which costs about a second for each 1.5 GB.
+
+    Args:
+        source: a checkpoint folder, ``hf://org/repo``, or a name of `list_weights`.
+        revision, token, cache_dir, local_files_only: of the hub; HF_HOME and HF_HUB_OFFLINE are honoured.
+
+    Raises:
+        FileNotFoundError: no such folder, repository or cached copy.
+        ValueError: a damaged folder, or one that this version cannot read; the message names the file and the fix.
+    """
+    folder = fetch(source, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
+    faults = verify(folder)
+    if faults:
+        raise ValueError("\n".join(faults))
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    arguments = dict(config["arguments"])
+    if arguments.get("tokenizer") == ".":
+        arguments["tokenizer"] = str(folder)
+    with _naming(folder / CONFIG):
+        model = registry.create(config["model"], **arguments)
+    with _naming(folder / PREPROCESSOR):
+        model.preprocess = model.preprocess.from_dict(json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8")))
+    if "tokenizer" in arguments:
+        with _naming(folder / "tokenizer.json"):
+            _ = model.tokenize  # read now: a vocabulary that does not fit is found here, and not in a worker
+    with _naming(folder / WEIGHTS):
+        _load_strictly(model, load_file(folder / WEIGHTS))
+    model.languages = list(config["languages"])
+    model.decoder = config["decoder"]
+    return model.eval()
+
+
+def verify(folder: str | Path) -> list[str]:
+    """Every fault of a checkpoint folder that shows without building the model, as sentences; empty if it is sound."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return [f"{folder}: no such checkpoint folder{_bare_weights(folder)}"]
+    config, fault = _read_json(folder / CONFIG)
+    if fault:
+        return [fault + _bare_weights(folder)]
+    if config.get("format") != FORMAT:
+        return [f"{folder / CONFIG}: not a weaksync checkpoint; make one from published weights with weaksync convert"]
+    if config.get("format_version") != FORMAT_VERSION:
+        return [
+            f"{folder / CONFIG}: format version {config.get('format_version')!r}, and this weaksync reads "
+            f"{FORMAT_VERSION}: upgrade weaksync, or save the model again with this one"
+        ]
+    absent = [key for key in ("model", "arguments", "languages", "units", "decoder") if key not in config]
+    if absent:
+        return [f"{folder / CONFIG}: {', '.join(absent)} missing: copy the folder again from where it came"]
+
+    sums = folder / SUMS
+    if not sums.is_file():
+        return [f"{sums}: missing, so nothing in the folder can be trusted: copy it again from where it came"]
+    expected = dict(
+        reversed(line.split("  ", 1)) for line in sums.read_text(encoding="utf-8").splitlines() if "  " in line
+    )
+    needed = [CONFIG, PREPROCESSOR, WEIGHTS, *(["tokenizer.json"] if "tokenizer" in config["arguments"] else [])]
+    faults = []
+    for name in sorted({*needed, *expected}):
+        path = folder / name
+        if Path(name).name != name:
+            faults.append(f"{sums}: names {name!r}, which is outside the folder: do not use this checkpoint")
+        elif not path.is_file():
+            why = " (bare weights are refused: nobody could say which pixels they want)" if name == PREPROCESSOR else ""
+            faults.append(f"{path}: missing{why}: copy it again from where it came")
+        elif name not in expected:
+            faults.append(f"{sums}: has no hash for {name}: copy the folder again from where it came")
+        elif (found := _sha256(path)) != expected[name]:
+            faults.append(
+                f"{path}: damaged or changed: sha256 is {found[:12]}..., expected {expected[name][:12]}...: "
+                "copy it again from where it came, or save the model anew"
+            )
+    return faults
+
+
+def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The state of a model for safetensors, which takes contiguous tensors."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def _load_strictly(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    own = model.state_dict()
+    faults = [f"lacks {name}" for name in own if name not in tensors]
+    faults += [f"has {name}, which the model has not" for name in tensors if name not in own]
+    faults += [
+        f"{name} is {tuple(tensors[name].shape)}, the model's {tuple(tensor.shape)}"
+        for name, tensor in own.items()
+        if name in tensors and tensors[name].shape != tensor.shape
+    ]
+    if faults:
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise ValueError(f"weights of another model than config.json says: {'; '.join(faults[:5])}{more}")
+    model.load_state_dict(tensors)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is said of its content."""
+    try:
+        yield
+    except (ValueError, TypeError, SafetensorError) as fault:
+        raise ValueError(f"{path}: {fault}") from fault
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    config, fault = _read_json(folder / CONFIG)
+    return not fault and config.get("format") == FORMAT
+
+
+def _bare_weights(folder: Path) -> str:
+    bare = folder if folder.is_file() else folder / WEIGHTS
+    return " (bare weights are refused: weaksync convert makes a folder of a published file)" if bare.is_file() else ""
+
+
+def _read_json(path: Path) -> tuple[dict[str, Any], str]:
+    """Content and fault, one of them empty."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, f"{path}: missing, so this is no checkpoint folder"
+    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+        return {}, f"{path}: not JSON ({fault}): copy it again from where it came"
+    return (content, "") if isinstance(content, dict) else ({}, f"{path}: holds no JSON object")
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write_synced(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,82 @@
+"""Folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+@contextmanager
+def replace_folder(folder: Path, *, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """A temporary folder beside `folder`, which takes its place once the block has ended without an error.
+
+    At every moment `folder` is the old one or the new one.  What lies on disk is forced there before the change.
+
+    Args:
+        is_ours: whether a folder that is there may be replaced; an empty one always may.
+
+    Raises:
+        ValueError: something else is there.
+    """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100  `resolve` would follow a link and write behind it
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ValueError(f"{folder} is a file or a link: name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not is_ours(folder):
+        raise ValueError(f"{folder} holds something else: name a new folder, or an earlier checkpoint to replace it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    try:
+        temporary.chmod(0o777 & ~_umask())
+        yield temporary
+        for path in temporary.iterdir():
+            _sync(path)
+        _sync(temporary)
+        if folder.exists():
+            _exchange(temporary, folder)
+        else:
+            temporary.rename(folder)
+        _sync(folder.parent)
+    finally:
+        # the unfinished folder, or the one that was replaced
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_synced(path: Path, text: str) -> None:
+    """Write a text file and force it to disk."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _exchange(first: Path, second: Path) -> None:
+    """Swap two folders in one step, where the system can; else in two, with the old one kept in between."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 and renameat2(_AT_FDCWD, bytes(first), _AT_FDCWD, bytes(second), _RENAME_EXCHANGE) == 0:
+        return
+    aside = first.with_name(first.name + ".old")
+    second.rename(aside)
+    first.rename(second)
+    aside.rename(first)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

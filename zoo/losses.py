@@ -1,0 +1,190 @@
+"""What training minimises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from .registry import did_you_mean
+
+NEGATIVES = ("video", "batch")
+FALSE_NEGATIVES = ("exclude", "multi_positive")
+REDUCTIONS = ("mean", "sum", "none")
+
+
+@dataclass
+class InfoNCEOutput:
+    """A loss and what is worth knowing of it; only `loss` carries a gradient.
+
+    Attributes:
+        loss: a scalar; (B,) without a reduction.
+        accuracy: share of the clips of all ranks whose sentence is nearer than every negative.
+        chance: what `accuracy` is for random vectors.
+        lonely: how many pairs of all ranks had no negative, and so taught nothing.
+        pairs: how many real pairs all ranks had.
+    """
+
+    loss: Tensor
+    accuracy: Tensor
+    chance: Tensor
+    lonely: Tensor
+    pairs: Tensor
+
+
+class InfoNCE(nn.Module):
+    """Symmetric InfoNCE over clip-sentence pairs (M-SyMoN, Eq. 2), with the positive in the denominator.
+
+    Candidates of a clip are the sentences of its pair and of its negatives, and the other way round; the loss is the
+    mean of both directions.  Features of all ranks are gathered with their gradients.  The mean is over the real pairs
+    of all ranks, and scaled for the averaging of DDP: gradients are those of one process on the whole batch.
+
+    Args:
+        negatives: ``video``: the other pairs of the same video (Eq. 2); ``batch``: all other pairs.
+        false_negatives: what to do with pairs of the same sentence: ``exclude`` takes them out of the denominator,
+            ``multi_positive`` shares the target evenly among them (CCLM).
+        reduction: ``mean`` over the pairs of all ranks; ``sum``; or ``none``, one loss for each pair of this rank.
+    """
+
+    def __init__(self, negatives: str = "video", false_negatives: str = "exclude", reduction: str = "mean") -> None:
+        super().__init__()
+        for name, value, known in (
+            ("negatives", negatives, NEGATIVES),
+            ("false_negatives", false_negatives, FALSE_NEGATIVES),
+            ("reduction", reduction, REDUCTIONS),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}{did_you_mean(value, known)}")
+        self.negatives = negatives
+        self.false_negatives = false_negatives
+        self.reduction = reduction
+
+    def forward(
+        self,
+        clips: Tensor,
+        texts: Tensor,
+        temperature: Tensor | float,
+        *,
+        video: Tensor,
+        sentence: Tensor,
+        weight: Tensor | None = None,
+    ) -> InfoNCEOutput:
+        """The loss of a batch of pairs.
+
+        Args:
+            clips: (B, D) unit vectors.
+            texts: (B, D) unit vectors; row i belongs to clip i.
+            temperature: similarities are divided by it.
+            video: (B,) int64, equal for pairs of one video, on every rank.
+            sentence: (B,) int64, equal for pairs of one sentence, on every rank.
+            weight: (B,) float, 1 for a real pair, 0 for one that only fills the batch.
+        """
+        if weight is None:
+            weight = clips.new_ones(len(clips))
+        clips, texts = clips.float(), texts.float()
+        everyone = _gather(clips, texts, video, sentence, weight)
+
+        real = everyone.weight > 0
+        own = torch.arange(len(clips), device=clips.device) + everyone.first
+        itself = torch.arange(len(real), device=clips.device) == own[:, None]  # (b, B), b of this rank, B of all
+        same_video = video[:, None] == everyone.video
+        same_sentence = sentence[:, None] == everyone.sentence
+        if self.negatives == "video":
+            same_sentence &= same_video
+            negative = same_video & ~same_sentence & real
+        else:
+            negative = ~same_sentence & real
+        positive = itself if self.false_negatives == "exclude" else itself | (same_sentence & real)
+        candidate = positive | negative
+
+        rows = clips @ everyone.texts.T / temperature
+        columns = texts @ everyone.clips.T / temperature
+        each = 0.5 * (_cross_entropy(rows, positive, candidate) + _cross_entropy(columns, positive, candidate))
+        has_negative = negative.any(dim=1)
+        each = each * weight * has_negative  # nothing to learn from a pair without negatives
+
+        with torch.no_grad():
+            pairs = everyone.weight.sum()
+            counted = weight * has_negative
+            wrong = (negative & (rows >= rows.gather(1, own[:, None]))).any(dim=1)
+            odds = 1.0 / (1 + negative.sum(dim=1))
+            totals = torch.stack(
+                [(counted * ~wrong).sum(), (counted * odds).sum(), counted.sum(), (weight * ~has_negative).sum()]
+            )
+            if everyone.world > 1:
+                dist.all_reduce(totals)
+            right, chance, contributing, lonely = totals
+            contributing = contributing.clamp(min=1)
+
+        if self.reduction == "none":
+            loss = each
+        else:
+            # DDP averages gradients over ranks: scale so that the average is the sum
+            loss = each.sum() * everyone.world
+            if self.reduction == "mean":
+                loss = loss / pairs.clamp(min=1)
+        return InfoNCEOutput(loss, right / contributing, chance / contributing, lonely, pairs)
+
+
+def _cross_entropy(logits: Tensor, positive: Tensor, candidate: Tensor) -> Tensor:
+    """(b, B) logits to (b,): soft cross-entropy over the candidates, the target even over the positives."""
+    log_share = logits.masked_fill(~candidate, -torch.inf).log_softmax(dim=1)
+    return -log_share.masked_fill(~positive, 0.0).sum(dim=1) / positive.sum(dim=1)
+
+
+@dataclass
+class _Everyone:
+    clips: Tensor
+    texts: Tensor
+    video: Tensor
+    sentence: Tensor
+    weight: Tensor
+    first: int  # row of this rank's first pair
+    world: int
+
+
+def _gather(clips: Tensor, texts: Tensor, video: Tensor, sentence: Tensor, weight: Tensor) -> _Everyone:
+    """The pairs of all ranks, in the order of ranks; ranks may have different numbers of them."""
+    world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    if world == 1:
+        return _Everyone(clips, texts, video, sentence, weight, 0, 1)
+    count = torch.tensor([len(clips)], device=clips.device)
+    counts = [torch.zeros_like(count) for _ in range(world)]
+    dist.all_gather(counts, count)
+    sizes = [int(c) for c in counts]
+    features = torch.cat([clips, texts], dim=1)
+    both = _GatherRows.apply(features, sizes)
+    ids = _all_gather(torch.stack([video, sentence], dim=1), sizes)
+    weights = _all_gather(weight[:, None].float(), sizes)[:, 0]
+    width = clips.shape[1]
+    first = sum(sizes[: dist.get_rank()])
+    return _Everyone(both[:, :width], both[:, width:], ids[:, 0], ids[:, 1], weights, first, world)
+
+
+class _GatherRows(torch.autograd.Function):
+    """Rows of all ranks; the gradient of a row is the sum of what every rank's loss has for it."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor, sizes: list[int]) -> Tensor:  # type: ignore[no-untyped-def]
+        ctx.sizes = sizes
+        return _all_gather(rows, sizes)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        rank = dist.get_rank()
+        first = sum(ctx.sizes[:rank])
+        return gradient[first : first + ctx.sizes[rank]], None
+
+
+def _all_gather(rows: Tensor, sizes: list[int]) -> Tensor:
+    """(b, C) of this rank to (sum of sizes, C); ranks with fewer rows pad for the journey."""
+    most = max(sizes)
+    padded = rows.new_zeros(most, rows.shape[1])
+    padded[: len(rows)] = rows
+    parts = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])

@@ -1,0 +1,179 @@
+"""Which models there are, and where weights for them come from.  Rows are plain data: listing imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .checkpoint import Pretrained
+
+STORY_LANGUAGES = ("en", "zh", "es", "fr", "pt", "hi", "ru")
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A named size of a model.
+
+    Attributes:
+        name: ``family-size``.
+        module: file of `weaksync.zoo.models` that defines it.
+        model: class in that file; its `config_class` is a dataclass of its arguments.
+        arguments: what differs from the defaults of `config_class`.
+        family: the job it does, ``story``, ``subtitles`` or ``shots``.
+        parameters: how many it has.
+        description: one line for people.
+        languages: codes of the languages that its vocabulary covers; empty where there is no text.
+    """
+
+    name: str
+    module: str
+    model: str
+    family: str
+    parameters: int
+    description: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WeightsRow:
+    """Where weights for a model come from.
+
+    Attributes:
+        name: ``model.tag``: what it is, and which training made the weights.
+        model: name of the `ModelRow` they fit.
+        source: page of the people who published them.
+        licence: as that page states it; empty where it states none that we could read.
+        sha256: hash of the file that was verified; empty where nobody could: such a row offers no download.
+        how: what to do to get a checkpoint folder.
+        languages: codes.
+    """
+
+    name: str
+    model: str
+    source: str
+    how: str
+    licence: str = ""
+    sha256: str = ""
+    languages: tuple[str, ...] = ()
+
+
+_MODELS = (
+    ModelRow(
+        name="cclm-tiny",
+        module="cclm",
+        model="CCLM",
+        family="story",
+        parameters=0,
+        description="CCLM dual encoder for CPU, 64 pixels: tests, the demo, and worlds of one's own",
+        arguments={
+            "image_size": 64,
+            "embed_dim": 32,
+            "depths": [1, 1, 2],
+            "num_heads": [1, 2, 4],
+            "window_size": 8,
+            "drop_path": 0.0,
+            "text_width": 128,
+            "text_layers": 2,
+            "text_heads": 4,
+            "text_ffn": 512,
+            "text_dropout": 0.0,
+            "vocab_size": 4096,
+            "position_rows": 130,
+            "project_dim": 128,
+            "max_tokens": 96,
+            "max_words": None,
+            "tokenizer": "story",
+        },
+        languages=STORY_LANGUAGES,
+    ),
+    ModelRow(
+        name="cclm-base",
+        module="cclm",
+        model="CCLM",
+        family="story",
+        parameters=0,
+        description="CCLM dual encoder: Swin-B at 224 pixels, six layers of XLM-R large",
+        languages=STORY_LANGUAGES,
+    ),
+    ModelRow(
+        name="cclm-base-384",
+        module="cclm",
+        model="CCLM",
+        family="story",
+        parameters=0,
+        description="cclm-base at 384 pixels, as the published image-text retrieval models are",
+        arguments={"image_size": 384, "window_size": 12},
+        languages=STORY_LANGUAGES,
+    ),
+)
+
+_CCLM_PAGE = "https://github.com/zengyan-97/CCLM"
+_WEIGHTS = (
+    WeightsRow(
+        name="cclm-base.cclm",
+        model="cclm-base",
+        source=_CCLM_PAGE,
+        how="download a 3M or 4M checkpoint from that page, then: weaksync convert FILE --source cclm --out FOLDER",
+        languages=STORY_LANGUAGES,
+    ),
+    WeightsRow(
+        name="cclm-base-384.cclm",
+        model="cclm-base-384",
+        source=_CCLM_PAGE,
+        how="download a retrieval checkpoint from that page, then: weaksync convert FILE --source cclm --out FOLDER",
+        languages=STORY_LANGUAGES,
+    ),
+)
+
+
+def list_models(family: str | None = None) -> list[ModelRow]:
+    """Every model that `create` knows, or those of one family."""
+    return [row for row in _MODELS if family in (None, row.family)]
+
+
+def list_weights(model: str | None = None) -> list[WeightsRow]:
+    """Where weights come from, for every model or for one.  A row with no hash offers no download: it says what to do."""
+    return [row for row in _WEIGHTS if model in (None, row.model)]
+
+
+def find_model(name: str) -> ModelRow:
+    """The row of a name.  Raises ValueError with the nearest known name."""
+    for row in _MODELS:
+        if row.name == name:
+            return row
+    names = [row.name for row in _MODELS]
+    raise ValueError(f"no model {name!r}{did_you_mean(name, names)}; known: {', '.join(names)}")
+
+
+def create(name: str, **overrides: Any) -> Pretrained:
+    """A model with random weights.
+
+    Args:
+        name: of a `ModelRow`.
+        overrides: fields of the model's `config_class` that shall differ from the row.
+
+    Raises:
+        ValueError: unknown name or override, or arguments that do not fit each other.
+    """
+    row = find_model(name)
+    model_class = getattr(importlib.import_module(f".models.{row.module}", __package__), row.model)
+    known = list(model_class.config_class.__dataclass_fields__)
+    unknown = [key for key in overrides if key not in known]
+    if unknown:
+        faults = "; ".join(f"{name} takes no {key!r}{did_you_mean(key, known)}" for key in unknown)
+        raise ValueError(f"{faults}; it takes: {', '.join(known)}")
+    model = model_class(model_class.config_class(**{**row.arguments, **overrides}))
+    model.registry_name = row.name
+    model.languages = list(row.languages)
+    return model
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'cclm-tiny'?)`` where something known is near `word`, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
