@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .geometry import (
@@ -17,7 +21,7 @@ from .geometry import (
 
 MATCHED, OPEN, TEXT_DROPPED, VIDEO_DROPPED = range(4)
 
-#: how many cells of the four tables are held at once; larger batches run in slices
+#: how many cells are held at once (8 bytes each, beside the costs); larger batches run in slices
 CELLS_AT_ONCE = 4_000_000
 
 
@@ -93,7 +97,7 @@ def _drop_dtw(
     contiguous: bool,
     band: int | None,
 ) -> tuple[Tensor, Tensor]:
-    batch, n, m = cost.shape
+    n, m = cost.shape[1:]
     real = inside(steps, texts, n, m)
     real_step = torch.arange(n, device=cost.device) < steps[:, None]
     real_text = torch.arange(m, device=cost.device) < texts[:, None]
@@ -105,71 +109,97 @@ def _drop_dtw(
     cost = cost.where(kept & ~spoiled[:, None, None], torch.inf)
     drop_video = drop_video.where(real_step & ~spoiled[:, None], 0.0)
 
-    table, source = _fill(cost, drop_video, drop_text, contiguous)
-    pair = torch.arange(batch, device=cost.device)
-    value, state = table[steps, :, pair, texts].min(dim=1)
-    labels = _trace(table, source, state, steps, texts, contiguous)
+    corner, choices = _fill(cost, drop_video, drop_text, steps, texts, contiguous)
+    value, state = corner.min(dim=0)
+    labels = choices.trace(state.cpu().numpy(), steps.cpu().numpy(), texts.cpu().numpy(), contiguous).to(cost.device)
     labels[~value.isfinite() | spoiled] = -1
     return value.where(~spoiled, torch.nan), labels
 
 
-def _fill(cost: Tensor, drop_video: Tensor, drop_text: Tensor | None, contiguous: bool) -> tuple[Tensor, Tensor | None]:
-    """The table (n+1, 4, B, m+1) of best costs after i steps and j texts, by state, and where each text gap began.
+@dataclass
+class _Choices:
+    """Where the best path into each cell came from; after i steps and j texts, all (n+1, B, m+1)."""
 
-    The states: MATCHED, step i shows text j; OPEN, step i is dropped and text j was the last one matched;
-    TEXT_DROPPED, text j is dropped; VIDEO_DROPPED, step i is dropped after a dropped text (or before any).
-    `source` (n+1, B, m+1) is the j at which the run of dropped texts that ends here began; None without drop_text.
+    text_open: Tensor  # bool: with the text still open, the step was dropped (OPEN) rather than matched
+    text_closed: Tensor  # bool: after a dropped text, steps were dropped too (VIDEO_DROPPED)
+    closed: Tensor  # bool: the gap holds a dropped text
+    stay: Tensor  # bool, at i: step i goes on with the text of the step before
+    run: Tensor | None  # int32: the text at which the run of dropped texts that ends here began
+
+    def trace(
+        self, state: NDArray[np.int64], steps: NDArray[np.int64], texts: NDArray[np.int64], contiguous: bool
+    ) -> Tensor:
+        """Labels (B, n) of the best path, from each pair's corner (`state`, all (B,)) back to the start."""
+        opened, gap, closed, stay = (
+            t.cpu().numpy() for t in (self.text_open, self.text_closed, self.closed, self.stay)
+        )
+        run = None if self.run is None else self.run.cpu().numpy()
+        n, batch, _ = opened.shape
+        pair = np.arange(batch)
+        labels = np.full((batch, n - 1), -1, dtype=np.int64)
+        j = texts.copy()
+        for i in range(n - 1, 0, -1):
+            alive = steps >= i
+            if run is not None:
+                dropped = alive & (state == TEXT_DROPPED)
+                j = np.where(dropped, run[i, pair, j], j)
+                state = np.where(dropped, MATCHED, state)
+            matched = alive & (state == MATCHED)
+            labels[:, i - 1] = np.where(matched, j - 1, -1)
+            stays = matched & stay[i, pair, j]
+            j = j - (matched & ~stays)
+            in_gap = np.where(matched, ~stays & closed[i - 1, pair, j], state == VIDEO_DROPPED)
+            from_gap = np.where(gap[i - 1, pair, j], VIDEO_DROPPED, TEXT_DROPPED)
+            from_open = np.where(opened[i - 1, pair, j] & ~(stays & contiguous), OPEN, MATCHED)
+            state = np.where(alive, np.where(in_gap, from_gap, from_open), state)
+        return torch.from_numpy(labels)
+
+
+def _fill(
+    cost: Tensor, drop_video: Tensor, drop_text: Tensor | None, steps: Tensor, texts: Tensor, contiguous: bool
+) -> tuple[Tensor, _Choices]:
+    """The best cost at each pair's corner by state, (4, B), and the choices that lead there.
+
+    The states after i steps and j texts: MATCHED, step i shows text j; OPEN, step i is dropped and text j was the last
+    one matched; TEXT_DROPPED, text j is dropped; VIDEO_DROPPED, step i is dropped after a dropped text, or before any.
     """
     batch, n, m = cost.shape
-    table = cost.new_full((n + 1, 4, batch, m + 1), torch.inf)
-    source = None if drop_text is None else torch.zeros(n + 1, batch, m + 1, dtype=torch.int32, device=cost.device)
-    table[0, TEXT_DROPPED, :, 0] = 0.0
+    shape = (n + 1, batch, m + 1)
+    flags = [torch.zeros(shape, dtype=torch.bool, device=cost.device) for _ in range(4)]
+    run = None if drop_text is None else torch.zeros(shape, dtype=torch.int32, device=cost.device)
+    choices = _Choices(*flags, run)
+
+    states = cost.new_full((4, batch, m + 1), torch.inf)
+    matched, opened, skipped, gap = states
+    skipped[:, 0] = 0.0
     paid = cost.new_zeros(batch, m + 1)
     if drop_text is not None:
         paid[:, 1:] = drop_text.cumsum(dim=1)
-        table[0, TEXT_DROPPED] = paid
-    for i in range(1, n + 1):
-        matched, opened, skipped, gap = table[i - 1]
-        drop = drop_video[:, i - 1, None]
+        skipped.copy_(paid)
+    corner = cost.new_empty(4, batch)
+    for i in range(n + 1):
+        ended = (steps == i).nonzero().squeeze(1)
+        corner[:, ended] = states[:, ended, texts[ended]]
+        if i == n:
+            break
+        drop = drop_video[:, i, None]
         text_open = torch.minimum(matched, opened)
         text_closed = torch.minimum(skipped, gap)
-        torch.add(text_open, drop, out=table[i, OPEN])
-        torch.add(text_closed, drop, out=table[i, VIDEO_DROPPED])
         before = torch.minimum(text_open, text_closed)
-        enter = torch.minimum(before[:, :-1], (matched if contiguous else text_open)[:, 1:])
-        torch.add(enter, cost[:, i - 1], out=table[i, MATCHED, :, 1:])
-        if drop_text is not None and source is not None:
+        going_on = (matched if contiguous else text_open)[:, 1:]
+        torch.lt(opened, matched, out=choices.text_open[i])
+        torch.lt(gap, skipped, out=choices.text_closed[i])
+        torch.lt(text_closed, text_open, out=choices.closed[i])
+        torch.lt(going_on, before[:, :-1], out=choices.stay[i + 1, :, 1:])
+
+        torch.add(torch.minimum(before[:, :-1], going_on), cost[:, i], out=matched[:, 1:])
+        matched[:, 0] = torch.inf
+        torch.add(text_open, drop, out=opened)
+        torch.add(text_closed, drop, out=gap)
+        skipped.fill_(torch.inf)
+        if drop_text is not None and choices.run is not None:
             # the only recurrence inside a row: a run of dropped texts, whose weights are the drop costs alone
-            best, began = (table[i, MATCHED] - paid).cummin(dim=1)
-            torch.add(best[:, :-1], paid[:, 1:], out=table[i, TEXT_DROPPED, :, 1:])
-            source[i, :, 1:] = began[:, :-1]
-    return table, source
-
-
-def _trace(
-    table: Tensor, source: Tensor | None, state: Tensor, steps: Tensor, texts: Tensor, contiguous: bool
-) -> Tensor:
-    """Labels (B, n) of the cheapest path, from each pair's corner back; ties go to matching, then to the next text."""
-    n, _, batch, _ = table.shape
-    pair = torch.arange(batch, device=table.device)
-    labels = torch.full((batch, n - 1), -1, dtype=torch.int64, device=table.device)
-    j = texts.clone()
-    for i in range(n - 1, 0, -1):
-        alive = steps >= i
-        if source is not None:
-            dropped = alive & (state == TEXT_DROPPED)
-            j = torch.where(dropped, source[i, pair, j].long(), j)
-            state = torch.where(dropped, MATCHED, state)
-        matched = alive & (state == MATCHED)
-        labels[:, i - 1] = torch.where(matched, j - 1, -1)
-
-        here = table[i - 1][:, pair, j]  # (4, B): the same text, one step earlier
-        back = (j - 1).clamp(min=0)
-        stay = here[: MATCHED + 1] if contiguous else here[: OPEN + 1]
-        came = torch.cat([table[i - 1][:, pair, back], stay]).argmin(dim=0)  # (B,): four states of j - 1, then of j
-        from_open = torch.where(here[OPEN] < here[MATCHED], OPEN, MATCHED)
-        from_gap = torch.where(here[VIDEO_DROPPED] < here[TEXT_DROPPED], VIDEO_DROPPED, TEXT_DROPPED)
-        before = torch.where(matched, came % 4, torch.where(state == OPEN, from_open, from_gap))
-        j = torch.where(matched & (came < 4), back, j)
-        state = torch.where(alive, before, state)
-    return labels
+            best, began = (matched - paid).cummin(dim=1)
+            torch.add(best[:, :-1], paid[:, 1:], out=skipped[:, 1:])
+            choices.run[i + 1, :, 1:] = began[:, :-1]
+    return corner, choices
