@@ -1,0 +1,118 @@
+"""The seven languages of M-SyMoN, and how their sentences end.
+
+Sentences follow the punctuation that the text has.  pysbd knows six of the seven; Portuguese goes by its Spanish
+rules, which share the marks.  Both break after "Sr." and its like, so pieces that end in a title are joined again.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import Any
+
+#: code, as the data set writes it (`ch` is Mandarin) -> (English name, script, pysbd's code, separator of captions)
+LANGUAGES = {
+    "en": ("English", "LATIN", "en", " "),
+    "ch": ("Chinese", "CJK", "zh", ""),
+    "es": ("Spanish", "LATIN", "es", " "),
+    "fr": ("French", "LATIN", "fr", " "),
+    "pt": ("Portuguese", "LATIN", "es", " "),
+    "hi": ("Hindi", "DEVANAGARI", "hi", " "),
+    "ru": ("Russian", "CYRILLIC", "ru", " "),
+}
+_ALIASES = {"zh": "ch", "cmn": "ch", "cn": "ch"}
+
+#: titles and the like, after which a name follows: never the end of a sentence
+_TITLES = {
+    "en": "mr mrs ms dr prof st jr sr gen col capt lt sgt rev hon mt",
+    "es": "sr sra srta sres dr dra prof profa ud uds gral cap tte av d dña sto sta",
+    "fr": "m mm mme mmes mlle mlles dr pr me mgr st ste",
+    "pt": "sr sra srta srs dr dra drs prof profa eng exmo exma cap gen cel av d dona sto sta",
+    "hi": "डॉ श्री प्रो",
+    "ru": "г гг гр г-н г-жа им ул проф акад ген",
+}
+_CLOSING = "\"'”’»)]」』】》›"
+TERMINAL = ".!?。！？।॥…"
+_OPENING = re.compile(r"(?<=[.…?!])\s+(?=[¿¡])")  # a Spanish question or exclamation begins a sentence
+
+#: fewer than one mark in so many words means text without punctuation, as speech recognition writes it
+WORDS_PER_MARK = 60
+#: of the letters, at least this share is in the language's script
+SCRIPT_SHARE = 0.5
+
+
+def language_code(language: str) -> str:
+    """The data set's code for `language`: ``en``, ``EN-us`` and ``zh-Hans`` are fine.  Raises ValueError for others."""
+    short = re.split(r"[-_]", language.strip().lower())[0]
+    short = _ALIASES.get(short, short)
+    if short not in LANGUAGES:
+        known = ", ".join(f"{code} ({name})" for code, (name, *_) in LANGUAGES.items())
+        raise ValueError(
+            f"no sentence rules for language {language!r}; there are some for {known}. For another language put one "
+            "sentence into each caption (or each line of a text), and ask for that: --sentences captions"
+        )
+    return short
+
+
+def check_script(text: str, language: str, where: str) -> None:
+    """Raises ValueError, naming `where`, if most letters of `text` are not in the script of `language`."""
+    name, script, *_ = LANGUAGES[language_code(language)]
+    letters = [unicodedata.name(letter, "") for letter in text[:20_000] if letter.isalpha()]
+    if not letters:
+        raise ValueError(f"{where}: no letters in its text")
+    share = sum(letter.startswith(script) for letter in letters) / len(letters)
+    if share < SCRIPT_SHARE:
+        found = max({letter.split(" ")[0] for letter in letters}, key=[n.split(" ")[0] for n in letters].count)
+        raise ValueError(
+            f"{where}: not {name}: {share:.0%} of its letters are {script.title()}, most are {found.title()}. "
+            "Give its own --language, or another --encoding"
+        )
+
+
+def is_punctuated(text: str, language: str) -> bool:
+    """Whether `text` has enough sentence marks to be cut by them."""
+    marks = len(re.findall(rf"[{re.escape(TERMINAL)}]+", text))
+    words = len(text) / 2 if language_code(language) == "ch" else len(text.split())
+    return marks * WORDS_PER_MARK >= words
+
+
+def split_sentences(text: str, language: str) -> list[str]:
+    """Sentences of one paragraph by its punctuation; stripped, in order, each a substring of `text`.
+
+    Raises ValueError for a language without rules (see `language_code`).
+    """
+    code = language_code(language)
+    titles = frozenset(_TITLES.get(code, "").split())
+    sentences: list[str] = []
+    cursor = end = 0
+    for piece in _segmenter(LANGUAGES[code][2]).segment(text):
+        for part in filter(None, map(str.strip, _OPENING.split(piece))):
+            start = text.find(part, cursor)
+            if start < 0:
+                raise ValueError(f"cannot find the sentence {part!r} in its text")  # the segmenter rewrote it
+            cursor = start + len(part)
+            if sentences and _goes_on(sentences[-1], part, titles):
+                sentences[-1] += text[end:cursor]
+            else:
+                quotes = len(part) - len(part.lstrip(_CLOSING)) if sentences and start == end else 0
+                if quotes:  # pysbd breaks Chinese before the quote that closes a sentence
+                    sentences[-1] += part[:quotes]
+                sentences.append(part[quotes:].strip())
+            end = cursor
+    return sentences
+
+
+def _goes_on(before: str, after: str, titles: frozenset[str]) -> bool:
+    """Whether `after` belongs to the sentence `before`: closing quotes, or a name after a title."""
+    if not after.strip(_CLOSING + " "):
+        return True
+    word = re.split(r"[\s'’]", before)[-1].lstrip("¿¡\"“«(").lower()
+    return word.endswith(".") and word[:-1] in titles
+
+
+@cache
+def _segmenter(code: str) -> Any:
+    import pysbd  # slow to import, and needed only where text is cut
+
+    return pysbd.Segmenter(language=code, clean=False)
