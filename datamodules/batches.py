@@ -11,6 +11,10 @@ from typing import Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
+# which clip belongs to which interval is asked on both sides of the bridge
+from .records import overlap_seconds as overlap_seconds
+from .records import weak_labels as weak_labels
+
 
 @runtime_checkable
 class ClipTransform(Protocol):

@@ -1,0 +1,263 @@
+"""From similarities to labels: double Drop-DTW, and the drop costs that annotated videos choose for it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..kernels import drop_dtw, logit_costs, percentile_drop
+from .metrics import VideoScorer, scored_rows
+
+Policy = Literal["constant", "percentile", "logit"]
+
+#: cells decoded in one call; enough pairs to amortise a row's overhead, few enough to stay in cache
+_CELLS_PER_CALL = 2_000_000
+
+#: where in the distribution of costs `tune` looks for drop costs; similarities of right pairs lie in the low tail
+_CLIP_SHARES = (0.01, 0.03, 0.06, 0.1, 0.2, 0.35, 0.6, 1.0)
+_SENTENCE_SHARES = (0.0, 0.01, 0.03, 0.1, 0.25, 0.5, 1.0)
+
+
+@dataclass
+class VideoSimilarity:
+    """What decoding and scoring need of one video; tensors on the CPU.
+
+    Attributes:
+        id: the video's id.
+        language: code of its narration's language.
+        similarity: (n, m) float32 cosines of clips and sentences.
+        clips: (n, 2) seconds.
+        segments: (m, 2) seconds, a NaN row for a sentence that people left unmatched.
+        narrations: (m, 2) seconds, a NaN row where the spoken time is unknown.
+        annotated: whether people annotated it; if False it can be decoded, not scored.
+    """
+
+    id: str
+    language: str
+    similarity: Tensor
+    clips: Tensor
+    segments: Tensor
+    narrations: Tensor
+    annotated: bool
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How similarities become labels; saved with the model whose similarities it was tuned on.
+
+    Attributes:
+        drop_clip: what dropping a clip costs.  Under "constant" a number beside costs 1 - cosine in [0, 2]; under
+            "percentile" a share in [0, 1], the quantile of the video's own costs; under "logit" the share of entries
+            that beat "none of the sentences" (see `kernels.logit_costs`).
+        drop_sentence: what dropping a sentence costs, in the same unit; under "logit" nats.
+        policy: which of the three.
+        contiguous: whether the clips of one sentence must be neighbours.
+    """
+
+    drop_clip: float
+    drop_sentence: float
+    policy: Policy = "percentile"
+    contiguous: bool = True
+
+    def __post_init__(self) -> None:
+        if self.policy not in get_args(Policy):
+            raise ValueError(f"policy must be one of {', '.join(get_args(Policy))}, not {self.policy!r}")
+        most = 1.0 if self.policy == "percentile" else np.inf
+        for name, value in (("drop_clip", self.drop_clip), ("drop_sentence", self.drop_sentence)):
+            if not 0 <= value <= most or np.isinf(value):
+                raise ValueError(f"{name} must lie in [0, {most:g}] and be finite under {self.policy!r}, not {value}")
+
+    def decode(self, similarities: Sequence[Tensor]) -> list[Tensor]:
+        """Labels (n,) int64 for each (n, m) of `similarities`: the 0-based sentence of each clip, -1 for dropped.
+
+        Raises ValueError, naming the position in the list, for a matrix that is not (n, m) or holds NaN.
+        """
+        for place, similarity in enumerate(similarities):
+            if similarity.dim() != 2 or similarity.isnan().any():
+                raise ValueError(f"similarity {place} must be (n, m) without NaN; it is {tuple(similarity.shape)}")
+        return _solve([_problem(similarity, self) for similarity in similarities], self.contiguous)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; `from_dict` is the way back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Decoder:
+        """Raises ValueError for unknown or missing fields."""
+        try:
+            return cls(**data)
+        except TypeError as fault:
+            raise ValueError(f"not a decoder: {fault}") from fault
+
+
+@dataclass
+class CrossValidation:
+    """Every video decoded by a decoder that was tuned without it.
+
+    Attributes:
+        decoder: the one tuned on all videos.
+        labels: (n,) for each video id.
+        scores: clip accuracy, sentence IoU and F1 for each video id.
+        folds: for each fold, the decoder that its other folds chose.
+    """
+
+    decoder: Decoder
+    labels: dict[str, Tensor]
+    scores: dict[str, tuple[float, float, float]]
+    folds: list[Decoder] = field(default_factory=list)
+
+
+def tune(
+    videos: Sequence[VideoSimilarity],
+    *,
+    policies: Sequence[Policy] = ("percentile", "constant"),
+    contiguous: bool = True,
+) -> Decoder:
+    """The decoder with the best mean per-video F1 on annotated videos; the first of the grid wins a tie.
+
+    Raises ValueError where no video is annotated.
+    """
+    videos = _annotated(videos)
+    grid = _grid(videos, policies, contiguous)
+    return grid[_best(_f1_table(videos, grid))]
+
+
+def cross_validated(
+    videos: Sequence[VideoSimilarity],
+    folds: int = 5,
+    *,
+    policies: Sequence[Policy] = ("percentile", "constant"),
+    contiguous: bool = True,
+    seed: int = 0,
+) -> CrossValidation:
+    """`tune` where there is no validation split: each fold is decoded with what the others chose.
+
+    The videos are sorted by id and dealt to the folds by `seed`, so that their order does not matter.
+    Raises ValueError where fewer than two videos are annotated.
+    """
+    videos = sorted(_annotated(videos), key=lambda video: video.id)
+    if len(videos) < 2:
+        raise ValueError("cross-validation needs two annotated videos at least; give a decoder instead")
+    grid = _grid(videos, policies, contiguous)
+    table = _f1_table(videos, grid)
+    fold = np.random.default_rng(seed).permutation(len(videos)) % min(folds, len(videos))
+    chosen = [grid[_best(table[fold != k])] for k in range(fold.max() + 1)]
+    result = CrossValidation(grid[_best(table)], {}, {}, chosen)
+    for video, k in zip(videos, fold, strict=True):
+        labels = chosen[k].decode([video.similarity])[0]
+        result.labels[video.id] = labels
+        scores = VideoScorer(video.clips, video.segments)(labels.numpy())
+        result.scores[video.id] = (float(scores[0]), float(scores[1]), float(scores[2]))
+    return result
+
+
+def _annotated(videos: Iterable[VideoSimilarity]) -> list[VideoSimilarity]:
+    kept = [video for video in videos if video.annotated]
+    if not kept:
+        raise ValueError("no annotated video to score against; drop costs cannot be tuned here")
+    return kept
+
+
+def _grid(videos: Sequence[VideoSimilarity], policies: Sequence[Policy], contiguous: bool) -> list[Decoder]:
+    """Decoders worth trying; constants are quantiles of all costs, so that they suit any spread of similarities."""
+    grid: list[Decoder] = []
+    for policy in policies:
+        clip: Sequence[float] = _CLIP_SHARES
+        sentence: Sequence[float] = _SENTENCE_SHARES
+        if policy == "constant":
+            costs = torch.cat([(1.0 - video.similarity).flatten() for video in videos])
+            thinned = costs[:: max(1, len(costs) // 1_000_000)]
+            clip = percentile_drop(thinned, torch.tensor(_CLIP_SHARES)).clamp(min=0).tolist()
+            sentence = percentile_drop(thinned, torch.tensor(_SENTENCE_SHARES)).clamp(min=0).tolist()
+        elif policy == "logit":
+            clip, sentence = (0.03, 0.1, 0.2, 0.3, 0.5, 0.8), (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+        grid += [Decoder(a, b, policy, contiguous) for a, b in itertools.product(clip, sentence)]
+    return grid
+
+
+@dataclass
+class _Problem:
+    """What `drop_dtw` is asked for one video."""
+
+    cost: Tensor  # (n, m)
+    drop_video: Tensor | float  # (n,) or a number
+    drop_text: float
+
+
+def _problem(similarity: Tensor, decoder: Decoder) -> _Problem:
+    if decoder.policy == "logit":
+        cost, drop_video = logit_costs(similarity, keep_share=decoder.drop_clip)
+        return _Problem(cost, drop_video, decoder.drop_sentence)
+    cost = 1.0 - similarity
+    if decoder.policy == "constant":
+        return _Problem(cost, decoder.drop_clip, decoder.drop_sentence)
+    clip, sentence = percentile_drop(cost, torch.tensor([decoder.drop_clip, decoder.drop_sentence])).tolist()
+    return _Problem(cost, clip, sentence)
+
+
+def _solve(problems: Sequence[_Problem], contiguous: bool) -> list[Tensor]:
+    """Labels for each problem: sorted by size, padded together, a few calls for all."""
+    labels: list[Tensor] = [torch.empty(0, dtype=torch.int64)] * len(problems)
+    order = sorted(range(len(problems)), key=lambda place: tuple(problems[place].cost.shape))
+    while order:
+        n, m = problems[order[-1]].cost.shape
+        count = max(1, _CELLS_PER_CALL // ((n + 1) * (m + 1)))
+        batch, order = order[-count:], order[:-count]
+        m = max(problems[place].cost.shape[1] for place in batch)
+        cost = torch.zeros(len(batch), n, m)
+        drop_video, drop_text = torch.zeros(len(batch), n), torch.zeros(len(batch), m)
+        for row, place in enumerate(batch):
+            problem = problems[place]
+            rows, columns = problem.cost.shape
+            cost[row, :rows, :columns] = problem.cost
+            drop_video[row, :rows] = torch.as_tensor(problem.drop_video)
+            drop_text[row, :columns] = problem.drop_text
+        _, found = drop_dtw(
+            cost,
+            drop_video,
+            drop_text,
+            video_lengths=torch.tensor([problems[place].cost.shape[0] for place in batch]),
+            text_lengths=torch.tensor([problems[place].cost.shape[1] for place in batch]),
+            contiguous=contiguous,
+        )
+        for row, place in enumerate(batch):
+            labels[place] = found[row, : problems[place].cost.shape[0]].clone()
+    return labels
+
+
+def _f1_table(videos: Sequence[VideoSimilarity], grid: Sequence[Decoder]) -> NDArray[np.float64]:
+    """F1 of every decoder on every video, (videos, grid); a row of NaN where a video has nothing to score."""
+    table = np.full((len(videos), len(grid)), np.nan)
+    scorers = [VideoScorer(video.clips, video.segments) for video in videos]
+    shares = torch.tensor(_CLIP_SHARES + _SENTENCE_SHARES)
+    problems: list[_Problem] = []
+    for video in videos:
+        cost = 1.0 - video.similarity
+        # one sort of the video's costs serves the whole grid
+        quantile = dict(zip(shares.tolist(), percentile_drop(cost, shares).tolist(), strict=True))
+        for decoder in grid:
+            if decoder.policy == "percentile":
+                clip = quantile[float(np.float32(decoder.drop_clip))]
+                sentence = quantile[float(np.float32(decoder.drop_sentence))]
+                problems.append(_Problem(cost, clip, sentence))
+            else:
+                problems.append(_problem(video.similarity, decoder))
+    labels = _solve(problems, grid[0].contiguous)
+    for row, scorer in enumerate(scorers):
+        stacked = torch.stack(labels[row * len(grid) : (row + 1) * len(grid)])
+        table[row] = scorer(stacked.numpy())[:, 2]
+    return table
+
+
+def _best(table: NDArray[np.float64]) -> int:
+    scored = scored_rows({str(row): values for row, values in enumerate(table)})
+    if len(scored) == 0:
+        raise ValueError("none of the annotated videos has clips and a matched sentence; drop costs cannot be tuned")
+    return int(scored.mean(axis=0).argmax())
