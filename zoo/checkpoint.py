@@ -123,7 +123,7 @@ class Pretrained(nn.Module):
         revision: str | None = None,
         message: str = "Upload a weaksync checkpoint",
     ) -> str:
-        """Save to a temporary folder and upload it to ``org/name`` on the hub, which is made if absent; returns its URL."""
+        """Upload a checkpoint to ``org/name`` on the hub, which is made if absent; returns its URL."""
         return upload(
             lambda folder: self.save_pretrained(folder, decoder=decoder, metrics=metrics),
             repo,

@@ -20,18 +20,22 @@ class InfoNCEOutput:
     """A loss and what is worth knowing of it; only `loss` carries a gradient.
 
     Attributes:
-        loss: a scalar; (B,) without a reduction.
+        loss: what to differentiate; a scalar, scaled for DDP's averaging, or (B,) without a reduction.
+        value: the mean loss over the real pairs of all ranks.
         accuracy: share of the clips of all ranks whose sentence is nearer than every negative.
         chance: what `accuracy` is for random vectors.
         lonely: how many pairs of all ranks had no negative, and so taught nothing.
         pairs: how many real pairs all ranks had.
+        spread: standard deviation of this rank's similarities; near 0 where the encoder has collapsed.
     """
 
     loss: Tensor
+    value: Tensor
     accuracy: Tensor
     chance: Tensor
     lonely: Tensor
     pairs: Tensor
+    spread: Tensor
 
 
 class InfoNCE(nn.Module):
@@ -82,50 +86,63 @@ class InfoNCE(nn.Module):
             weight: (B,) float, 1 for a real pair, 0 for one that only fills the batch.
         """
         if weight is None:
-            weight = clips.new_ones(len(clips))
-        clips, texts = clips.float(), texts.float()
-        everyone = _gather(clips, texts, video, sentence, weight)
+            weight = clips.new_ones(len(clips), dtype=torch.float32)
+        # products of unit vectors divided by a small temperature need float32
+        with torch.autocast(clips.device.type, enabled=False):
+            return self._forward(clips.float(), texts.float(), temperature, video, sentence, weight)
 
+    def _forward(
+        self, clips: Tensor, texts: Tensor, temperature: Tensor | float, video: Tensor, sentence: Tensor, weight: Tensor
+    ) -> InfoNCEOutput:
+        everyone = _gather(clips, texts, video, sentence, weight)
         real = everyone.weight > 0
-        own = torch.arange(len(clips), device=clips.device) + everyone.first
-        itself = torch.arange(len(real), device=clips.device) == own[:, None]  # (b, B), b of this rank, B of all
+        own = torch.arange(len(clips), device=clips.device)[:, None] + everyone.first
+        itself = torch.arange(len(real), device=clips.device) == own  # (b, B): b pairs of this rank, B of all
         same_video = video[:, None] == everyone.video
         same_sentence = sentence[:, None] == everyone.sentence
         if self.negatives == "video":
             same_sentence &= same_video
-            negative = same_video & ~same_sentence & real
         else:
-            negative = ~same_sentence & real
+            same_video = torch.ones_like(same_video)
+        negative = same_video & ~same_sentence & real
         positive = itself if self.false_negatives == "exclude" else itself | (same_sentence & real)
-        candidate = positive | negative
 
-        rows = clips @ everyone.texts.T / temperature
-        columns = texts @ everyone.clips.T / temperature
-        each = 0.5 * (_cross_entropy(rows, positive, candidate) + _cross_entropy(columns, positive, candidate))
-        has_negative = negative.any(dim=1)
-        each = each * weight * has_negative  # nothing to learn from a pair without negatives
+        rows = clips @ everyone.texts.T
+        columns = texts @ everyone.clips.T
+        candidate = positive | negative
+        each = 0.5 * (
+            _cross_entropy(rows / temperature, positive, candidate)
+            + _cross_entropy(columns / temperature, positive, candidate)
+        )
+        # nothing to learn from a pair that has no negative
+        teaches = weight * negative.any(dim=1)
+        each = each * teaches
 
         with torch.no_grad():
-            pairs = everyone.weight.sum()
-            counted = weight * has_negative
-            wrong = (negative & (rows >= rows.gather(1, own[:, None]))).any(dim=1)
+            beaten = (negative & (rows >= rows.gather(1, own))).any(dim=1)
             odds = 1.0 / (1 + negative.sum(dim=1))
-            totals = torch.stack(
-                [(counted * ~wrong).sum(), (counted * odds).sum(), counted.sum(), (weight * ~has_negative).sum()]
-            )
+            totals = torch.stack([each.sum(), (teaches * ~beaten).sum(), (teaches * odds).sum(), teaches.sum()])
             if everyone.world > 1:
                 dist.all_reduce(totals)
-            right, chance, contributing, lonely = totals
-            contributing = contributing.clamp(min=1)
+            total, right, chance, teaching = totals
+            pairs = everyone.weight.sum()
+            spread = rows.std() if rows.numel() > 1 else rows.new_zeros(())
 
         if self.reduction == "none":
             loss = each
         else:
-            # DDP averages gradients over ranks: scale so that the average is the sum
             loss = each.sum() * everyone.world
             if self.reduction == "mean":
                 loss = loss / pairs.clamp(min=1)
-        return InfoNCEOutput(loss, right / contributing, chance / contributing, lonely, pairs)
+        return InfoNCEOutput(
+            loss=loss,
+            value=total / pairs.clamp(min=1),
+            accuracy=right / teaching.clamp(min=1),
+            chance=chance / teaching.clamp(min=1),
+            lonely=pairs - teaching,
+            pairs=pairs,
+            spread=spread,
+        )
 
 
 def _cross_entropy(logits: Tensor, positive: Tensor, candidate: Tensor) -> Tensor:

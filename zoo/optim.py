@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from .registry import did_you_mean
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch.optim import AdamW
     from torch.optim.lr_scheduler import LambdaLR
 
-SCHEDULES = ("linear", "cosine", "constant")
+Schedule = Literal["linear", "cosine", "constant"]
 
 #: a parameter whose name holds one of these is not decayed: CCLM's rule, by substring.  It spares the relative
 #: position tables of Swin (``relative_position_bias_table``), and decays embeddings, projections and the temperature.
@@ -39,15 +39,16 @@ class OptimConfig:
     betas: tuple[float, float] = (0.9, 0.98)
     eps: float = 1e-8
     warmup: float = 0.1
-    schedule: str = "linear"
+    schedule: Schedule = "linear"
     vision_lr: float = 1.0
     text_lr: float = 1.0
     head_lr: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
+        known = get_args(Schedule)
+        if self.schedule not in known:
             raise ValueError(
-                f"no schedule {self.schedule!r}{did_you_mean(self.schedule, SCHEDULES)}; known: {', '.join(SCHEDULES)}"
+                f"no schedule {self.schedule!r}{did_you_mean(self.schedule, known)}; known: {', '.join(known)}"
             )
         if not 0.0 <= self.warmup <= 1.0:
             raise ValueError(f"warmup is a share of all steps in [0, 1], not {self.warmup}")

@@ -137,7 +137,7 @@ def list_models(family: str | None = None) -> list[ModelRow]:
 
 
 def list_weights(model: str | None = None) -> list[WeightsRow]:
-    """Where weights come from, for every model or for one.  A row with no hash offers no download: it says what to do."""
+    """Where weights come from, for every model or for one; a row with no hash says what to do instead."""
     return [row for row in _WEIGHTS if model in (None, row.model)]
 
 

@@ -1,41 +1,206 @@
-"""Story alignment as a LightningModule: the dual encoder, its loss, its optimiser, and nothing else."""
+"""Story alignment as a LightningModule: the dual encoder, its loss, its optimiser and its scores."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 from typing import Any
 
 import lightning as L
+import torch
+import torch.distributed as dist
 from torch import Tensor
 
-from ..datamodules.batches import PairBatch
+from ..datamodules.batches import PairBatch, VideoBatch
 from . import optim
+from .decoding import Decoder, VideoSimilarity, tune
+from .evaluation import evaluate
 from .losses import InfoNCE
 from .models.cclm import CCLM
 from .optim import OptimConfig
 
+#: similarities of a language whose deviation is below this do not tell clips apart
+COLLAPSED = 0.01
+
+# the figures of an epoch are computed from the gathered videos, so they are the same on every rank already
+warnings.filterwarnings("ignore", message=r".*when logging on epoch level in distributed setting.*")
+# whole videos stay on the CPU on purpose, whatever the data module
+warnings.filterwarnings("ignore", message=r".*You have overridden `transfer_batch_to_device`.*")
+
 
 class StoryAlignment(L.LightningModule):
-    """Trains a dual encoder on weak clip-sentence pairs."""
+    """Trains a dual encoder on weak clip-sentence pairs; scores it on whole videos, decoded with Drop-DTW.
 
-    def __init__(self, model: CCLM, loss: InfoNCE | None = None, config: OptimConfig | None = None) -> None:
+    Args:
+        model: what is trained.
+        optim: how; `OptimConfig`'s defaults if None.
+        negatives, false_negatives: of `InfoNCE`.
+        chunk: how many clips, or sentences, of a video are encoded at once in evaluation.
+
+    Attributes:
+        videos: similarities of the last evaluation's videos, of all ranks, by id.
+    """
+
+    def __init__(
+        self,
+        model: CCLM,
+        *,
+        optim: OptimConfig | None = None,
+        negatives: str = "video",
+        false_negatives: str = "exclude",
+        chunk: int = 64,
+    ) -> None:
         super().__init__()
         self.model = model
-        self.loss = loss or InfoNCE()
-        self.optim = config or OptimConfig()
-        self.save_hyperparameters({"optim": asdict(self.optim)})
+        self.loss = InfoNCE(negatives, false_negatives)
+        self.optim = optim or OptimConfig()
+        self.chunk = chunk
+        self.videos: list[VideoSimilarity] = []
+        self._pending: list[VideoSimilarity] = []
+        # plain values alone, so that the checkpoint loads with weights_only=True
+        self.save_hyperparameters(
+            {
+                "model": model.registry_name,
+                "arguments": model.arguments,
+                "optim": asdict(self.optim),
+                "negatives": negatives,
+                "false_negatives": false_negatives,
+            }
+        )
+
+    def setup(self, stage: str) -> None:
+        """Raises ValueError for a precision that would round the times of clips to half a second."""
+        if self.trainer.precision in ("bf16-true", "16-true"):
+            mixed = self.trainer.precision.replace("true", "mixed")
+            raise ValueError(f"precision {self.trainer.precision} rounds the clips' times as well: use {mixed}")
 
     def training_step(self, batch: PairBatch, batch_index: int) -> Tensor:
+        self.model.clamp_temperature()
         clips, texts = self.model(batch.pixels, batch.input_ids, batch.attention_mask)
         out = self.loss(clips, texts, self.model.temp, video=batch.video, sentence=batch.sentence, weight=batch.weight)
-        self.log("train/loss", out.loss.detach(), prog_bar=True)
-        self.log("train/accuracy", out.accuracy)
+        size = len(batch.keys)
+        self.log("train/loss", out.value, prog_bar=True, batch_size=size)
+        figures = {"accuracy": out.accuracy, "chance": out.chance, "lonely": out.lonely, "spread": out.spread}
+        figures["temperature"] = self.model.temp.detach()
+        self.log_dict({f"train/{name}": value for name, value in figures.items()}, batch_size=size)
         return out.loss
 
+    def validation_step(self, batch: VideoBatch, batch_index: int) -> None:
+        self._pending.append(self.similarity(batch))
+
+    def test_step(self, batch: VideoBatch, batch_index: int) -> None:
+        self._pending.append(self.similarity(batch))
+
+    def predict_step(self, batch: VideoBatch, batch_index: int) -> VideoSimilarity:
+        return self.similarity(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self._collect()
+        if self.trainer.sanity_checking:
+            return
+        self._log_spread("val")
+        if any(video.annotated for video in self.videos):
+            decoder = tune(self.videos)
+            self.model.decoder = decoder.to_dict()
+            self._log_scores("val", decoder)
+
+    def on_test_epoch_end(self) -> None:
+        self._collect()
+        self._log_spread("test")
+        if self.decoder is not None and any(video.annotated for video in self.videos):
+            self._log_scores("test", self.decoder)
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """Tuned on the annotated validation videos of the last epoch; None before, and where there are none."""
+        return Decoder.from_dict(self.model.decoder) if self.model.decoder else None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["decoder"] = self.model.decoder
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.model.decoder = checkpoint["decoder"]
+
+    def similarity(self, batch: VideoBatch) -> VideoSimilarity:
+        """Cosine similarities of a whole video's clips and sentences, encoded a chunk at a time."""
+        return VideoSimilarity(
+            id=batch.id,
+            language=batch.language,
+            similarity=similarity(
+                self.model, batch.pixels, batch.input_ids, batch.attention_mask, chunk=self.chunk
+            ).cpu(),
+            clips=batch.clips.cpu(),
+            segments=batch.segments.cpu(),
+            narrations=batch.narrations.cpu(),
+            annotated=batch.annotated,
+        )
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """As usual, but the pixels of a whole video stay where they are: chunks of them follow when they are encoded."""
+        if isinstance(batch, VideoBatch):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def configure_optimizers(self) -> dict[str, Any]:
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise ValueError("the schedule needs an end: set trainer.max_epochs or trainer.max_steps")
         optimizer = optim.optimizer(self.model, self.optim)
-        steps = int(self.trainer.estimated_stepping_batches)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": optim.schedule(optimizer, self.optim, steps), "interval": "step"},
-        }
+        scheduler = optim.schedule(optimizer, self.optim, int(steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _collect(self) -> None:
+        """Gather the videos of all ranks by id: what a rank saw twice, to fill its share, counts once."""
+        videos, self._pending = self._pending, []
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            everyone: list[Any] = [None] * dist.get_world_size()
+            dist.all_gather_object(everyone, videos)
+            videos = [video for share in everyone for video in share]
+        unique = {video.id: video for video in videos}
+        self.videos = [unique[id] for id in sorted(unique)]
+        broken = [video.id for video in self.videos if video.similarity.isnan().any()]
+        if broken:
+            raise ValueError(f"similarities of {broken[0]} are not numbers: training diverged; lower optim.lr")
+
+    def _log_scores(self, stage: str, decoder: Decoder) -> None:
+        """F1 and its parts beside the baselines and the oracle, over the annotated videos."""
+        scores = evaluate(self.videos, decoder, resamples=1)  # their intervals are of no use in a curve
+        model = scores["model"]
+        self.log(f"{stage}/f1", model.f1.value, prog_bar=True)
+        self.log(f"{stage}/clip_accuracy", model.clip_accuracy.value)
+        self.log(f"{stage}/sentence_iou", model.sentence_iou.value)
+        self.log(f"{stage}/gap_closed", scores.gap_closed.value)
+
+    def _log_spread(self, stage: str) -> None:
+        """How far similarities of each language lie apart; says so where they do not."""
+        for language in sorted({video.language for video in self.videos}):
+            values = torch.cat([v.similarity.flatten() for v in self.videos if v.language == language])
+            spread = float(values.std()) if len(values) > 1 else float("nan")
+            self.log(f"{stage}/spread_{language or 'unknown'}", spread)
+            if spread < COLLAPSED:
+                warnings.warn(
+                    f"similarities of {language or 'the only language'} have collapsed: {float(values.mean()):.3f} on "
+                    f"average, {spread:.4f} apart; a lower learning rate or a longer warm-up may help",
+                    stacklevel=2,
+                )
+
+
+@torch.no_grad()
+def similarity(model: CCLM, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor, *, chunk: int = 64) -> Tensor:
+    """Cosine similarities of clips and sentences, with memory bounded by `chunk`.
+
+    Args:
+        pixels: (n, F, 3, S, S), on any device.
+        input_ids, attention_mask: (m, L).
+        chunk: how many clips, or sentences, are encoded at once.
+
+    Returns:
+        (n, m) float32, on the model's device.
+    """
+    device = model.temp.device
+    clips = [model.encode_clips(part.to(device, non_blocking=True)) for part in pixels.split(chunk)]
+    texts = [
+        model.encode_text(ids.to(device), mask.to(device))
+        for ids, mask in zip(input_ids.split(chunk), attention_mask.split(chunk), strict=True)
+    ]
+    return torch.cat(clips).float() @ torch.cat(texts).float().T

@@ -1,6 +1,6 @@
 """Sentences to token ids: one small class around the `tokenizers` library, for our own vocabulary and for XLM-R's.
 
-Our own is a byte-level BPE trained on a few thousand sentences: it covers every script, since bytes are its last resort.
+Our own is a byte-level BPE trained on a few thousand sentences; bytes are its last resort, so it covers every script.
 Retrain it on other text with `train(texts, vocab_size).save(folder)`.
 """
 

@@ -6,7 +6,7 @@ encoder of CCLM is left out.  Sub-modules are timm's and transformers' own, so t
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..preprocess import ClipPreprocess
 
 #: XLM-R counts positions from here on (after its padding id); CCLM counts them from 0
 FIRST_POSITION = 2
+TEMPERATURE_BOUNDS = (0.001, 0.5)
 
 
 @dataclass
@@ -42,8 +43,8 @@ class CCLMConfig:
         max_tokens: longest sentence in tokens; longer ones are cut, with a warning.
         max_words: most words of a sentence that are read, None for all.
         tokenizer: of `tokenizers.load`: ``story``, a folder, or a hub id.
-        freeze_vision, freeze_text: leave a tower as it is; its projection still learns.
-        activation_checkpointing: compute activations twice instead of keeping them.
+        freeze: towers that stay as they are, ``vision``, ``text`` or both; their projections still learn.
+        checkpoint_activations: compute activations twice instead of keeping them.
     """
 
     image_size: int = 224
@@ -68,9 +69,8 @@ class CCLMConfig:
     max_tokens: int = 64
     max_words: int | None = 30
     tokenizer: str = "FacebookAI/xlm-roberta-large"
-    freeze_vision: bool = False
-    freeze_text: bool = False
-    activation_checkpointing: bool = False
+    freeze: list[str] = field(default_factory=list)
+    checkpoint_activations: bool = False
 
     def __post_init__(self) -> None:
         faults = []
@@ -84,6 +84,8 @@ class CCLMConfig:
             faults.append(f"max_tokens {self.max_tokens} must be at most position_rows - {FIRST_POSITION}")
         if self.frames < 1:
             faults.append(f"frames must be 1 or more, not {self.frames}")
+        if not set(self.freeze) <= {"vision", "text"}:
+            faults.append(f"freeze names towers, vision or text, not {self.freeze}")
         if faults:
             raise ValueError("; ".join(faults))
 
@@ -134,9 +136,9 @@ class CCLM(Pretrained):
             size=config.image_size, frames=config.frames, augment=config.augment, flip=config.flip
         )
         self._tokenize: tokenizers.SentenceTokenizer | None = None
-        self.vision.requires_grad_(not config.freeze_vision)
-        self.text.requires_grad_(not config.freeze_text)
-        if config.activation_checkpointing:
+        self.vision.requires_grad_("vision" not in config.freeze)
+        self.text.requires_grad_("text" not in config.freeze)
+        if config.checkpoint_activations:
             self.vision.set_grad_checkpointing()
             self.text.gradient_checkpointing_enable({"use_reentrant": False})
 
@@ -170,13 +172,13 @@ class CCLM(Pretrained):
         The frames' features are averaged before they are projected and normalised.
         """
         clips, frames = pixels.shape[:2]
-        with torch.no_grad() if self.config.freeze_vision else nullcontext():
+        with self._gradient("vision"):
             features = self.vision(pixels.flatten(0, 1)).view(clips, frames, -1).mean(dim=1)
         return normalize(self.vision_proj(features), dim=-1)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, L) ids and mask of `tokenize` to (B, D) unit vectors."""
-        with torch.no_grad() if self.config.freeze_text else nullcontext():
+        with self._gradient("text"):
             features = self.text(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0]
         return normalize(self.text_proj(features), dim=-1)
 
@@ -187,11 +189,17 @@ class CCLM(Pretrained):
     def train(self, mode: bool = True) -> CCLM:
         """As in torch, but a frozen tower stays in evaluation mode."""
         super().train(mode)
-        if self.config.freeze_vision:
-            self.vision.eval()
-        if self.config.freeze_text:
-            self.text.eval()
+        for tower in self.config.freeze:
+            getattr(self, tower).eval()
         return self
+
+    @torch.no_grad()
+    def clamp_temperature(self) -> None:
+        """Keep the temperature within CCLM's bounds; call it before every step of training."""
+        self.temp.clamp_(*TEMPERATURE_BOUNDS)
+
+    def _gradient(self, tower: str) -> AbstractContextManager[Any]:
+        return torch.no_grad() if tower in self.config.freeze else nullcontext()
 
 
 def shift_positions(table: Tensor) -> Tensor:
