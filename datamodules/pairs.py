@@ -1,0 +1,205 @@
+"""Weak pairs in groups of one video, and the batches that are made of them.
+
+A group is what a training step needs of a video at least: some clips with their sentences, each the others' negatives.
+Every epoch deals the pairs of each video anew; the number of groups stays the same, so that every epoch is as long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from .batches import ClipTransform, PairBatch, Tokenize
+from .media import decode_jpeg
+from .records import AnnotatedVideo, weak_labels
+from .tarscan import BadSample, Fault
+
+
+@dataclass
+class VideoPairs:
+    """The weak pairs of one video.
+
+    Attributes:
+        id: of the video.
+        clips: (P,) clip of each pair.
+        sentences: (P,) wording of each pair: a number that equal texts share, throughout the data set.
+    """
+
+    id: str
+    clips: NDArray[np.int64]
+    sentences: NDArray[np.int64]
+
+
+@dataclass
+class WeakPairs:
+    """The weak pairs of many videos.
+
+    Attributes:
+        videos: those that have pairs of two distinct sentences at least.
+        wordings: texts, as `VideoPairs.sentences` numbers them.
+        too_few: ids of the videos that were left out: with fewer than two sentences there are no negatives.
+    """
+
+    videos: list[VideoPairs]
+    wordings: list[str]
+    too_few: list[str]
+
+    def __len__(self) -> int:
+        return sum(len(video.clips) for video in self.videos)
+
+
+@dataclass
+class Pair:
+    """One pair as it was read: its clip's members, still encoded, and its sentence."""
+
+    shard: str
+    key: str
+    video: int
+    sentence: int
+    text: str
+    members: dict[str, bytes]
+    weight: float = 1.0
+
+
+def weak_pairs(records: Sequence[AnnotatedVideo]) -> WeakPairs:
+    """Pair clips with the sentences that are spoken over them (`records.weak_labels`), for all videos."""
+    pairs = WeakPairs([], [], [])
+    numbers: dict[str, int] = {}
+    for record in records:
+        labels = weak_labels(record.clip_times(), record.narrations())
+        clips = np.flatnonzero(labels >= 0)
+        texts = [record.sentences[label].text for label in labels[clips]]
+        if len({_wording(text) for text in texts}) < 2:
+            pairs.too_few.append(record.id)
+            continue
+        for text in texts:
+            if numbers.setdefault(_wording(text), len(numbers)) == len(pairs.wordings):
+                pairs.wordings.append(text)
+        sentences = np.array([numbers[_wording(text)] for text in texts], dtype=np.int64)
+        pairs.videos.append(VideoPairs(record.id, clips.astype(np.int64), sentences))
+    return pairs
+
+
+def _wording(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def group_count(pairs: int, size: int) -> int:
+    """Groups of at most `size` that so many pairs are dealt into; never so many that a pair would be alone."""
+    return max(1, min(-(-pairs // size), pairs // 2))
+
+
+def deal(sentences: NDArray[np.int64], size: int, chance: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Deal the pairs of a video into groups, pairs of one sentence into different groups as far as that goes.
+
+    Pairs of the same sentence are no negatives of each other, so a group should hold distinct sentences.  Sorting by
+    sentence (in random order) and dealing round robin does that, and leaves groups whose sizes differ by one at most.
+
+    Args:
+        sentences: (P,) wording of each pair.
+        size: pairs in a group, at most (three where pairs of 2 do not come out even).
+        chance: source of the order.
+
+    Returns:
+        `group_count` arrays of indices into `sentences`; every index occurs once.
+    """
+    shuffled = chance.permutation(len(sentences))
+    _, places = np.unique(sentences, return_inverse=True)
+    rank = chance.permutation(places.max() + 1)[places]
+    order = shuffled[np.argsort(rank[shuffled], kind="stable")]
+    count = group_count(len(sentences), size)
+    return [order[start::count].astype(np.int64) for start in range(count)]
+
+
+def chance(*words: int) -> np.random.Generator:
+    """A Philox stream that is a pure function of some whole numbers >= 0."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
+
+
+def sample_chance(seed: int, epoch: int, key: str) -> Generator:
+    """The random stream of one sample in one epoch, whichever worker of whichever rank reads it."""
+    digest = hashlib.sha256(f"{seed}/{epoch}/{key}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def pictures(members: dict[str, bytes], count: int, generator: Generator | None, shard: str, key: str) -> Tensor:
+    """Decode `count` of a clip's candidates, in temporal order: random ones, or evenly spread without a `generator`.
+
+    Returns:
+        uint8 (count, 3, H, W).
+
+    Raises:
+        BadSample: naming the picture that cannot be decoded.
+    """
+    candidates = sum(name.endswith(".jpg") for name in members)
+    if candidates < count:
+        raise BadSample(Fault(shard, key, "", f"{candidates} pictures, but the model looks at {count} of a clip"))
+    if generator is None:
+        chosen = [int((place + 0.5) * candidates / count) for place in range(count)]
+    else:
+        chosen = sorted(torch.randperm(candidates, generator=generator)[:count].tolist())
+    decoded: list[Tensor] = []
+    for number in chosen:
+        member = f"{number}.jpg"
+        try:
+            decoded.append(decode_jpeg(members[member]))
+        except (KeyError, ValueError) as fault:
+            reason = "missing member" if isinstance(fault, KeyError) else str(fault)
+            raise BadSample(Fault(shard, key, member, reason)) from fault
+        if decoded[-1].shape != decoded[0].shape:
+            shapes = f"{tuple(decoded[-1].shape)}, {tuple(decoded[0].shape)}"
+            raise BadSample(Fault(shard, key, member, f"differs in size from the other pictures of its clip: {shapes}"))
+    return torch.stack(decoded)
+
+
+def assemble(
+    pairs: Sequence[Pair], preprocess: ClipTransform, tokenize: Tokenize, seed: int, epoch: int
+) -> tuple[PairBatch | None, list[Fault]]:
+    """Make a batch of pairs.  What cannot be used is left out and returned beside; None where nothing was left."""
+    faults: list[Fault] = []
+    kept: list[Pair] = []
+    pixels: list[Tensor] = []
+    for pair in _with_sound_text(pairs, tokenize, faults):
+        generator = sample_chance(seed, epoch, pair.key)
+        try:
+            decoded = pictures(pair.members, preprocess.frames, generator, pair.shard, pair.key)
+        except BadSample as bad:
+            faults.append(bad.fault)
+            continue
+        pixels.append(preprocess(decoded, generator=generator))
+        kept.append(pair)
+    if not kept:
+        return None, faults
+    input_ids, attention_mask = tokenize([pair.text for pair in kept])
+    batch = PairBatch(
+        pixels=torch.stack(pixels),
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        video=torch.tensor([pair.video for pair in kept], dtype=torch.int64),
+        sentence=torch.tensor([pair.sentence for pair in kept], dtype=torch.int64),
+        weight=torch.tensor([pair.weight for pair in kept], dtype=torch.float32),
+        keys=[pair.key for pair in kept],
+    )
+    return batch, faults
+
+
+def _with_sound_text(pairs: Sequence[Pair], tokenize: Tokenize, faults: list[Fault]) -> list[Pair]:
+    """The pairs whose sentences can be tokenised; the others are added to `faults`."""
+    try:
+        tokenize([pair.text for pair in pairs])
+        return list(pairs)
+    except ValueError:
+        sound = []
+    for pair in pairs:
+        try:
+            tokenize([pair.text])
+            sound.append(pair)
+        except ValueError as fault:
+            faults.append(Fault(pair.shard, pair.key, "", f"its sentence {pair.text!r}: {fault}"))
+    return sound

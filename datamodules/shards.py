@@ -1,0 +1,362 @@
+"""Write shard sets: plain WebDataset tars, beside each its index, and one manifest for the set.
+
+A shard holds whole videos.  Each begins with its text record, ``VIDEO/story.json``; then every clip i has its pictures
+``VIDEO/0000i.0.jpg``, ``.1.jpg``, ... and its times ``VIDEO/0000i.json``.  The same parts give the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .records import AnnotatedVideo
+from .tarscan import END_OF_ARCHIVE, STORY, BadSample, Sample, scan, story_faults
+
+MANIFEST = "manifest.json"
+FORMAT, VERSION = "weaksync-story-shards", 1
+INDEX_FORMAT, INDEX_VERSION = "weaksync-shard-index", 1
+
+SHARD_NAME = re.compile(r"[a-z][a-z0-9_]*-\d{6}\.tar")
+_VIDEO_ID = re.compile(r"[A-Za-z0-9_-]+")
+_SPLIT = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass
+class Shard:
+    """One tar of a set, as the manifest knows it; `samples` counts text records too."""
+
+    name: str
+    split: str
+    bytes: int
+    sha256: str
+    index_sha256: str
+    samples: int
+    videos: int
+
+
+@dataclass
+class Counts:
+    """What a split holds."""
+
+    videos: int = 0
+    clips: int = 0
+    sentences: int = 0
+
+
+@dataclass
+class Manifest:
+    """What a shard set is: how it was made, and exactly which bytes belong to it.
+
+    Attributes:
+        settings: how it was built; plain JSON values.
+        frames: candidate pictures of every clip.
+        shards: in the order of their names.
+        counts: split -> what it holds.
+        languages: language -> videos.
+    """
+
+    settings: dict[str, Any]
+    frames: int
+    shards: list[Shard]
+    counts: dict[str, Counts] = field(default_factory=dict)
+    languages: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        return (json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> Manifest:
+        """The manifest that `to_json` wrote.  Raises ValueError that names `where` on anything else."""
+        try:
+            raw = json.loads(data.decode("utf-8"))
+            if (raw["format"], raw["version"]) != (FORMAT, VERSION):
+                raise ValueError(f"format {raw['format']!r} version {raw['version']}, not {FORMAT!r} version {VERSION}")
+            shards = [Shard(**shard) for shard in raw["shards"]]
+            if unsafe := [shard.name for shard in shards if not SHARD_NAME.fullmatch(shard.name)]:
+                raise ValueError(f"{unsafe[0]!r} is not the name of a shard")
+            counts = {split: Counts(**count) for split, count in raw["counts"].items()}
+            return cls(dict(raw["settings"]), int(raw["frames"]), shards, counts, dict(raw["languages"]))
+        except (KeyError, TypeError, AttributeError, ValueError) as fault:
+            raise ValueError(f"{where} is not the manifest of a shard set ({fault})") from fault
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Raises FileNotFoundError where `folder` holds no shard set, ValueError where its manifest is damaged."""
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise FileNotFoundError(f"no shard set in {folder} (no {MANIFEST}); make one with `weaksync data build`")
+        return cls.from_json(path.read_bytes(), str(path))
+
+
+def index_name(shard: str) -> str:
+    """``train-000000.tar`` -> ``train-000000.index.json``."""
+    return f"{shard.removesuffix('.tar')}.index.json"
+
+
+def write_video(path: Path, video: AnnotatedVideo, frames: Sequence[Sequence[bytes]]) -> None:
+    """Write one video as a tar of its own, a part that `pack` joins to shards.
+
+    Args:
+        path: of the file to write, whole or not at all.
+        video: its record; `clips` must be known.
+        frames: JPEG bytes of the candidate pictures of every clip, in temporal order, the same number for each.
+
+    Raises:
+        ValueError: naming the video, where the record and the pictures do not fit together.
+        OSError: where it cannot be written; nothing is left behind.
+    """
+    if not _VIDEO_ID.fullmatch(video.id):
+        raise ValueError(f"video id {video.id!r}: only letters, digits, '-' and '_' can be part of a sample key")
+    clips = video.clip_times()
+    if len(frames) != len(clips):
+        raise ValueError(f"{video.id}: {len(clips)} clips but pictures of {len(frames)}")
+    if len(clips) > 100_000:
+        raise ValueError(f"{video.id}: {len(clips)} clips; a key counts up to 99999. Cut the video into parts")
+    if len(numbers := sorted({len(pictures) for pictures in frames})) > 1 or numbers == [0]:
+        raise ValueError(f"{video.id}: every clip needs the same number of pictures, at least one; found {numbers}")
+    with whole_file(Path(path)) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        _add(tar, f"{video.id}/{STORY}.json", _json(video.to_dict()))
+        for number, ((start, end), pictures) in enumerate(zip(clips.tolist(), frames, strict=True)):
+            key = f"{video.id}/{number:05d}"
+            for candidate, picture in enumerate(pictures):
+                if not picture.startswith(b"\xff\xd8"):
+                    raise ValueError(f"{key}: picture {candidate} is not a JPEG")
+                _add(tar, f"{key}.{candidate}.jpg", picture)
+            _add(tar, f"{key}.json", _json({"start": start, "end": end}))
+
+
+def pack(
+    folder: Path,
+    parts: dict[str, list[Path]],
+    settings: dict[str, Any],
+    *,
+    shard_bytes: int = 256 << 20,
+    progress: Callable[[int], None] | None = None,
+) -> Manifest:
+    """Join parts to a shard set.  The manifest is written last: a folder without one holds no set.
+
+    Args:
+        folder: made where it is absent; must not hold a set already.
+        parts: split -> files of `write_video`, packed in this order.
+        settings: how the parts were made; plain JSON values, kept in the manifest.
+        shard_bytes: a shard is closed when the next video would make it larger; one large video is never cut.
+        progress: called with the bytes of each part done.
+
+    Raises:
+        ValueError: a part is damaged, two videos share an id, clips differ in their number of pictures, or `folder`
+            holds a set.
+        OSError: such as a full disk; nothing of this call is left behind.
+    """
+    folder = Path(folder)
+    if (folder / MANIFEST).exists():
+        raise ValueError(f"{folder} holds a shard set already; choose another folder, or remove that set first")
+    if not any(parts.values()):
+        raise ValueError(f"there is no video to pack into {folder}")
+    for split in parts:
+        if not _SPLIT.fullmatch(split):
+            raise ValueError(f"split {split!r}: only lower-case letters, digits and '_' can name a shard")
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.iterdir():  # of a run that was killed before its manifest
+        if SHARD_NAME.fullmatch(stale.name) or stale.name.endswith(".index.json"):
+            stale.unlink()
+
+    packer = _Packer(folder, shard_bytes)
+    try:
+        for split, paths in sorted(parts.items()):
+            for path in paths:
+                packer.add(split, Path(path))
+                if progress is not None:
+                    progress(Path(path).stat().st_size)
+            packer.close_shard()
+        manifest = packer.manifest(settings)
+        with whole_file(folder / MANIFEST) as file:
+            file.write(manifest.to_json())
+    except BaseException as fault:
+        packer.undo()
+        if isinstance(fault, OSError) and fault.errno == errno.ENOSPC:
+            raise OSError(
+                errno.ENOSPC, f"the disk of {folder} is full; what this run had packed was removed. Free some space"
+            ) from fault
+        raise
+    return manifest
+
+
+class _Packer:
+    """Shards as they grow: the open one's file, what it holds so far, and what the set has come to."""
+
+    def __init__(self, folder: Path, shard_bytes: int) -> None:
+        self.folder = folder
+        self.shard_bytes = shard_bytes
+        self.shards: list[Shard] = []
+        self.counts: dict[str, Counts] = {}
+        self.languages: dict[str, int] = {}
+        self.frames: int | None = None
+        self.home: dict[str, Path] = {}  # video -> the part it came from
+        self.split, self.videos, self.offset = "", 0, 0
+        self.samples: list[Sample] = []
+        self.hash = hashlib.sha256()
+        self.open_file: contextlib.ExitStack | None = None
+        self.file: BinaryIO
+
+    def add(self, split: str, path: Path) -> None:
+        data = path.read_bytes()
+        result = scan(io.BytesIO(data), path.name)
+        faults = result.faults or story_faults(result, self.frames)
+        if faults:
+            raise BadSample(faults[0])
+        if not result.samples:
+            raise ValueError(f"{path} holds no video")
+        self._count(split, path, result.samples)
+        if self.open_file is not None and self.offset + result.end > self.shard_bytes:
+            self.close_shard()
+        if self.open_file is None:
+            self._open_shard(split)
+        for sample in result.samples:
+            sample.offset += self.offset
+            sample.data = None
+        self.samples += result.samples
+        self._write(data[: result.end])
+        self.videos += 1
+
+    def _count(self, split: str, path: Path, samples: list[Sample]) -> None:
+        videos = {sample.key.partition("/")[0] for sample in samples}
+        if len(videos) > 1:
+            raise ValueError(f"{path} holds {len(videos)} videos; a part is one")
+        video = videos.pop()
+        if video in self.home:
+            raise ValueError(f"two videos share the id {video!r}: {self.home[video]} and {path}")
+        self.home[video] = path
+        if len(samples) > 1:
+            self.frames = len(samples[1].members) - 1
+        count = self.counts.setdefault(split, Counts())
+        count.videos += 1
+        count.clips += len(samples) - 1
+        count.sentences += len(samples[0].data["sentences"])
+        language = samples[0].data["language"]
+        self.languages[language] = self.languages.get(language, 0) + 1
+
+    def _open_shard(self, split: str) -> None:
+        number = sum(shard.split == split for shard in self.shards)
+        self.split, self.name = split, f"{split}-{number:06d}.tar"
+        self.open_file = contextlib.ExitStack()
+        self.file = self.open_file.enter_context(whole_file(self.folder / self.name))
+
+    def _write(self, data: bytes) -> None:
+        self.file.write(data)
+        self.hash.update(data)
+        self.offset += len(data)
+
+    def close_shard(self) -> None:
+        if self.open_file is None:
+            return
+        self._write(bytes(END_OF_ARCHIVE))
+        self.open_file.close()
+        self.open_file = None
+        sha256 = self.hash.hexdigest()
+        index = index_json(self.name, self.offset, sha256, self.samples)
+        self.shards.append(
+            Shard(
+                self.name,
+                self.split,
+                self.offset,
+                sha256,
+                hashlib.sha256(index).hexdigest(),
+                len(self.samples),
+                self.videos,
+            )
+        )
+        with whole_file(self.folder / index_name(self.name)) as file:
+            file.write(index)
+        self.samples, self.videos, self.offset, self.hash = [], 0, 0, hashlib.sha256()
+
+    def manifest(self, settings: dict[str, Any]) -> Manifest:
+        self.shards.sort(key=lambda shard: shard.name)
+        return Manifest(settings, self.frames or 0, self.shards, self.counts, dict(sorted(self.languages.items())))
+
+    def undo(self) -> None:
+        """Remove everything that this run has written."""
+        if self.open_file is not None:
+            with contextlib.suppress(_Undone):
+                self.open_file.__exit__(_Undone, _Undone(), None)
+        for shard in self.shards:
+            for name in (shard.name, index_name(shard.name)):
+                (self.folder / name).unlink(missing_ok=True)
+
+
+class _Undone(Exception):
+    """Tells `whole_file` not to keep the file."""
+
+
+def index_json(shard: str, size: int, sha256: str, samples: list[Sample]) -> bytes:
+    """The index of a shard: a header, then one line for each sample.
+
+    A sample is one span of bytes with one SHA-256, so that reading it is one call and one check; the CRC-32 of each
+    member is there to say which member it was that changed.
+    """
+    head = {"format": INDEX_FORMAT, "version": INDEX_VERSION, "shard": shard, "bytes": size, "sha256": sha256}
+    rows = (json.dumps([s.key, s.offset, s.size, s.sha256, s.members], separators=(",", ":")) for s in samples)
+    return (json.dumps(head)[:-1] + ', "samples": [\n' + ",\n".join(rows) + "\n]}\n").encode()
+
+
+def read_index(data: bytes, shard: str) -> tuple[int, str, list[Sample]]:
+    """Bytes and SHA-256 of the shard, and its samples.  Raises ValueError that names the index on anything else."""
+    try:
+        raw = json.loads(data.decode("utf-8"))
+        if (raw["format"], raw["version"], raw["shard"]) != (INDEX_FORMAT, INDEX_VERSION, shard):
+            raise ValueError(f"it is {raw['format']!r} version {raw['version']} of {raw['shard']}")
+        samples = [
+            Sample(key, offset, size, sha256, {name: (count, crc) for name, (count, crc) in members.items()})
+            for key, offset, size, sha256, members in raw["samples"]
+        ]
+        return int(raw["bytes"]), str(raw["sha256"]), samples
+    except (KeyError, TypeError, AttributeError, ValueError) as fault:
+        raise ValueError(f"{index_name(shard)} is not the index of {shard} ({fault})") from fault
+
+
+def build_index(path: Path, frames: int | None = None, advance: Callable[[int], None] | None = None) -> bytes:
+    """Index a shard from its bytes, in one pass that hashes and checks everything.
+
+    Raises:
+        BadSample: (a ValueError) naming the first thing that is wrong with it.
+    """
+    with Path(path).open("rb", buffering=1 << 20) as file:
+        result = scan(file, Path(path).name, advance)
+    faults = result.faults or story_faults(result, frames)
+    if faults:
+        raise BadSample(faults[0])
+    return index_json(result.shard, result.bytes, result.sha256, result.samples)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears whole under its name when the block ends, or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _add(tar: tarfile.TarFile, name: str, payload: bytes) -> None:
+    info = tarfile.TarInfo(name)  # time, owner and group 0: the same video gives the same bytes
+    info.size = len(payload)
+    tar.addfile(info, io.BytesIO(payload))
+
+
+def _json(data: Any) -> bytes:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False).encode()

@@ -1,0 +1,184 @@
+"""The story data module: shards in, `PairBatch` for training and `VideoBatch` for evaluation out."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import lightning
+import torch.distributed
+
+from .batches import ClipTransform, Tokenize
+from .elastic import ElasticLoader, GroupOrder, PairSteps
+from .index import ShardSet, open_set
+from .pairs import WeakPairs, weak_pairs
+from .videos import VideoLoader, Videos
+
+Mode = Literal["exact", "resampled"]
+
+
+class StoryDataModule(lightning.LightningDataModule):
+    """Story shards as Lightning wants them.
+
+    Training yields `PairBatch`: groups of weak pairs (`records.weak_labels`), each group of one video.  Evaluation
+    yields `VideoBatch`: whole videos, each exactly once over all ranks and workers.
+
+    Args:
+        folder: of a shard set (``weaksync data build``); in resampled mode the address of one may be given.
+        preprocess: pixels for the model, `model.preprocess`.
+        tokenize: ids for the model, `model.tokenize`.
+        global_batch: groups in a step, over all ranks; the last step of an epoch may be smaller.
+        group_size: pairs in a group, at most: one positive and its ``group_size - 1`` same-video negatives.
+        mode: ``exact`` reads a local set by offset, every pair once an epoch, and resumes at any step; ``resampled``
+            streams shards drawn with replacement, for sets in an object store.
+        steps_per_epoch: resampled mode alone: steps of an epoch, equal on every rank.
+        languages: keep the videos in these; None keeps all.
+        seed: of the order, of the frames that are drawn and of augmentation.
+        workers: processes that read; 0 reads in the process itself.
+        max_bad: bad training samples tolerated in an epoch, a number or a share below 1; evaluation tolerates none.
+        check_hashes: check every sample's SHA-256 as it is read (about 1 % of the time of decoding).
+        start_method: ``fork``, ``spawn`` or ``forkserver`` for the workers; None takes the system's.
+
+    Raises:
+        ValueError: naming the argument, or the shard that changed since the set was made.
+        FileNotFoundError: where there is no set.
+    """
+
+    #: a rank may have no video where they are fewer than the ranks
+    allow_zero_length_dataloader_with_multiple_devices = True
+
+    def __init__(
+        self,
+        folder: str | Path,
+        preprocess: ClipTransform,
+        tokenize: Tokenize,
+        *,
+        global_batch: int,
+        group_size: int = 8,
+        mode: Mode = "exact",
+        steps_per_epoch: int | None = None,
+        languages: Sequence[str] | None = None,
+        seed: int = 0,
+        workers: int = 0,
+        max_bad: int | float = 0,
+        check_hashes: bool = True,
+        start_method: str | None = None,
+    ) -> None:
+        super().__init__()
+        if global_batch < 1:
+            raise ValueError(f"global_batch={global_batch}: a step needs one group at least")
+        if group_size < 2:
+            raise ValueError(f"group_size={group_size}: a group of fewer than 2 pairs has no negatives")
+        if seed < 0 or workers < 0:
+            raise ValueError(f"seed={seed}, workers={workers}: neither can be negative")
+        self.folder = folder
+        self.preprocess = preprocess
+        self.tokenize = tokenize
+        self.global_batch = global_batch
+        self.group_size = group_size
+        self.mode = mode
+        self.steps_per_epoch = steps_per_epoch
+        self.languages = None if languages is None else sorted(set(languages))
+        self.seed = seed
+        self.workers = workers
+        self.max_bad = max_bad
+        self.check_hashes = check_hashes
+        self.start_method = start_method
+        self._shards: ShardSet | None = None
+        self._pairs: WeakPairs | None = None
+        self._training: ElasticLoader | None = None
+
+    @property
+    def shards(self) -> ShardSet:
+        """The set, opened and checked when it is first asked for."""
+        if self._shards is None:
+            shards = open_set(self.folder, check_hashes=self.check_hashes)
+            if 0 < shards.manifest.frames < self.preprocess.frames:
+                raise ValueError(
+                    f"the model looks at {self.preprocess.frames} frames of a clip, {self.folder} holds "
+                    f"{shards.manifest.frames}; build the set with more, or take a model with fewer"
+                )
+            self._shards = shards
+        return self._shards
+
+    @property
+    def pairs(self) -> WeakPairs:
+        """The weak pairs of the training split; `pairs.too_few` are the videos that have none to offer."""
+        if self._pairs is None:
+            pairs = weak_pairs(self.shards.videos("train", self.languages))
+            if not pairs.videos:
+                raise ValueError(f"no video of {self.folder} has clips paired with two sentences: nothing to train on")
+            if pairs.too_few:
+                warnings.warn(
+                    f"{len(pairs.too_few)} of {len(pairs.too_few) + len(pairs.videos)} training videos have fewer than "
+                    f"two paired sentences, hence no negatives, and are left out: {', '.join(pairs.too_few[:5])}"
+                    + (" ..." if len(pairs.too_few) > 5 else ""),
+                    stacklevel=2,
+                )
+            self._pairs = pairs
+        return self._pairs
+
+    def train_dataloader(self) -> ElasticLoader:
+        """Steps of `PairBatch`.  The same loader for the life of the module: asking again does not lose the place."""
+        rank, world = self.place()
+        if self.global_batch % world:
+            below, above = self.global_batch // world * world, -(-self.global_batch // world) * world
+            near = " or ".join(str(size) for size in (below, above) if size)
+            raise ValueError(f"global_batch={self.global_batch} cannot be shared by {world} ranks; take {near}")
+        if self._training is None or (self._training.steps.rank, self._training.steps.world) != (rank, world):
+            self._training = self._exact(rank, world)
+        return self._training
+
+    def _exact(self, rank: int, world: int) -> ElasticLoader:
+        homes = [self.shards.entries[video.id].shard for video in self.pairs.videos]
+        order = GroupOrder(self.pairs, homes, self.group_size, self.seed)
+        steps = PairSteps(self.shards, order, self.preprocess, self.tokenize, self.global_batch, rank, world)
+        identity = {
+            "global_batch": self.global_batch,
+            "group_size": self.group_size,
+            "seed": self.seed,
+            "languages": self.languages,
+            "data": self.shards.fingerprint("train"),
+        }
+        return ElasticLoader(steps, identity, max_bad=self.max_bad, workers=self.workers, context=self.start_method)
+
+    def val_dataloader(self) -> VideoLoader:
+        """Videos of the validation split."""
+        return self.videos("val")
+
+    def test_dataloader(self) -> VideoLoader:
+        """Videos of the test split."""
+        return self.videos("test")
+
+    def predict_dataloader(self) -> VideoLoader:
+        """Videos of the test split."""
+        return self.videos("test")
+
+    def videos(self, split: str) -> VideoLoader:
+        """The whole videos of any split, each on one rank.  Raises ValueError where the set has no such split."""
+        records = self.shards.videos(split, self.languages)
+        usable = [record for record in records if record.clips and record.sentences]
+        if len(usable) < len(records):
+            empty = sorted({record.id for record in records} - {record.id for record in usable})
+            warnings.warn(
+                f"{len(empty)} of {len(records)} videos of {split!r} have no clip or no sentence, and cannot be "
+                f"evaluated: {', '.join(empty[:5])}",
+                stacklevel=2,
+            )
+        rank, world = self.place()
+        return VideoLoader(
+            Videos(self.shards, usable, self.preprocess, self.tokenize), rank, world, self.workers, self.start_method
+        )
+
+    def place(self) -> tuple[int, int]:
+        """Rank and number of ranks: the trainer's, else the process group's, else the launcher's, else (0, 1)."""
+        if self.trainer is not None:
+            return self.trainer.global_rank, self.trainer.world_size
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            return torch.distributed.get_rank(), torch.distributed.get_world_size()
+        if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
+            return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        return 0, 1
