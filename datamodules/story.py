@@ -36,6 +36,7 @@ class StoryDataModule(lightning.LightningDataModule):
             streams shards drawn with replacement, for sets in an object store.
         steps_per_epoch: resampled mode alone: steps of an epoch, equal on every rank.
         languages: keep the videos in these; None keeps all.
+        test_split: which videos `test_dataloader` and `predict_dataloader` yield.
         seed: of the order, of the frames that are drawn and of augmentation.
         workers: processes that read; 0 reads in the process itself.
         max_bad: bad training samples tolerated in an epoch, a number or a share below 1; evaluation tolerates none.
@@ -61,6 +62,7 @@ class StoryDataModule(lightning.LightningDataModule):
         mode: Mode = "exact",
         steps_per_epoch: int | None = None,
         languages: Sequence[str] | None = None,
+        test_split: str = "test",
         seed: int = 0,
         workers: int = 0,
         max_bad: int | float = 0,
@@ -82,6 +84,7 @@ class StoryDataModule(lightning.LightningDataModule):
         self.mode = mode
         self.steps_per_epoch = steps_per_epoch
         self.languages = None if languages is None else sorted(set(languages))
+        self.test_split = test_split
         self.seed = seed
         self.workers = workers
         self.max_bad = max_bad
@@ -150,12 +153,12 @@ class StoryDataModule(lightning.LightningDataModule):
         return self.videos("val")
 
     def test_dataloader(self) -> VideoLoader:
-        """Videos of the test split."""
-        return self.videos("test")
+        """Videos of `test_split`."""
+        return self.videos(self.test_split)
 
     def predict_dataloader(self) -> VideoLoader:
-        """Videos of the test split."""
-        return self.videos("test")
+        """Videos of `test_split`."""
+        return self.videos(self.test_split)
 
     def videos(self, split: str) -> VideoLoader:
         """The whole videos of any split, each on one rank.  Raises ValueError where the set has no such split."""

@@ -25,18 +25,13 @@ class ModelConfig:
     """Which model, and from where.
 
     Attributes:
-        name: a registry name (random weights, or its registered ones), a checkpoint folder, or ``hf://org/repo``.
-        pretrained: load the weights that belong to a registry name; folders and hub ids always bring theirs.
-        arguments: overrides of the model's own arguments, for a registry name with random weights.
-        freeze: towers to keep as they are: ``vision``, ``text``.
-        checkpoint_activations: recompute activations in the backward pass, to trade time for memory.
+        name: a registry name (random weights), a checkpoint folder, or ``hf://org/repo``.
+        arguments: of the model that shall differ, such as ``freeze_text: true``, ``activation_checkpointing: true``
+            or ``augment: none``; `zoo.create(name)` lists them. A checkpoint's sizes cannot change.
     """
 
     name: str = "cclm-tiny"
-    pretrained: bool = False
     arguments: dict[str, Any] = field(default_factory=dict)
-    freeze: list[Literal["vision", "text"]] = field(default_factory=list)
-    checkpoint_activations: bool = False
 
 
 @dataclass
@@ -106,7 +101,6 @@ class StoryRecipe:
         name: of the run; it writes to ``<root>/<name>/``.
         root: folder of all runs.
         seed: of weights, order and augmentation.
-        augment: ``cclm`` is CCLM's crop, flip and RandomAugment, ``crop`` the first two, ``none`` is none.
         save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
     """
 
@@ -115,7 +109,6 @@ class StoryRecipe:
     root: str = "runs"
     seed: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
-    augment: Literal["cclm", "crop", "none"] = "cclm"
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

@@ -97,6 +97,10 @@ class Decoder:
             raise ValueError(f"not a decoder: {fault}") from fault
 
 
+#: for a model that saw no annotated video: what validation on the synthetic story world chooses
+DEFAULT = Decoder(0.1, 0.03)
+
+
 @dataclass
 class CrossValidation:
     """Every video decoded by a decoder that was tuned without it.

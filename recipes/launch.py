@@ -1,0 +1,50 @@
+"""Where a job runs: Lightning's Trainer from a recipe's settings, under torchrun, SLURM or by itself."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+
+from .config import TrainerConfig
+from .console import err
+
+
+def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
+    """A Trainer with the recipe's settings; under torchrun the number of processes is the launcher's.
+
+    Raises:
+        ValueError: where the recipe asks for another number of devices or nodes than torchrun started.
+    """
+    asked = asdict(config)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        here, all_ = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+        found = {"devices": here, "num_nodes": all_ // here}
+        for key, count in found.items():
+            if asked[key] not in ("auto", 1, count):
+                raise ValueError(f"trainer.{key} is {asked[key]}, but torchrun started {count}: leave it out")
+        asked.update(found)
+    elif SLURMEnvironment.detect():
+        # requeueing is the job script's: Lightning's own saves in mid-step and loses samples
+        settings["plugins"] = [*settings.get("plugins", []), SLURMEnvironment(auto_requeue=False)]
+    return L.Trainer(**asked, use_distributed_sampler=False, enable_progress_bar=err.is_terminal, **settings)
+
+
+def leads() -> bool:
+    """Whether this is the first of all processes: the one that prints and writes."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))) == 0
+
+
+def say(line: str) -> None:
+    """A line on standard error, from the first process alone."""
+    if leads():
+        err.print(line, highlight=False, soft_wrap=True)
+
+
+def progress_bar() -> list[Callback]:
+    """Lightning's progress bar, where somebody can see it."""
+    return [RichProgressBar()] if err.is_terminal else []

@@ -1,0 +1,153 @@
+"""`weaksync train`: a recipe to a run: checkpoints, metrics, and a model folder that `zoo.load` takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import click
+import lightning as L
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from .. import zoo
+from ..datamodules.story import StoryDataModule
+from ..zoo.models.cclm import CCLM
+from ..zoo.story import StoryAlignment
+from . import config as recipes
+from .checkpointing import DurableCheckpointIO, latest_good, replace
+from .config import StoryRecipe
+from .launch import progress_bar, say, trainer
+
+MODEL = "model"
+CHECKPOINTS = "checkpoints"
+RECIPE = "recipe.yaml"
+
+
+def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> Path:
+    """Run a recipe.
+
+    Args:
+        recipe: of `config.load`.
+        resume: go on from the newest good checkpoint of the run; a run that has ended is left as it is.
+        force: replace a run of that name.
+
+    Returns:
+        The run's folder: ``recipe.yaml``, ``checkpoints/``, ``metrics.csv``, ``tensorboard/`` and ``model/``.
+
+    Raises:
+        ValueError: a run of that name is there, and neither `resume` nor `force` is set; or the recipe, the shards
+            and the model do not fit each other.
+    """
+    folder = recipe.folder
+    if resume and (folder / MODEL).is_dir():
+        say(f"{folder} is trained already (--force trains it anew)")
+        return folder
+    start = latest_good(folder / CHECKPOINTS) if resume else None
+    L.seed_everything(recipe.seed, verbose=False)
+    model = build_model(recipe)
+    data = build_data(recipe, model)
+    task = StoryAlignment(model, optim=recipe.optim, **vars(recipe.loss))
+    validates = "val" in data.shards.splits
+    best, callbacks = watch(recipe, validates=validates)
+    settings = recipe.trainer if validates else dataclasses.replace(recipe.trainer, limit_val_batches=0)
+    runner = trainer(
+        settings,
+        default_root_dir=folder,
+        callbacks=callbacks,
+        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
+        plugins=[DurableCheckpointIO()],
+    )
+    if runner.is_global_zero:
+        prepare(folder, recipe, resume=resume, force=force)
+    runner.strategy.barrier("the folder of the run")
+    runner.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
+    finish(runner, task, data, best.best_model_path)
+    return folder
+
+
+def build_model(recipe: StoryRecipe) -> CCLM:
+    """The recipe's model.  Raises ValueError where it cannot be had."""
+    name, arguments = recipe.model.name, recipe.model.arguments
+    known = {row.name for row in zoo.list_models()}
+    model = zoo.create(name, **arguments) if name in known else zoo.load(name, **arguments)
+    if not isinstance(model, CCLM):
+        raise ValueError(f"{name} does not align stories; `weaksync ls models` lists what does")
+    return model
+
+
+def build_data(recipe: StoryRecipe, model: CCLM) -> StoryDataModule:
+    """The recipe's shards, read as the model wants them."""
+    data = recipe.data
+    return StoryDataModule(
+        data.shards,
+        model.preprocess,
+        model.tokenize,
+        languages=data.languages,
+        mode=data.mode,
+        global_batch=data.global_batch,
+        group_size=data.group_size,
+        steps_per_epoch=data.steps_per_epoch,
+        workers=data.workers,
+        max_bad=data.max_bad,
+        seed=recipe.seed,
+    )
+
+
+def prepare(folder: Path, recipe: StoryRecipe, *, resume: bool, force: bool) -> None:
+    """Make the run's folder and note the recipe in it; never write over another run unasked."""
+    if (folder / RECIPE).exists() and force:
+        shutil.rmtree(folder)
+    if (folder / RECIPE).exists() and not resume:
+        raise ValueError(
+            f"{folder} holds a run: --resume goes on with it, --force replaces it, name=OTHER starts another"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    replace(folder / RECIPE, recipes.dump(recipe).encode())
+
+
+def watch(recipe: StoryRecipe, *, validates: bool) -> tuple[ModelCheckpoint, list[Callback]]:
+    """The callback that keeps the best model (the newest where nothing is validated), and all callbacks."""
+    folder = recipe.folder / CHECKPOINTS
+    # two of them: if the newest is damaged, the run goes on from the one before
+    newest = ModelCheckpoint(
+        folder,
+        "{step:08d}",
+        monitor="step",
+        mode="max",
+        save_top_k=2,
+        every_n_train_steps=recipe.save_every_n_steps,
+        every_n_epochs=None if recipe.save_every_n_steps else 1,
+        save_on_train_epoch_end=True,
+    )
+    callbacks = [newest, LearningRateMonitor("step"), *progress_bar()]
+    best = newest
+    if validates:
+        best = ModelCheckpoint(folder, "best", monitor="val/f1", mode="max", enable_version_counter=False)
+        callbacks.append(best)
+    return best, callbacks
+
+
+def finish(runner: L.Trainer, task: StoryAlignment, data: StoryDataModule, best: str) -> None:
+    """Score the best weights once more, which tunes their decoder, and save them as a checkpoint folder."""
+    task.load_state_dict(DurableCheckpointIO().load_checkpoint(best)["state_dict"])
+    metrics = runner.validate(task, datamodule=data, verbose=False) if "val" in data.shards.splits else []
+    if runner.is_global_zero:
+        folder = task.model.save_pretrained(
+            Path(runner.default_root_dir) / MODEL, metrics=dict(metrics[0]) if metrics else {}
+        )
+        say(f"saved {folder}: weaksync eval {folder.parent}, or weaksync align --model {folder.parent} VIDEO TEXT")
+    runner.strategy.barrier("the model's folder")
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1)
+@click.option("--resume", is_flag=True, help="Go on from the newest good checkpoint; a run that has ended stays.")
+@click.option("--force", is_flag=True, help="Replace a run of that name.")
+def command(recipe: str, overrides: tuple[str, ...], resume: bool, force: bool) -> None:
+    """Train RECIPE (a name of `weaksync ls` or a YAML file), with OVERRIDES such as optim.lr=1e-4."""
+    if resume and force:
+        raise click.UsageError("--resume and --force exclude each other")
+    train(recipes.load(recipe, list(overrides)), resume=resume, force=force)
