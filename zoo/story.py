@@ -136,7 +136,7 @@ class StoryAlignment(L.LightningModule):
         )
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """As usual, but the pixels of a whole video stay where they are: chunks of them follow when they are encoded."""
+        """As usual, but the pixels of a whole video stay where they are: their chunks follow when encoded."""
         if isinstance(batch, VideoBatch):
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
