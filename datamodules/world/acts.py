@@ -14,7 +14,7 @@ from .story import Event
 
 STAGE = (16.0, 9.0)
 FLOOR = 7.7
-TALL = 4.7
+TALL = 4.5
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _run(event: Event, u: float, t: float) -> Iterator[Sprite]:
 def _jump(event: Event, u: float, t: float) -> Iterator[Sprite]:
     lift = abs(math.sin(4.2 * t + 0.6))
     yield _shade(8, 4 - 1.8 * lift)
-    yield Sprite(str(event.agent), "up" if lift > 0.25 else "stand", 8, FLOOR - 3.2 * lift, TALL)
+    yield Sprite(str(event.agent), "up" if lift > 0.25 else "stand", 8, FLOOR - 2.4 * lift, TALL)
 
 
 def _sleep(event: Event, u: float, t: float) -> Iterator[Sprite]:
@@ -144,19 +144,20 @@ def _fall(event: Event, u: float, t: float) -> Iterator[Sprite]:
     y = 2.6 + 6.4 * drop**1.6
     yield _shade(8, 2 + 2.4 * drop)
     for line in range(3):
-        yield Sprite("tear", "", 6.4 + 1.6 * line, y - 4.9 - 0.5 * (line % 2), 0.0)
+        yield Sprite("streak", "", 6.6 + 1.4 * line, y - 4.6 - 0.7 * (line % 2), 2.2, fade=0.8)
     yield Sprite(str(event.agent), "fallen", 8, y, TALL, angle=180 + 14 * math.sin(12 * t))
 
 
 def _vanish(event: Event, u: float, t: float) -> Iterator[Sprite]:
-    yield Sprite(str(event.agent), "up", 8, FLOOR, TALL, fade=max(0.25, 0.9 - 1.1 * u))
     for puff in range(5):
         swirl = math.tau * puff / 5 + 1.5 * t
-        yield Sprite(
-            "smoke", str(_phase(t + puff, 3, 5)), 8 + 2.1 * math.cos(swirl), 5.9 + 1.5 * math.sin(swirl), 2.9, fade=0.88
-        )
-    yield Sprite("star", str(_phase(t, 4, 6)), 5.6, 3.0, 1.2)
-    yield Sprite("star", str(_phase(t + 0.3, 4, 6)), 10.6, 3.6, 1.0)
+        x, y = 8 + 2.5 * math.cos(swirl), 6.0 + 1.5 * math.sin(swirl)
+        yield Sprite("smoke", str(_phase(t + puff, 3, 5)), x, y, 2.9, fade=0.9)
+    yield Sprite(str(event.agent), "up", 8, FLOOR, TALL, fade=max(0.4, 1.0 - 0.9 * u))
+    for puff in range(3):
+        yield Sprite("smoke", str(_phase(t + puff, 3, 5)), 6.4 + 1.6 * puff, FLOOR - 0.2, 2.2, fade=0.9)
+    yield Sprite("star", str(_phase(t, 4, 6)), 5.4, 3.2, 1.3)
+    yield Sprite("star", str(_phase(t + 0.3, 4, 6)), 10.8, 3.6, 1.1)
 
 
 def _rest(event: Event, u: float, t: float) -> Iterator[Sprite]:
@@ -177,8 +178,8 @@ def _find(event: Event, u: float, t: float) -> Iterator[Sprite]:
 def _lift(event: Event, u: float, t: float) -> Iterator[Sprite]:
     sway = 0.25 * math.sin(4 * t)
     yield _shade(8)
-    yield Sprite(str(event.agent), "up", 8, FLOOR + 0.35, TALL)
-    yield Sprite(str(event.object), "", 8 + sway, 1.95, 2.9)
+    yield Sprite(str(event.agent), "up", 8, FLOOR + 0.6, TALL)
+    yield Sprite(str(event.object), "", 8 + sway, 2.7, 2.6)
 
 
 def _throw(event: Event, u: float, t: float) -> Iterator[Sprite]:
@@ -195,7 +196,7 @@ def _meet(event: Event, u: float, t: float) -> Iterator[Sprite]:
         x = (5.0, 11.0)[side]
         yield _shade(x)
         yield Sprite(str(name), "wave" if speaker == side else "stand", x, FLOOR, TALL, flip=side == 1)
-    yield Sprite("bubble", str(_phase(t, 3, 3)), (6.6, 9.4)[speaker], 2.2, 2.6, flip=speaker == 1)
+    yield Sprite("bubble", str(_phase(t, 3, 3)), (7.2, 8.8)[speaker], 3.0, 2.5, flip=speaker == 1)
 
 
 def _fight(event: Event, u: float, t: float) -> Iterator[Sprite]:

@@ -30,6 +30,8 @@ _CAMERAS = {
     "landscape": (1.12, 8.0, 4.5),
     "sky": (1.9, 8.0, 2.4),
 }
+#: where drops begin, in shares of the frame
+_RAIN = np.random.default_rng(0).uniform(0, 1.2, (110, 2)).tolist()
 
 
 def frames(seed: int, story: Story) -> Iterator[np.ndarray]:
@@ -133,9 +135,9 @@ def _weather(picture: Image.Image, verb: str, u: float, t: float) -> Image.Image
     picture = picture.point([int(level * (dark + 0.35 * (flash and verb == "storm"))) for level in range(256)] * 3)
     draw = ImageDraw.Draw(picture)
     if verb == "storm":
-        for drop in range(90):
-            x = (drop * 61.8 + 40 * t) % (WIDTH + 20) - 10
-            y = (drop * 37.7 + 260 * t) % (HEIGHT + 20) - 10
+        for near, far in _RAIN:
+            x = (near * WIDTH - 60 * t) % (WIDTH + 20) - 10
+            y = (far * HEIGHT + 180 * t) % (HEIGHT + 20) - 10
             draw.line([x, y, x - 3, y + 9], fill=(170, 200, 245))
         if flash:
             x = WIDTH * (0.25 + 0.5 * (int(t * 1.3) * 0.37 % 1))

@@ -152,11 +152,16 @@ def _dust(pen: Pen, _: int) -> None:
 
 
 def _wings(pen: Pen, phase: int) -> None:
-    rise = 0.14 if phase % 2 else 0.46
-    for step, fill in ((0.0, "#d4e6ff"), (0.08, "#ffffff")):
+    for feather in range(5):
+        turn = math.radians((-38, 22)[phase % 2] + 17 * feather)
+        reach = 0.47 - 0.055 * feather
         for side in (-1, 1):
-            tip = (0.5 + side * (0.48 - step), rise + step)
-            pen.shape([(0.5, 0.42), tip, (0.5 + side * 0.36, rise + 0.3), (0.5, 0.68)], fill)
+            tip = (0.5 + side * reach * math.cos(turn), 0.52 + reach * math.sin(turn))
+            pen.limb((0.5 + side * 0.05, 0.52), tip, 0.11, ("#ffffff", "#e3edff")[feather % 2])
+
+
+def _streak(pen: Pen, _: int) -> None:
+    pen.limb((0.5, 0.06), (0.5, 0.94), 0.09, "#ffffff")
 
 
 def _bush(pen: Pen, _: int) -> None:
@@ -213,10 +218,11 @@ _DRAW: dict[str, Callable[[Pen, int], None]] = {
     "smoke": _smoke,
     "dust": _dust,
     "wings": _wings,
+    "streak": _streak,
     "bush": _bush,
     "bubble": _bubble,
     "glow": _glow,
     "arrow": _arrow,
     "shadow": _shadow,
 }
-_SOFT = ("shadow", "smoke", "dust", "glow")
+_SOFT = ("shadow", "smoke", "dust", "glow", "streak")

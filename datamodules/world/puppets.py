@@ -99,18 +99,18 @@ POSES = {
     "step1": Pose((15, -15), (-10, 14), "joy"),
     "step2": Pose((-55, 55), (48, -48), "joy"),
     "step3": Pose((-15, 15), (14, -10), "joy"),
-    "scared0": Pose((150, -160), (-48, 48), "fear"),
-    "scared1": Pose((165, -145), (-8, 12), "fear"),
-    "scared2": Pose((150, -160), (48, -48), "fear"),
-    "scared3": Pose((165, -145), (12, -8), "fear"),
-    "up": Pose((158, -158), (-20, 20), "joy"),
+    "scared0": Pose((-150, 160), (-48, 48), "fear"),
+    "scared1": Pose((-165, 145), (-8, 12), "fear"),
+    "scared2": Pose((-150, 160), (48, -48), "fear"),
+    "scared3": Pose((-165, 145), (12, -8), "fear"),
+    "up": Pose((-155, 155), (-20, 20), "joy"),
     "wave": Pose((-18, 150), (-6, 6), "joy"),
-    "dance0": Pose((150, 60), (-30, 8), "joy"),
-    "dance1": Pose((-60, -150), (-8, 30), "joy"),
+    "dance0": Pose((-150, 70), (-30, 8), "joy"),
+    "dance1": Pose((-70, 150), (-8, 30), "joy"),
     "asleep": Pose((-10, 10), (-4, 4), "sleep"),
-    "cry": Pose((135, -135), (-6, 6), "cry"),
-    "fly": Pose((175, -175), (-8, 8), "joy"),
-    "fallen": Pose((120, -120), (-40, 40), "fear"),
+    "cry": Pose((163, -163), (-6, 6), "cry"),
+    "fly": Pose((-165, 165), (-8, 8), "joy"),
+    "fallen": Pose((-125, 125), (-40, 40), "fear"),
     "reach": Pose((80, 70), (-8, 8), "joy"),
     "sit": Pose((60, 55), (70, 82), "calm"),
     "punch0": Pose((95, 40), (-26, 26), "angry"),
@@ -128,11 +128,11 @@ def puppet(name: str, pose: str) -> Image.Image:
         _tail(pen, name, look.tail, drop)
     hips, shoulders = 0.79 + drop, 0.60 + drop
     _limb(pen, (0.45, hips), stance.legs[0], 0.15, 0.085, look.limbs, foot=True)
-    _limb(pen, (0.38, shoulders), stance.arms[0], 0.19, 0.07, look.limbs)
+    _limb(pen, (0.38, shoulders), stance.arms[0], 0.22, 0.07, look.limbs)
     _torso(pen, name, look, drop)
     _limb(pen, (0.55, hips), stance.legs[1], 0.15, 0.085, look.limbs, foot=True)
     _head(pen, look, stance.mood, drop)
-    _limb(pen, (0.62, shoulders), stance.arms[1], 0.19, 0.07, look.limbs)
+    _limb(pen, (0.62, shoulders), stance.arms[1], 0.22, 0.07, look.limbs)
     return pen.outlined()
 
 
