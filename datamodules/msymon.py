@@ -1,8 +1,8 @@
 """M-SyMoN's published annotations and URL lists, with what is wrong in them repaired and said.
 
-The release holds, for each language, ``annotations/<language>/{train,val,test}.json`` and two URL lists; Chinese is
-called ``ch`` there and ``zh`` here.  The validation sets were withheld for most languages: those files hold nothing.
-The same layout serves annotations of one's own.
+The release holds, for each language, ``annotations/<language>/{train,val,test}.json`` and two URL lists.  The
+validation sets were withheld for most languages: those files hold nothing.  The same layout serves annotations of
+one's own.
 """
 
 from __future__ import annotations
@@ -11,22 +11,21 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import parse_qs, urlparse
 
+from .languages import LANGUAGES
 from .records import AnnotatedVideo, Interval, Sentence
 
 TimeFormat = Literal["auto", "frames30", "decimal"]
 
-LANGUAGES = ("en", "zh", "es", "fr", "pt", "hi", "ru")
 SPLITS = ("train", "val", "test")
-_FOLDERS = {"zh": "ch"}
 
 FRAMES_PER_SECOND = 30
 #: with more than this share of two-digit fractions past 29, a video's times are decimals
 _DECIMAL_SHARE = 0.3
 #: a segment longer than this, in seconds, is kept and doubted
-_LONG_SEGMENT = 200.0
+LONG_SEGMENT = 200.0
 #: a sentence list in which this share of the texts comes twice is doubted
 _REPEATED_SHARE = 0.1
 
@@ -43,7 +42,7 @@ def read(
 
     Args:
         root: the folder that holds ``annotations``.
-        language: one of `LANGUAGES` (``ch`` is taken as ``zh``).
+        language: code as the release writes it; Chinese is ``ch``, and ``zh`` is taken for it.
         split: ``train``, ``val`` or ``test``.
         time_format: see `read_file`.
         deduplicate: see `read_file`.
@@ -54,10 +53,9 @@ def read(
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
-    folder = Path(root) / "annotations" / _folder(language)
-    return read_file(
-        folder / f"{split}.json", language=_code(language), time_format=time_format, deduplicate=deduplicate
-    )
+    code = _code(language)
+    path = Path(root) / "annotations" / code / f"{split}.json"
+    return read_file(path, language=code, time_format=time_format, deduplicate=deduplicate)
 
 
 def read_file(
@@ -82,6 +80,19 @@ def read_file(
     """
     if time_format not in get_args(TimeFormat):
         raise ValueError(f"time_format must be one of {', '.join(get_args(TimeFormat))}, not {time_format!r}")
+    return [_video(name, rows, language, time_format, deduplicate) for name, rows in read_rows(path).items()]
+
+
+class Row(NamedTuple):
+    """A sentence as it was written: its text, the answer (``yes``, `` no``, ...) and, where that is yes, its times."""
+
+    text: str
+    answer: str
+    span: Interval | None
+
+
+def read_rows(path: str | Path) -> dict[str, list[Row]]:
+    """The rows of an annotation file by video, nothing repaired.  Raises as `read_file`."""
     path = Path(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -89,11 +100,10 @@ def read_file(
         raise ValueError(f"{path}: not a JSON file in UTF-8 ({fault})") from fault
     if not isinstance(data, dict) or not all(isinstance(rows, list) for rows in data.values()):
         raise ValueError(f"{path}: expected one list of sentences for each video id")
-    return [
-        _video(name, [_row(f"{path}: {name}, row {k}", row) for k, row in enumerate(rows)], language, time_format,
-               deduplicate)
+    return {
+        name: [_row(f"{path}: {name}, row {place}", row) for place, row in enumerate(rows)]
         for name, rows in data.items()
-    ]  # fmt: skip
+    }
 
 
 def urls(root: str | Path, language: str, *, annotated: bool = True) -> dict[str, str]:
@@ -102,7 +112,7 @@ def urls(root: str | Path, language: str, *, annotated: bool = True) -> dict[str
     Raises ValueError for an unknown language or a line that is no address, FileNotFoundError for an absent list.
     """
     folder = f"url list of {'annotated' if annotated else 'unannotated'} videos"
-    path = Path(root) / folder / f"{_folder(language)}.txt"
+    path = Path(root) / folder / f"{_code(language)}.txt"
     found: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
@@ -114,25 +124,21 @@ def urls(root: str | Path, language: str, *, annotated: bool = True) -> dict[str
     return found
 
 
-Row = tuple[str, Interval | None]
-
-
 def _row(place: str, row: Any) -> Row:
     """Text and, for a matched row, its times as they were written.  Raises ValueError that begins with `place`."""
     try:
-        text, answer = str(row["text"]), str(row["matched"]).strip().lower()
-        if answer not in ("yes", "no"):
-            raise ValueError(f"{place}: matched must be yes or no, not {row['matched']!r}")
-        if not text.strip():
-            raise ValueError(f"{place}: the text is empty")
-        if answer == "no":
-            return text, None
-        span = float(row["begin_time"]), float(row["end_time"])
-    except (KeyError, TypeError) as fault:
+        text, answer = str(row["text"]), str(row["matched"])
+        matched = answer.strip().lower() == "yes"
+        span = (float(row["begin_time"]), float(row["end_time"])) if matched else None
+    except (KeyError, TypeError, ValueError) as fault:
         raise ValueError(f"{place}: expected begin_time, end_time, matched and text ({fault!r})") from fault
-    if not all(math.isfinite(value) and value >= 0 for value in span):
+    if answer.strip().lower() not in ("yes", "no"):
+        raise ValueError(f"{place}: matched must be yes or no, not {answer!r}")
+    if not text.strip():
+        raise ValueError(f"{place}: the text is empty")
+    if span is not None and not all(math.isfinite(value) and value >= 0 for value in span):
         raise ValueError(f"{place}: times must be seconds from 0 on, not {span}")
-    return text, span
+    return Row(text, answer, span)
 
 
 def _video(name: str, rows: list[Row], language: str, time_format: TimeFormat, deduplicate: bool) -> AnnotatedVideo:
@@ -140,17 +146,17 @@ def _video(name: str, rows: list[Row], language: str, time_format: TimeFormat, d
     if deduplicate:
         rows, notes = _deduplicated(rows)
     frames = time_format == "frames30" or (time_format == "auto" and _counts_frames(rows))
-    if time_format == "auto" and not frames and any(span for _, span in rows):
+    if time_format == "auto" and not frames and any(row.span for row in rows):
         notes.append("times read as decimal seconds")
     sentences = []
-    for place, (text, span) in enumerate(rows):
+    for place, (text, _, span) in enumerate(rows):
         segment = span
         if span is not None and frames:
             segment = _seconds(span[0]), _seconds(span[1])
         if segment is not None and segment[1] <= segment[0]:
             notes.append(f"sentence {place}: segment {_written(span)} ends no later than it begins; unmatched")
             segment = None
-        if segment is not None and segment[1] - segment[0] > _LONG_SEGMENT:
+        if segment is not None and segment[1] - segment[0] > LONG_SEGMENT:
             notes.append(f"sentence {place}: segment {_written(span)} is {segment[1] - segment[0]:.0f} s long; kept")
         sentences.append(Sentence(text, segment))
     url = f"https://www.youtube.com/watch?v={name}"
@@ -159,10 +165,10 @@ def _video(name: str, rows: list[Row], language: str, time_format: TimeFormat, d
 
 def _deduplicated(rows: list[Row]) -> tuple[list[Row], list[str]]:
     """One copy of a list that comes exactly twice (by its texts), and what there is to say about repetition."""
-    texts = [text for text, _ in rows]
+    texts = [row.text for row in rows]
     half = len(rows) // 2
     if half and texts[:half] == texts[half:]:
-        differ = sum(first != second for first, second in zip(rows[:half], rows[half:], strict=True))
+        differ = sum(first.span != second.span for first, second in zip(rows[:half], rows[half:], strict=True))
         times = f"; {differ} of them had other times the second time" if differ else ""
         return rows[:half], [f"all {half} sentences came twice; the first copy is kept{times}"]
     repeated = len(texts) - len(set(texts))
@@ -177,7 +183,7 @@ def fraction(value: float) -> int:
 
 
 def _counts_frames(rows: Sequence[Row]) -> bool:
-    digits = [fraction(value) for _, span in rows if span is not None for value in span]
+    digits = [fraction(value) for row in rows if row.span is not None for value in row.span]
     return sum(two >= FRAMES_PER_SECOND for two in digits) <= _DECIMAL_SHARE * len(digits)
 
 
@@ -194,12 +200,7 @@ def _written(span: Interval | None) -> str:
 
 
 def _code(language: str) -> str:
-    code = {folder: code for code, folder in _FOLDERS.items()}.get(language, language)
+    code = "ch" if language == "zh" else language
     if code not in LANGUAGES:
         raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, not {language!r}")
     return code
-
-
-def _folder(language: str) -> str:
-    code = _code(language)
-    return _FOLDERS.get(code, code)

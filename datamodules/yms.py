@@ -62,20 +62,27 @@ def read(root: str | Path, split: str, *, variant: Variant = "sentences") -> lis
         unmatched = label == "UNMATCHED"
         sentence = Sentence(rest.strip(), None) if unmatched else Sentence(text, span)
         sentences.setdefault(video, []).append(sentence)
-    return [
-        AnnotatedVideo(
-            id=video,
-            url=_of(urls, video, root / "url_list.txt"),
-            duration=max(clips[video][-1][1], *(s.segment[1] for s in sentences[video] if s.segment is not None)),
-            sentences=sentences[video],
-            clips=clips[video],
-            language="en",
-            annotated=True,
-            movie=_of(titles, video, root / "movie_list.txt"),
-            notes=notes.get(video, []),
+    videos = []
+    for video in _listed(root / SPLITS[split]):
+        for table, name in ((clips, "clip_segmentation.txt"), (titles, "movie_list.txt"), (urls, "url_list.txt")):
+            if video not in table:
+                raise ValueError(f"{root / name}: nothing about video {video}, which {SPLITS[split]} lists")
+        spoken = sentences.get(video, [])
+        ends = [clips[video][-1][1], *(s.segment[1] for s in spoken if s.segment is not None)]
+        videos.append(
+            AnnotatedVideo(
+                id=video,
+                url=urls[video],
+                duration=max(ends),
+                sentences=spoken,
+                clips=clips[video],
+                language="en",
+                annotated=True,
+                movie=titles[video],
+                notes=notes.get(video, []),
+            )
         )
-        for video in _listed(root / SPLITS[split])
-    ]
+    return videos
 
 
 def seconds(stamp: str) -> float:
@@ -103,9 +110,3 @@ def _listed(path: Path) -> dict[str, str]:
     lines = (line.strip() for line in path.read_text(encoding="utf-8").split("\n"))
     pairs = (line.split(None, 1) for line in lines if line and not line.startswith("#"))
     return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
-
-
-def _of(table: dict[str, str], video: str, path: Path) -> str:
-    if video not in table:
-        raise ValueError(f"{path}: video {video} is not listed")
-    return table[video]
