@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .checkpoint import Pretrained
 
-STORY_LANGUAGES = ("en", "zh", "es", "fr", "pt", "hi", "ru")
+#: codes as M-SyMoN writes them: `ch` is Mandarin
+STORY_LANGUAGES = ("en", "ch", "es", "fr", "pt", "hi", "ru")
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 
 #: of XLM-R; ids 0 to 4 of our own vocabulary are the same
 START, PAD, END, UNKNOWN, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 SPECIAL = (START, PAD, END, UNKNOWN, MASK)
 
+#: a word with the space before it; its marks belong to it, as the vowel signs of Hindi do
+_WORD = r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+"
 _TO_SPACE = re.compile(r"""[,.'!?"()*#:;~\-/]""")
 
 
@@ -129,10 +131,10 @@ def load(source: str, **options: Any) -> SentenceTokenizer:
         FileNotFoundError: neither a folder nor reachable on the hub.
     """
     if source == "story":
-        return SentenceTokenizer(Tokenizer.from_file(str(Path(__file__).parent / "story-tokenizer.json")), **options)
+        return SentenceTokenizer(_read(Path(__file__).parent / "story-tokenizer.json"), **options)
     file = Path(source) / "tokenizer.json"
     if file.is_file():
-        return SentenceTokenizer(Tokenizer.from_file(str(file)), **options)
+        return SentenceTokenizer(_read(file), **options)
     from transformers import AutoTokenizer
 
     try:
@@ -141,6 +143,14 @@ def load(source: str, **options: Any) -> SentenceTokenizer:
         raise FileNotFoundError(
             f"no tokenizer at {source!r}: give a folder that holds one (tokenizer=FOLDER), or a hub id while online"
         ) from absent
+
+
+def _read(file: Path) -> Tokenizer:
+    text = file.read_text(encoding="utf-8")
+    try:
+        return Tokenizer.from_str(text)
+    except Exception as fault:  # the library raises nothing narrower
+        raise ValueError(f"{file}: not a vocabulary of the tokenizers library: {fault}") from fault
 
 
 def train(texts: Iterable[str], vocab_size: int = 4096, **options: Any) -> SentenceTokenizer:
@@ -153,9 +163,14 @@ def train(texts: Iterable[str], vocab_size: int = 4096, **options: Any) -> Sente
     if vocab_size < 256 + len(SPECIAL):
         raise ValueError(f"vocab_size must hold 256 bytes and {len(SPECIAL)} special tokens: 261 or more")
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
-    # a word is the same tokens at the start of a sentence as inside it
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Prepend(" ")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORD), "isolated"),
+            # a word is the same tokens at the start of a sentence as inside it
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
