@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..datamodules.batches import weak_labels
+from ..datamodules.batches import overlap_seconds, weak_labels
+from .metrics import union
 
 Labels = NDArray[np.int64]
 
@@ -31,13 +32,20 @@ def transcript(clips: ArrayLike, narrations: ArrayLike) -> Labels:
     return weak_labels(_spans(clips), _spans(narrations), least_share=0.0)
 
 
-def oracle(clips: ArrayLike, segments: ArrayLike) -> Labels:
+def oracle(clips: ArrayLike, segments: ArrayLike, *, drop_unmatched: bool = False) -> Labels:
     """Each clip with the sentence whose annotated segment covers most of it.
 
-    Greedy by clip: an upper reference, not a proof of the best; a clip on the border of two segments can cost one
-    sentence's IoU more than it earns.
+    With `drop_unmatched` a clip is dropped where more of it lies outside of every segment, which is best where dropped
+    clips earn credit.  Greedy by clip: an upper reference, not a proof of the best, since a clip on the border of two
+    segments can cost one sentence's IoU more than it earns.
     """
-    return weak_labels(_spans(clips), _spans(segments), least_share=0.0)
+    clips, segments = _spans(clips), _spans(segments)
+    labels = weak_labels(clips, segments, least_share=0.0)
+    if drop_unmatched and len(segments):
+        best = overlap_seconds(clips, segments).max(axis=1)
+        unmatched = clips[:, 1] - clips[:, 0] - overlap_seconds(clips, union(segments)).sum(axis=1)
+        labels[unmatched > best] = -1
+    return labels
 
 
 def _spans(spans: ArrayLike) -> NDArray[np.float64]:

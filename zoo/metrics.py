@@ -58,7 +58,7 @@ class VideoScorer:
         self.matched = ~np.isnan(segments).any(axis=1)  # (m,)
         self.segment_length = np.where(self.matched, segments[:, 1] - segments[:, 0], 0.0)
         shared = overlap_seconds(clips, segments)
-        covered = overlap_seconds(clips, _merged(segments[self.matched])).sum(axis=1)
+        covered = overlap_seconds(clips, union(segments)).sum(axis=1)
         dropped = np.clip(self.length - covered, 0.0, None) if credit_unmatched else np.zeros(len(clips))
         self.shared = np.concatenate([shared, dropped[:, None]], axis=1)  # (n, m + 1): the last column is "dropped"
         self.total = float((self.length if denominator == "all" else covered).sum())
@@ -72,7 +72,7 @@ class VideoScorer:
             raise ValueError(f"labels must be integers (..., n) = (..., {n}), not {labels.dtype} {labels.shape}")
         if labels.size and not -1 <= labels.min() <= labels.max() < m:
             raise ValueError(f"labels must lie in -1..{m - 1}, not {labels.min()}..{labels.max()}")
-        many = labels.reshape(-1, n)
+        many = labels.reshape(math.prod(labels.shape[:-1]), n)
         column = np.where(many < 0, m, many)
         right = self.shared[np.arange(n), column]  # (G, n) seconds
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -182,10 +182,10 @@ def _spans(name: str, spans: ArrayLike) -> Floats:
     return array
 
 
-def _merged(spans: Floats) -> Floats:
-    """The union of intervals as disjoint ones, in order."""
+def union(spans: Floats) -> Floats:
+    """The union of intervals (rows, 2) as disjoint ones, in order; NaN rows are nothing."""
     merged: list[list[float]] = []
-    for start, end in sorted(spans.tolist()):
+    for start, end in sorted(spans[~np.isnan(spans).any(axis=1)].tolist()):
         if merged and start <= merged[-1][1]:
             merged[-1][1] = max(merged[-1][1], end)
         else:

@@ -1,0 +1,187 @@
+"""Decoding is drop_dtw video by video; tuning and evaluation on made-up stories whose truth is known."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from weaksync.kernels import drop_dtw, percentile_drop
+from weaksync.zoo import decoding
+from weaksync.zoo.baselines import all_drop, oracle, transcript, uniform
+from weaksync.zoo.decoding import Decoder, VideoSimilarity, cross_validated, tune
+from weaksync.zoo.evaluation import evaluate
+from weaksync.zoo.metrics import VideoScorer
+
+
+def story(name, seed, *, signal=0.4, annotated=True, n=40, m=15):
+    """A story in which every third sentence is commentary; narration runs 3 s late."""
+    generator = torch.Generator().manual_seed(seed)
+    cuts = torch.cat([torch.zeros(1), (torch.rand(n, generator=generator) * 3 + 0.8).cumsum(0)]).double()
+    clips = torch.stack([cuts[:-1], cuts[1:]], dim=1)
+    shown = torch.randint(0, m, (n,), generator=generator).sort().values
+    segments = torch.full((m, 2), math.nan, dtype=torch.float64)
+    for k in range(m):
+        own = clips[shown == k]
+        if k % 3 and len(own):
+            segments[k] = torch.stack([own[0, 0], own[-1, 1]])
+    similarity = torch.randn(n, m, generator=generator) * 0.12
+    similarity[torch.arange(n), shown] += signal * (shown % 3 > 0)
+    narrations = segments + 3.0
+    return VideoSimilarity(name, "en", similarity, clips, segments, narrations, annotated)
+
+
+STORIES = [story(f"v{seed}", seed, n=24 + 3 * seed, m=10 + seed) for seed in range(6)]
+
+
+@pytest.mark.parametrize(
+    "decoder",
+    [
+        Decoder(0.9, 0.3, "constant"),
+        Decoder(0.2, 0.1, "percentile", contiguous=False),
+        Decoder(0.2, 0.1, "percentile"),
+    ],
+)
+def test_many_videos_decode_as_each_alone(decoder, monkeypatch):
+    monkeypatch.setattr(decoding, "_CELLS_PER_CALL", 2500)  # two or three videos a call
+    similarities = [video.similarity for video in STORIES] + [torch.zeros(4, 0), torch.zeros(0, 3)]
+    for similarity, labels in zip(similarities, decoder.decode(similarities), strict=True):
+        cost = 1 - similarity
+        drops = [decoder.drop_clip, decoder.drop_sentence]
+        if decoder.policy == "percentile":
+            drops = percentile_drop(cost, torch.tensor(drops)).tolist()
+        alone = drop_dtw(cost[None], *(float(torch.tensor(drop)) for drop in drops), contiguous=decoder.contiguous)
+        assert labels.tolist() == alone[1][0].tolist()
+
+
+def test_a_decoder_goes_through_json():
+    decoder = Decoder(0.25, 1.5, "constant", contiguous=False)
+    assert Decoder.from_dict(json.loads(json.dumps(decoder.to_dict()))) == decoder
+    with pytest.raises(ValueError, match="not a decoder"):
+        Decoder.from_dict({"drop_clip": 0.1, "bias": 2})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((0.1, 0.1, "median"), "policy must be one of"),
+        ((1.1, 0.1), r"drop_clip must lie in \[0, 1\]"),
+        ((0.1, -0.1, "constant"), "drop_sentence must lie"),
+        ((math.nan, 0.1, "constant"), "drop_clip must lie"),
+        ((math.inf, 0.1, "constant"), "drop_clip must lie"),
+    ],
+)
+def test_bad_decoders_are_refused(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        Decoder(*arguments)
+
+
+def test_bad_similarities_are_named():
+    with pytest.raises(ValueError, match="similarity 1 must be"):
+        Decoder(0.1, 0.1).decode([torch.zeros(2, 2), torch.full((2, 2), math.nan)])
+    with pytest.raises(ValueError, match="similarity 0 must be"):
+        Decoder(0.1, 0.1).decode([torch.zeros(1, 2, 2)])
+
+
+def mean_f1(decoder, videos):
+    labels = decoder.decode([video.similarity for video in videos])
+    scores = [VideoScorer(v.clips, v.segments)(each.numpy())[2] for v, each in zip(videos, labels, strict=True)]
+    return sum(scores) / len(scores)
+
+
+@pytest.mark.parametrize("policies", [("percentile",), ("constant",), ("logit",), ("percentile", "constant")])
+def test_tuning_finds_the_best_of_its_grid(policies):
+    stories = STORIES[:3]
+    best = tune(stories, policies=policies)
+    grid = decoding._grid(stories, policies, True)
+    means = decoding._f1_table(stories, grid).mean(axis=0)
+    assert means.tolist()[::9] == pytest.approx([mean_f1(each, stories) for each in grid[::9]])
+    assert best == grid[means.argmax()] and mean_f1(best, stories) == pytest.approx(means.max())
+
+
+def test_tuning_ignores_videos_without_truth():
+    others = [story("x", 99, annotated=False), story("y", 98, n=0)]
+    assert tune([*STORIES, *others]) == tune(STORIES)
+    with pytest.raises(ValueError, match="no annotated video"):
+        tune(others[:1])
+    with pytest.raises(ValueError, match="has clips and a matched sentence"):
+        tune(others[1:])
+
+
+def test_cross_validation_tunes_each_fold_without_it():
+    result = cross_validated(STORIES[::-1], folds=3)
+    again = cross_validated(STORIES, folds=3)
+    assert result.decoder == again.decoder == tune(sorted(STORIES, key=lambda v: v.id))
+    assert set(result.scores) == {video.id for video in STORIES} and len(result.folds) == 3
+    for video in STORIES:
+        assert torch.equal(result.labels[video.id], again.labels[video.id])
+        scores = VideoScorer(video.clips, video.segments)(result.labels[video.id].numpy())
+        assert result.scores[video.id] == pytest.approx(tuple(scores))
+    with pytest.raises(ValueError, match="two annotated videos"):
+        cross_validated(STORIES[:1])
+
+
+def test_baselines():
+    video = STORIES[0]
+    m = len(video.segments)
+    assert set(all_drop(video.clips)) == {-1}
+    spread = uniform(video.clips, m)
+    assert spread[0] == 0 and spread[-1] == m - 1 and (spread[1:] >= spread[:-1]).all()
+    assert max((spread == k).sum() for k in range(m)) - min((spread == k).sum() for k in range(m)) <= 1
+    assert set(uniform(video.clips, 0)) == {-1}
+    shares = VideoScorer(video.clips, video.segments).shared[:, :-1]
+    for i, label in enumerate(oracle(video.clips, video.segments)):
+        assert label == (shares[i].argmax() if shares[i].max() > 0 else -1)
+    assert (transcript(video.clips, video.segments) == oracle(video.clips, video.segments)).all()
+    clips, segments = [(0.0, 10.0)], [(0.0, 4.0)]
+    assert oracle(clips, segments).tolist() == [0]
+    assert oracle(clips, segments, drop_unmatched=True).tolist() == [-1]
+    assert oracle(clips, [(0.0, 6.0)], drop_unmatched=True).tolist() == [0]
+
+
+def test_evaluation_prints_the_model_beside_everything():
+    decoder = tune(STORIES)
+    result = evaluate([*STORIES[::-1], story("empty", 7, n=0), story("plain", 8, annotated=False)], decoder)
+    assert [row.name for row in result.rows] == ["model", "all-drop", "uniform", "transcript", "oracle"]
+    assert result.videos == len(STORIES) and result.skipped == ["empty"]
+    assert result["model"].f1.value == pytest.approx(mean_f1(decoder, STORIES), abs=1e-12)
+    assert result["all-drop"].f1.value == 0.0
+    assert result["oracle"].f1.value > result["model"].f1.value > result["transcript"].f1.value
+    base = max(result[name].f1.value for name in ("all-drop", "uniform", "transcript"))
+    share = (result["model"].f1.value - base) / (result["oracle"].f1.value - base)
+    assert result.gap_closed.value == pytest.approx(share)
+    assert result.gap_closed.low < share < result.gap_closed.high
+    credit = {row.name: row for row in result.variants["credit"]}
+    assert credit["all-drop"].clip_accuracy.value > 0.2 and credit["all-drop"].sentence_iou.value == 0.0
+    assert credit["oracle"].clip_accuracy.value >= result["oracle"].clip_accuracy.value
+    matched = {row.name: row for row in result.variants["matched"]}
+    assert matched["model"].clip_accuracy.value > result["model"].clip_accuracy.value
+    plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert plain["rows"][0]["per_video"]["empty"]["f1"] is None
+
+
+def test_the_order_of_videos_changes_nothing():
+    decoder = Decoder(0.3, 0.05)
+    assert (
+        evaluate(STORIES, decoder, resamples=50).to_dict() == evaluate(STORIES[::-1], decoder, resamples=50).to_dict()
+    )
+
+
+def test_no_transcript_without_narration_times():
+    video = STORIES[0]
+    silent = VideoSimilarity(**{**vars(video), "narrations": torch.full_like(video.narrations, math.nan)})
+    assert [row.name for row in evaluate([silent], Decoder(0.3, 0.1), resamples=20).rows] == [
+        "model",
+        "all-drop",
+        "uniform",
+        "oracle",
+    ]
+
+
+def test_evaluation_refuses_what_it_cannot_score():
+    with pytest.raises(ValueError, match="no annotated video"):
+        evaluate([story("plain", 8, annotated=False)], Decoder(0.3, 0.1))
+    with pytest.raises(ValueError, match="'v0' comes twice"):
+        evaluate([STORIES[0], STORIES[0]], Decoder(0.3, 0.1))
