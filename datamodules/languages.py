@@ -11,17 +11,17 @@ import unicodedata
 from functools import cache
 from typing import Any
 
-#: code, as the data set writes it (`ch` is Mandarin) -> (English name, script, pysbd's code, separator of captions)
+#: code -> (English name, script, pysbd's code, separator of captions)
 LANGUAGES = {
     "en": ("English", "LATIN", "en", " "),
-    "ch": ("Chinese", "CJK", "zh", ""),
+    "zh": ("Chinese", "CJK", "zh", ""),
     "es": ("Spanish", "LATIN", "es", " "),
     "fr": ("French", "LATIN", "fr", " "),
     "pt": ("Portuguese", "LATIN", "es", " "),
     "hi": ("Hindi", "DEVANAGARI", "hi", " "),
     "ru": ("Russian", "CYRILLIC", "ru", " "),
 }
-_ALIASES = {"zh": "ch", "cmn": "ch", "cn": "ch"}
+_ALIASES = {"ch": "zh", "cmn": "zh", "cn": "zh"}  # M-SyMoN writes `ch`
 
 #: titles and the like, after which a name follows: never the end of a sentence
 _TITLES = {
@@ -43,7 +43,8 @@ SCRIPT_SHARE = 0.5
 
 
 def language_code(language: str) -> str:
-    """The data set's code for `language`: ``en``, ``EN-us`` and ``zh-Hans`` are fine.  Raises ValueError for others."""
+    """The code of `language` here: ``EN-us`` is ``en``, ``zh-Hans`` and ``ch`` are ``zh``.  Raises ValueError for
+    others."""
     short = re.split(r"[-_]", language.strip().lower())[0]
     short = _ALIASES.get(short, short)
     if short not in LANGUAGES:
@@ -73,7 +74,7 @@ def check_script(text: str, language: str, where: str) -> None:
 def is_punctuated(text: str, language: str) -> bool:
     """Whether `text` has enough sentence marks to be cut by them."""
     marks = len(re.findall(rf"[{re.escape(TERMINAL)}]+", text))
-    words = len(text) / 2 if language_code(language) == "ch" else len(text.split())
+    words = len(text) / 2 if language_code(language) == "zh" else len(text.split())
     return marks * WORDS_PER_MARK >= words
 
 
@@ -107,7 +108,7 @@ def _goes_on(before: str, after: str, titles: frozenset[str]) -> bool:
     """Whether `after` belongs to the sentence `before`: closing quotes, or a name after a title."""
     if not after.strip(_CLOSING + " "):
         return True
-    word = re.split(r"[\s'’]", before)[-1].lstrip("¿¡\"“«(").lower()
+    word = re.split(r"[\s'’]", before)[-1].lstrip('¿¡"“«(').lower()
     return word.endswith(".") and word[:-1] in titles
 
 

@@ -17,7 +17,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 #: what files that are not Unicode are written in
-_LEGACY = {"ru": "cp1251", "ch": "gb18030", "en": "cp1252", "es": "cp1252", "fr": "cp1252", "pt": "cp1252"}
+_LEGACY = {"ru": "cp1251", "zh": "gb18030", "en": "cp1252", "es": "cp1252", "fr": "cp1252", "pt": "cp1252"}
 
 
 def read_text(
