@@ -31,6 +31,7 @@ class Alignment:
         duration: of the video, in seconds.
         decoder: the settings that turned `similarity` into `labels`, as plain values.
         annotated: whether `segment` of the sentences is the truth; if False, None there means nothing.
+        notes: what was repaired or assumed on the way.
         pictures: a small JPEG for each clip, or none at all; shown in the report, not part of the JSON.
     """
 
@@ -44,6 +45,7 @@ class Alignment:
     duration: float
     decoder: dict[str, Any] = field(default_factory=dict)
     annotated: bool = False
+    notes: list[str] = field(default_factory=list)
     pictures: list[bytes] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +55,7 @@ class Alignment:
                 f"{self.video}: {n} clips and {m} sentences need labels ({n},) and similarity ({n}, {m}), "
                 f"not {self.labels.shape} and {self.similarity.shape}"
             )
-        if n and not (-1 <= self.labels.min() and self.labels.max() < m):
+        if ((self.labels < -1) | (self.labels >= m)).any():
             raise ValueError(f"{self.video}: labels must be -1 (dropped) or a sentence below {m}")
         if self.pictures and len(self.pictures) != n:
             raise ValueError(f"{self.video}: {len(self.pictures)} pictures for {n} clips")
@@ -92,6 +94,7 @@ class Alignment:
             "duration": self.duration,
             "annotated": self.annotated,
             "decoder": self.decoder,
+            "notes": self.notes,
             "sentences": [
                 {
                     "text": sentence.text,
@@ -133,6 +136,7 @@ class Alignment:
                 duration=document["duration"],
                 decoder=document["decoder"],
                 annotated=document["annotated"],
+                notes=document["notes"],
             )
         except (KeyError, TypeError, json.JSONDecodeError) as fault:
             raise ValueError(f"not an alignment.json ({type(fault).__name__}: {fault})") from fault

@@ -62,6 +62,8 @@ function drawHead() {
   );
   $("count").textContent = `${shown} with a picture, ${m - shown} without; ${labels.filter((l) => l < 0).length} of ${n} clips show none of them`;
   const entries = [["matched", "Clip with its sentence"], ["dropped", "Clip without a sentence"], ["silent", "Sentence without a picture"]];
+  $("notes").hidden = data.notes.length === 0;
+  $("notes").textContent = `Note: ${data.notes.join("; ")}.`;
   $("legend").append(...entries.map(([name, text]) => make("li", {}, [make("i", { class: name }), text])));
 }
 function showNow(clip, sentence) {

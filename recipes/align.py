@@ -1,0 +1,306 @@
+"""`weaksync align`: which clips of a video each sentence of a text describes, as JSON, subtitles and a report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import click
+import numpy as np
+import pysubs2
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+
+from ..datamodules import captions, media
+from ..datamodules.captions import Cut
+from ..datamodules.languages import language_code
+from ..datamodules.pairs import pictures as chosen_pictures
+from ..datamodules.records import Sentence
+from ..datamodules.textfiles import read_text
+from ..zoo.decoding import Decoder
+from ..zoo.models.cclm import CCLM
+from .alignment import Alignment
+from .checkpointing import replace
+from .clips import Clips, Pictures, cut_video
+from .console import err, print_table, progress
+from .evaluate import model_folder
+from .shots import METHODS, Method, choose
+
+JSON, SRT, REPORT = "alignment.json", "alignment.srt", "report.html"
+#: for a model that nobody tuned a decoder for: the best tenth of a video's pairs may match
+UNTUNED = Decoder(drop_clip=0.1, drop_sentence=0.1, policy="percentile")
+#: up to so many clips, pictures of this height in the report: large where they are few, 2 KB each where they are many
+PICTURE_HEIGHTS = ((150, 144), (600, 90), (10**9, 64))
+
+Track = Callable[[int, int], None]
+
+
+def align(
+    model: CCLM | str | Path,
+    video: str | Path,
+    text: str | Path | Sequence[str] | Sequence[Sentence],
+    *,
+    language: str | None = None,
+    decoder: Decoder | None = None,
+    shots: Method = "auto",
+    weights: str | Path | None = None,
+    sentences: Cut = "auto",
+    encoding: str | None = None,
+    batch_size: int = 32,
+    track: Track | None = None,
+) -> Alignment:
+    """Align a video with its text, as evaluation does with the shards that `weaksync data build` makes of both.
+
+    Of a long video, memory holds the JPEG pictures of each clip, and `batch_size` clips as the model wants them.
+
+    Args:
+        model: or the folder, run, hub address or name that `zoo.load` reads.
+        video: any file that FFmpeg reads.
+        text: a subtitle file, a plain text file, or the sentences themselves.
+        language: code of the text's language; may be left out for a model of one language.
+        decoder: settings that turn similarities into labels; those tuned with the model if None.
+        shots: how to cut the video into clips.
+        weights: of TransNetV2, if not those of its package.
+        sentences: how a text file is cut into sentences; see `captions.Cut`.
+        encoding: of the text file, where it is known.
+        batch_size: clips that are encoded at once.
+        track: called with the number of clips done and of all clips.
+
+    Raises:
+        FileNotFoundError: no such video, text or model.
+        ValueError: a file that is damaged, holds no video stream or no text, or a language that the model does not
+            know; the message names the file and the fix.
+    """
+    media.probe(video)
+    cutter = choose(shots, weights)
+    name = str(model) if isinstance(model, str | Path) else model.registry_name
+    if not isinstance(model, CCLM):
+        model = CCLM.from_pretrained(model_folder(Path(model)) if Path(model).is_dir() else model)
+    notes: list[str] = []
+    language = known_language(model, language)
+    told = read_sentences(text, language, cut=sentences, encoding=encoding, notes=notes)
+    if decoder is None and model.decoder is None:
+        notes.append("the model has no tuned decoder: a default one was used; weaksync eval tunes one")
+    decoder = decoder or (Decoder.from_dict(model.decoder) if model.decoder else UNTUNED)
+
+    made = cut_video(Path(video), cutter, Pictures(frames=max(Pictures.frames, model.preprocess.frames)))
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    similarity = compare(model, made, [sentence.text for sentence in told], batch_size=batch_size, track=track)
+    return Alignment(
+        clips=np.array(made.spans, dtype=np.float64).reshape(-1, 2),
+        labels=decoder.decode([similarity])[0].numpy(),
+        sentences=told,
+        similarity=similarity.numpy(),
+        video=str(video),
+        model=name,
+        language=language,
+        duration=made.duration,
+        decoder=decoder.to_dict(),
+        annotated=any(sentence.segment is not None for sentence in told),
+        notes=[cutter.reason, *notes],
+        pictures=_small_pictures(made),
+    )
+
+
+def known_language(model: CCLM, language: str | None) -> str:
+    """The code of a language that the model knows.  Raises ValueError where it does not, or where several would do."""
+    known = ", ".join(model.languages)
+    if language is None:
+        if len(model.languages) != 1:
+            raise ValueError(f"which language is the text in? Give --language, one of: {known or 'any code'}")
+        return model.languages[0]
+    if model.languages and _code(language) not in map(_code, model.languages):
+        raise ValueError(f"the model does not know language {language!r}; it was trained on: {known}")
+    return _code(language)
+
+
+def _code(language: str) -> str:
+    try:
+        return language_code(language)
+    except ValueError:  # one that we have no sentence rules for
+        return language.strip().lower()
+
+
+def read_sentences(
+    text: str | Path | Sequence[str] | Sequence[Sentence],
+    language: str,
+    *,
+    cut: Cut = "auto",
+    encoding: str | None = None,
+    notes: list[str],
+) -> list[Sentence]:
+    """Sentences of a subtitle file (with the times at which they are spoken), of a text file, or as they are given.
+
+    What holds no letters, such as a note sign, is left out and said in `notes`.  Raises ValueError where none is left.
+    """
+    if not isinstance(text, str | Path):
+        found = [each if isinstance(each, Sentence) else Sentence(each) for each in text]
+    elif _is_subtitles(Path(text)):
+        spoken = captions.read(text, language=language, encoding=encoding, notes=notes)
+        found = _naming(text, lambda: captions.sentences(spoken, language, cut=cut, notes=notes))
+    else:
+        plain = read_text(text, language=language, encoding=encoding, notes=notes)
+        found = _naming(text, lambda: [Sentence(s) for s in captions.split_text(plain, language, cut=cut, notes=notes)])
+    worded = [sentence for sentence in found if any(letter.isalnum() for letter in sentence.text)]
+    if not worded:
+        where = text if isinstance(text, str | Path) else "the text"
+        raise ValueError(f"{where}: no sentence in it; give the narration as subtitles or as plain text")
+    if empty := len(found) - len(worded):
+        notes.append(f"{empty} sentences without a word left out")
+    return worded
+
+
+def _is_subtitles(path: Path) -> bool:
+    kinds = set(pysubs2.formats.FILE_EXTENSION_TO_FORMAT_IDENTIFIER) - {".txt"}
+    if path.suffix.lower() in kinds or not path.is_file():
+        return path.suffix.lower() in kinds
+    with path.open("rb") as file:
+        return b"-->" in file.read(4096)
+
+
+def _naming(path: str | Path, read: Callable[[], list[Sentence]]) -> list[Sentence]:
+    try:
+        return read()
+    except ValueError as fault:
+        raise ValueError(f"{path}: {fault}") from fault
+
+
+@torch.inference_mode()
+def compare(model: CCLM, clips: Clips, texts: list[str], *, batch_size: int = 32, track: Track | None = None) -> Tensor:
+    """Similarities (n, m) float32 of clips with sentences; `batch_size` of either are encoded at once."""
+    device = model.temp.device
+    tokens = [model.tokenize(texts[start:stop]) for start, stop in _parts(len(texts), batch_size)]
+    words = torch.cat([model.encode_text(ids.to(device), mask.to(device)) for ids, mask in tokens]).float()
+    rows: list[Tensor] = []
+    for start, stop in _parts(len(clips.spans), batch_size):
+        pixels = torch.stack([model.preprocess(_frames(clips, clip, model)) for clip in range(start, stop)])
+        rows.append((model.encode_clips(pixels.to(device)).float() @ words.T).cpu())
+        if track is not None:
+            track(stop, len(clips.spans))
+    return torch.cat(rows)
+
+
+def _frames(clips: Clips, clip: int, model: CCLM) -> Tensor:
+    """The pictures of a clip that evaluation looks at, uint8 (F, 3, H, W)."""
+    members = {f"{number}.jpg": jpeg for number, jpeg in enumerate(clips.pictures[clip])}
+    return chosen_pictures(members, model.preprocess.frames, None, "video", str(clip))
+
+
+def _parts(count: int, size: int) -> Iterator[tuple[int, int]]:
+    return ((start, min(start + size, count)) for start in range(0, count, size))
+
+
+def _small_pictures(clips: Clips) -> list[bytes]:
+    """The middle picture of each clip, for the report."""
+    height = next(height for most, height in PICTURE_HEIGHTS if len(clips.spans) <= most)
+    small = []
+    for candidates in clips.pictures:
+        frame = media.decode_jpeg(candidates[len(candidates) // 2])
+        full, wide = frame.shape[-2:]
+        if full > height:
+            frame = F.resize(frame, [height, max(1, round(wide * height / full))], antialias=True)
+        small.append(media.encode_jpeg(frame.permute(1, 2, 0).numpy(), quality=72))
+    return small
+
+
+def save(alignment: Alignment, out: str | Path, *, copy_video: bool = False) -> list[Path]:
+    """Write alignment.json, alignment.srt and report.html into the folder `out`, each of them whole or not at all.
+
+    Args:
+        copy_video: put the video beside the report, so that the folder can be moved; else the report links to it.
+
+    Raises:
+        OSError: the folder cannot be made or written to.
+    """
+    out = Path(out)
+    writable(out)
+    video = Path(alignment.video)
+    if copy_video and not (out / video.name).exists():
+        _copy(video, out / video.name)
+    source = quote(video.name if copy_video else Path(os.path.relpath(video, out)).as_posix())
+    contents = {JSON: alignment.to_json(), SRT: alignment.to_srt(), REPORT: alignment.to_html(source=source)}
+    for name, content in contents.items():
+        replace(out / name, content.encode())
+    return [out / name for name in contents]
+
+
+def writable(folder: Path) -> None:
+    """Make the folder if need be; raises OSError that names it where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as fault:
+        raise OSError(f"{folder}: nothing can be written there ({fault.strerror}); name another --out") from fault
+
+
+def _copy(video: Path, target: Path) -> None:
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(video, part)
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@click.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@click.argument("text", type=click.Path(path_type=Path))
+@click.option("--model", required=True, help="Checkpoint folder, run folder, hf://org/repo or a name of `weaksync ls`.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the three files.")
+@click.option("--language", help="Code of the text's language; needed where the model knows several.")
+@click.option("--shots", type=click.Choice(METHODS), default="auto", show_default=True, help="How to cut the video.")
+@click.option("--weights", type=click.Path(path_type=Path), help="TransNetV2 weights, if not those of the package.")
+@click.option("--sentences", type=click.Choice(["auto", "punctuation", "captions"]), default="auto", show_default=True)
+@click.option("--encoding", help="Of the text file, where it is not Unicode.")
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Clips encoded at once.")
+@click.option("--copy-video", is_flag=True, help="Put the video beside the report, to move them together.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+def command(
+    video: Path,
+    text: Path,
+    model: str,
+    out: Path,
+    language: str | None,
+    shots: Method,
+    weights: Path | None,
+    sentences: Cut,
+    encoding: str | None,
+    batch_size: int,
+    copy_video: bool,
+    as_json: bool,
+) -> None:
+    """Align VIDEO with TEXT, a subtitle file or a plain text: alignment.json, alignment.srt and report.html."""
+    writable(out)
+    with progress("clips") as bar:
+        task = bar.add_task(video.name, total=None)
+        alignment = align(
+            model,
+            video,
+            text,
+            language=language,
+            shots=shots,
+            weights=weights,
+            sentences=sentences,
+            encoding=encoding,
+            batch_size=batch_size,
+            track=lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    files = save(alignment, out, copy_video=copy_video)
+    for note in alignment.notes:
+        err.print(f"note: {note}", style="yellow")
+    rows = [
+        (number, sentence.text, spans[0][0] if spans else None, spans[-1][1] if spans else None, score)
+        for number, (sentence, spans, score) in enumerate(
+            zip(alignment.sentences, alignment.spans(), alignment.scores(), strict=True), start=1
+        )
+    ]
+    print_table(f"{video.name}", ("#", "sentence", "start", "end", "score"), rows, as_json=as_json)
+    err.print(f"{files[0]}, {files[1].name}, {files[2].name}")
