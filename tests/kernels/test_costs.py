@@ -1,0 +1,61 @@
+"""Costs from similarities, each against its formula written out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from weaksync.kernels import cosine_cost, logit_costs, percentile_drop
+
+
+def test_cosine_cost_is_one_minus_the_cosine():
+    video = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 9
+    text = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    cost = cosine_cost(video, text)
+    for b in range(2):
+        for i in range(5):
+            for j in range(3):
+                v, t = video[b, i].numpy(), text[b, j].numpy()
+                cosine = v @ t / math.sqrt((v @ v) * (t @ t))
+                assert cost[b, i, j].item() == pytest.approx(1 - cosine, abs=1e-12)
+    assert torch.allclose(cosine_cost(video[0], text[0]), cost[0], atol=1e-12)
+    assert cosine_cost(video[0], -video[0]).max() <= 2 and cosine_cost(video[0], video[0]).min() >= 0
+    assert cosine_cost(torch.zeros(1, 7), text[0].float()).tolist() == [[1.0, 1.0, 1.0]]
+
+
+@pytest.mark.parametrize("shapes", [((3, 4), (3, 5)), ((2, 3, 4), (1, 3, 4)), ((4,), (4,)), ((2, 3, 4), (3, 4))])
+def test_shapes_that_do_not_go_together(shapes):
+    with pytest.raises(ValueError, match=r"\(B, n, d\) and \(B, m, d\)"):
+        cosine_cost(torch.zeros(shapes[0]), torch.zeros(shapes[1]))
+
+
+def test_percentiles_are_numpys():
+    cost = torch.rand(17, 11, generator=torch.Generator().manual_seed(2))
+    shares = torch.tensor([0.0, 0.13, 0.5, 1.0], dtype=torch.float64)
+    expected = np.quantile(cost.double().numpy(), shares.numpy())
+    np.testing.assert_allclose(percentile_drop(cost, shares).numpy(), expected, atol=1e-12)
+    assert percentile_drop(torch.zeros(0, 3), shares).tolist() == [0.0] * 4
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        percentile_drop(cost, torch.tensor([1.2]))
+
+
+def test_percentiles_of_a_long_film():
+    cost = torch.arange(18_000_000, dtype=torch.float32).reshape(6000, 3000)
+    assert percentile_drop(cost, torch.tensor([0.5])).item() == pytest.approx(8_999_999.5, rel=1e-6)
+
+
+def test_logit_costs_are_a_posterior_with_none_as_a_text():
+    similarity = torch.rand(6, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    cost, drop = logit_costs(similarity, keep_share=0.25, temperature=0.2)
+    none = sorted(similarity.flatten().tolist(), reverse=True)[5]  # 24 * 0.25 = the sixth largest
+    for i in range(6):
+        weights = [math.exp(value / 0.2) for value in [*similarity[i].tolist(), none]]
+        nats = [-math.log(weight / sum(weights) + 1e-5) for weight in weights]
+        assert cost[i].tolist() == pytest.approx(nats[:-1]) and drop[i].item() == pytest.approx(nats[-1])
+    assert logit_costs(torch.zeros(3, 0))[1].tolist() == [0.0] * 3
+    for wrong in ({"keep_share": 0.0}, {"temperature": 0.0}):
+        with pytest.raises(ValueError, match="must"):
+            logit_costs(similarity, **wrong)
