@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import XLMRobertaModel
+
 from weaksync import zoo
 from weaksync.datamodules.batches import ClipTransform, Tokenize
 from weaksync.zoo.models.cclm import CCLM, shift_positions

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import normalize
+
 from weaksync.zoo.losses import InfoNCE
 
 VARIANTS = [(n, f) for n in ("video", "batch") for f in ("exclude", "multi_positive")]
@@ -80,9 +81,7 @@ def test_the_positive_is_in_the_denominator_so_the_loss_is_never_negative() -> N
 
 def test_a_pair_without_negatives_teaches_nothing_and_is_counted() -> None:
     clips, texts = unit(5, 1).requires_grad_(), unit(5, 2)
-    out = InfoNCE()(
-        clips, texts, 0.1, video=torch.tensor([0, 0, 1, 2, 2]), sentence=torch.tensor([0, 1, 2, 3, 3])
-    )
+    out = InfoNCE()(clips, texts, 0.1, video=torch.tensor([0, 0, 1, 2, 2]), sentence=torch.tensor([0, 1, 2, 3, 3]))
     out.loss.backward()
     assert int(out.lonely) == 3  # alone in its video; and two of one sentence
     assert int(out.pairs) == 5

@@ -7,6 +7,7 @@ import re
 
 import pytest
 import torch
+
 from weaksync import zoo
 from weaksync.zoo.optim import OptimConfig, is_decayed, optimizer, parameter_groups, rate_factor, schedule
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+
 from weaksync import zoo
 from weaksync.zoo import registry
 from weaksync.zoo.models.cclm import CCLM, CCLMConfig
