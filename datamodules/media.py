@@ -111,16 +111,14 @@ class VideoReader:
         """Frames from where the file stands.  A frame without a time, or back in time, follows the last one."""
         self._fresh = False
         last: float | None = None
+        tick = float(self.stream.time_base or 0)  # s
         try:
             for frame in self.container.decode(self.stream):
-                time = frame.time
-                if time is not None:
-                    time -= self.start
+                time = None if frame.pts is None else frame.pts * tick - self.start
                 if last is not None and (time is None or time <= last):
                     time = last + 1 / self.rate
                 last = max(0.0, time or 0.0)
-                length = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
-                self.end = max(self.end, last + (length or 1 / self.rate))
+                self.end = max(self.end, last + (frame.duration * tick or 1 / self.rate))
                 yield last, frame
         except av.error.FFmpegError as fault:
             where = "at its start" if last is None else f"after {last:.2f} s"
