@@ -20,6 +20,7 @@ from .records import AnnotatedVideo, Interval, Sentence
 TimeFormat = Literal["auto", "frames30", "decimal"]
 
 SPLITS = ("train", "val", "test")
+_FOLDERS = {"zh": "ch"}
 
 FRAMES_PER_SECOND = 30
 #: with more than this share of two-digit fractions past 29, a video's times are decimals
@@ -42,7 +43,7 @@ def read(
 
     Args:
         root: the folder that holds ``annotations``.
-        language: code as the release writes it; Chinese is ``ch``, and ``zh`` is taken for it.
+        language: ``en``, ``zh`` (``ch`` is taken for it), ``es``, ``fr``, ``pt``, ``hi`` or ``ru``.
         split: ``train``, ``val`` or ``test``.
         time_format: see `read_file`.
         deduplicate: see `read_file`.
@@ -53,9 +54,8 @@ def read(
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
-    code = _code(language)
-    path = Path(root) / "annotations" / code / f"{split}.json"
-    return read_file(path, language=code, time_format=time_format, deduplicate=deduplicate)
+    path = Path(root) / "annotations" / folder_of(language) / f"{split}.json"
+    return read_file(path, language=_code(language), time_format=time_format, deduplicate=deduplicate)
 
 
 def read_file(
@@ -112,7 +112,7 @@ def urls(root: str | Path, language: str, *, annotated: bool = True) -> dict[str
     Raises ValueError for an unknown language or a line that is no address, FileNotFoundError for an absent list.
     """
     folder = f"url list of {'annotated' if annotated else 'unannotated'} videos"
-    path = Path(root) / folder / f"{_code(language)}.txt"
+    path = Path(root) / folder / f"{folder_of(language)}.txt"
     found: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
@@ -200,7 +200,13 @@ def _written(span: Interval | None) -> str:
 
 
 def _code(language: str) -> str:
-    code = "ch" if language == "zh" else language
+    code = {folder: code for code, folder in _FOLDERS.items()}.get(language, language)
     if code not in LANGUAGES:
         raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, not {language!r}")
     return code
+
+
+def folder_of(language: str) -> str:
+    """What the release calls a language.  Raises ValueError for one that it does not have."""
+    code = _code(language)
+    return _FOLDERS.get(code, code)
