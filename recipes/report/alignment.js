@@ -75,7 +75,7 @@ function showNow(clip, sentence) {
   if (sentence >= 0) line.append(words(sentences[sentence].text));
   else line.textContent = "No sentence describes this clip.";
   box.replaceChildren(make("span", { class: "hint", text: where + score }), line);
-  if (clip >= 0 && data.pictures.length) $("still").src = data.pictures[clip];
+  if (clip >= 0 && data.pictures.length) $("still").src = player.poster = data.pictures[clip];
 }
 
 // ---- the player, where the video lies beside the page

@@ -16,7 +16,7 @@ function clipButton([start, end], i) {
   const j = labels[i];
   const name = `Clip ${i + 1}, ${span([start, end])}: ${j < 0 ? "no sentence" : sentences[j].text}`;
   const button = make("button", { type: "button", class: j < 0 ? "clip dropped" : "clip", title: name, "aria-label": name, tabindex: i ? -1 : 0 });
-  if (data.pictures.length) button.append(make("img", { src: data.pictures[i], alt: "", draggable: "false" }));
+  if (data.pictures.length) button.append(make("span", { class: "picture", css: { "background-image": `url(${data.pictures[i]})` } }));
   if (j >= 0) button.append(make("span", { class: "mark", css: { background: colour(j) } }));
   button.style.setProperty("--own", j < 0 ? "var(--faint)" : colour(j));
   return register(button, "clip", i);
@@ -49,7 +49,7 @@ function buildTimeline() {
   parts.scaled.style.setProperty("position", "relative");
   track.append(parts.scaled, parts.svg, cards);
   const labelled = (text, height) => make("div", { text, css: { height: `${height}px` } });
-  $("gutter").append(labelled("", 22), ...rows.map(([name]) => labelled(name, 14)), labelled("clips", 80), labelled("", RIBBON), labelled("sentences", 122));
+  $("gutter").append(labelled("", 22), ...rows.map(([name]) => labelled(name, 14)), labelled("clips", 80), labelled("", RIBBON), labelled("sentences", 148));
   for (const [group, items] of [[film, parts.clips], [cards, parts.cards]]) group.addEventListener("keydown", (e) => walk(e, items));
 }
 function walk(event, items) {
@@ -103,8 +103,10 @@ function layOut() {
   parts.scaled.style.setProperty("width", `${width}px`);
   parts.clips.forEach((button, i) => {
     const [start, end] = clips[i];
+    const size = Math.max((end - start) * line.scale - 1, 1);
     button.style.setProperty("left", `${start * line.scale}px`);
-    button.style.setProperty("width", `${Math.max((end - start) * line.scale - 1, 1)}px`);
+    button.style.setProperty("width", `${size}px`);
+    button.classList.toggle("wide", size > 135);  // wider than its picture, which is then repeated like film
   });
   const boxes = placeCards(width);
   parts.cards.forEach((button, j) => {

@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ import pytest
 from weaksync.datamodules.media import encode_jpeg
 from weaksync.datamodules.records import Sentence
 from weaksync.recipes.alignment import Alignment
+from weaksync.recipes.report import page as page_module
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = "--disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
@@ -94,6 +96,7 @@ def test_hostile_text_is_inert_in_a_browser(tmp_path):
     assert "<img src=" not in dom.replace('<img src="data:image/jpeg', "") and 'data-ready="yes"' in dom
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m"), [(40, 16), (1, 1), (3, 8)])
 def test_the_page_draws_itself_without_a_fault(n, m, tmp_path):
     dom, said = browse(alignment(n, m).to_html(), tmp_path)
@@ -104,6 +107,7 @@ def test_the_page_draws_itself_without_a_fault(n, m, tmp_path):
     assert len(re.findall(r"<tr ", dom)) == m
 
 
+@pytest.mark.slow
 def test_a_page_without_pictures_draws_as_well(tmp_path):
     found = alignment(5, 3)
     found.pictures = []
@@ -119,3 +123,42 @@ def test_five_hundred_clips_stay_usable(tmp_path):
     dom, said = browse(page, tmp_path)
     assert said == [] and 'data-ready="yes"' in dom
     assert len(re.findall(r'class="clip[ "]', dom)) == 500
+
+
+PLAY = """
+const report = {};
+const count = (rule) => document.querySelectorAll(rule).length;
+const card = (j) => document.querySelector(`.sentence[data-sentence="${j}"]`);
+card(2).dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+report.lit = [count(".clip.lit"), count(".sentence.lit"), count("tr.lit")];
+card(2).click();
+report.now = $("now").textContent;
+const clip = document.querySelector('.clip[data-clip="0"]');
+clip.focus();
+clip.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+report.focus = document.activeElement.dataset.clip;
+const before = track.offsetWidth;
+$("zoom-in").click();
+report.grew = track.offsetWidth > before;
+$("zoom-fit").click();
+report.fits = scroller.scrollWidth <= scroller.clientWidth + 4;
+heat.focus();
+heat.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true }));
+report.tip = !$("tip").hidden;
+const boxes = parts.cards.map((c) => [parseFloat(c.style.left), parseFloat(c.style.width)]);
+report.apart = boxes.every(([left], j) => j === 0 || left >= boxes[j - 1][0] + boxes[j - 1][1] - 0.01);
+document.title = JSON.stringify(report);
+"""
+
+
+@pytest.mark.slow
+def test_pointer_keyboard_and_zoom_do_what_they_should(tmp_path, monkeypatch):
+    asset = page_module._asset
+    monkeypatch.setattr(page_module, "_asset", lambda name: asset(name) + (PLAY if name == "matrix.js" else ""))
+    found = alignment(12, 4)
+    found.labels = np.array([0, 0, -1, 1, 1, 2, 2, 2, -1, -1, 3, 3])
+    dom, said = browse(found.to_html(), tmp_path)
+    assert said == []
+    report = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom)[1]))
+    assert report.pop("now").startswith("Clip 6 · 0:12.0 – 0:14.4")
+    assert report == {"lit": [3, 1, 1], "focus": "1", "grew": True, "fits": True, "tip": True, "apart": True}
