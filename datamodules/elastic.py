@@ -191,19 +191,22 @@ def workers_loader(
     steps: Stepped[Batch], places: list[Any], workers: int, context: str | None, ahead: int = 2
 ) -> DataLoader[Read[Batch]]:
     """Run `steps` over `places` in order, in worker processes where `workers` > 0, each keeping `ahead` steps ready."""
+    return DataLoader(steps, sampler=places, **worker_options(workers, context, ahead))  # type: ignore[arg-type]
+
+
+def worker_options(workers: int, context: str | None, ahead: int = 2) -> dict[str, Any]:
+    """How a DataLoader runs what already makes whole batches.  Raises ValueError for an unknown way to start."""
     if context is not None and context not in multiprocessing.get_all_start_methods():
         known = ", ".join(multiprocessing.get_all_start_methods())
         raise ValueError(f"start_method={context!r}: this system has {known}")
-    return DataLoader(
-        steps,  # type: ignore[arg-type]
-        sampler=places,
-        batch_size=None,
-        collate_fn=_as_it_is,
-        num_workers=workers,
-        multiprocessing_context=context if workers else None,
-        prefetch_factor=ahead if workers else None,
-        generator=torch.Generator(),  # its own: the seeds of workers must not draw from the model's stream
-    )
+    return {
+        "batch_size": None,
+        "collate_fn": _as_it_is,
+        "num_workers": workers,
+        "multiprocessing_context": context if workers else None,
+        "prefetch_factor": ahead if workers else None,
+        "generator": torch.Generator(),  # its own: the seeds of workers must not draw from the model's stream
+    }
 
 
 def _as_it_is(read: Any) -> Any:
@@ -265,16 +268,21 @@ class ElasticLoader:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state.  Raises ValueError naming everything that is not as it was when the state was saved."""
-        changed = [
-            f"{name} was {state.get(name)!r} and is {value!r}"
-            for name, value in self.identity.items()
-            if state.get(name) != value
-        ]
-        if changed:
-            raise ValueError(
-                f"cannot resume this data stream: {'; '.join(changed)}. Restore it, or start a new run from the weights"
-            )
+        refuse_changed(self.identity, state)
         self.epoch, self.step = int(state["epoch"]), int(state["step"])
 
     def _budget(self) -> Budget:
         return Budget(self.max_bad, len(self.steps.order.pairs) // self.steps.world)
+
+
+def refuse_changed(identity: dict[str, Any], state: dict[str, Any]) -> None:
+    """Raises ValueError naming everything in which a saved state differs from what it would go on with."""
+    changed = [
+        f"{name} was {state.get(name)!r} and is {value!r}"
+        for name, value in identity.items()
+        if state.get(name) != value
+    ]
+    if changed:
+        raise ValueError(
+            f"cannot resume this data stream: {'; '.join(changed)}. Restore it, or start a new run from the weights"
+        )

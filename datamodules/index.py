@@ -114,9 +114,7 @@ class ShardSet:
             ValueError: for a split or a language that the set does not have.
             BadSample: for a record that cannot be read.
         """
-        present = self.manifest.languages
-        if languages is not None and (unknown := sorted(set(languages) - set(present))):
-            raise ValueError(f"{self.folder} has no video in {', '.join(unknown)}; it has {', '.join(sorted(present))}")
+        self.manifest.check_languages(languages, self.folder)
         records = [self.record(entry.id) for entry in self.split(split)]
         return [record for record in records if languages is None or record.language in languages]
 

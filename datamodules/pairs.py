@@ -75,18 +75,19 @@ def weak_pairs(records: Sequence[AnnotatedVideo]) -> WeakPairs:
         labels = weak_labels(record.clip_times(), record.narrations())
         clips = np.flatnonzero(labels >= 0)
         texts = [record.sentences[label].text for label in labels[clips]]
-        if len({_wording(text) for text in texts}) < 2:
+        if len({wording(text) for text in texts}) < 2:
             pairs.too_few.append(record.id)
             continue
         for text in texts:
-            if numbers.setdefault(_wording(text), len(numbers)) == len(pairs.wordings):
+            if numbers.setdefault(wording(text), len(numbers)) == len(pairs.wordings):
                 pairs.wordings.append(text)
-        sentences = np.array([numbers[_wording(text)] for text in texts], dtype=np.int64)
+        sentences = np.array([numbers[wording(text)] for text in texts], dtype=np.int64)
         pairs.videos.append(VideoPairs(record.id, clips.astype(np.int64), sentences))
     return pairs
 
 
-def _wording(text: str) -> str:
+def wording(text: str) -> str:
+    """What texts that say the same have in common: letters without case, single spaces."""
     return " ".join(text.casefold().split())
 
 

@@ -24,10 +24,11 @@ class PlainTransform:
 
     frames: int = 3
     size: int = 32
+    mirror: bool = True
 
     def __call__(self, frames: Tensor, *, generator: Generator | None = None) -> Tensor:
         pixels = functional.interpolate(frames.float(), size=(self.size, self.size), mode="nearest") / 127.5 - 1
-        if generator is not None and torch.rand((), generator=generator) < 0.5:
+        if self.mirror and generator is not None and torch.rand((), generator=generator) < 0.5:
             pixels = pixels.flip(-1)
         return pixels
 

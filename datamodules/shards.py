@@ -97,6 +97,11 @@ class Manifest:
             raise FileNotFoundError(f"no shard set in {folder} (no {MANIFEST}); make one with `weaksync data build`")
         return cls.from_json(path.read_bytes(), str(path))
 
+    def check_languages(self, wanted: Sequence[str] | None, where: object) -> None:
+        """Raises ValueError where `wanted` names a language that no video has; None wants all."""
+        if unknown := sorted(set(wanted or []) - set(self.languages)):
+            raise ValueError(f"{where} has no video in {', '.join(unknown)}; it has {', '.join(self.languages)}")
+
 
 def index_name(shard: str) -> str:
     """``train-000000.tar`` -> ``train-000000.index.json``."""

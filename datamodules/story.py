@@ -15,6 +15,8 @@ from .batches import ClipTransform, Tokenize
 from .elastic import ElasticLoader, GroupOrder, PairSteps
 from .index import ShardSet, open_set
 from .pairs import WeakPairs, weak_pairs
+from .resampled import PairStream, ResampledLoader, address_of, read_manifest
+from .shards import Manifest
 from .videos import VideoLoader, Videos
 
 Mode = Literal["exact", "resampled"]
@@ -70,6 +72,12 @@ class StoryDataModule(lightning.LightningDataModule):
         start_method: str | None = None,
     ) -> None:
         super().__init__()
+        if mode not in ("exact", "resampled"):
+            raise ValueError(f"mode={mode!r}: choose 'exact' or 'resampled'")
+        if (mode == "resampled") != (steps_per_epoch is not None):
+            raise ValueError(
+                "steps_per_epoch belongs to mode='resampled', which needs it: exact mode counts for itself"
+            )
         if global_batch < 1:
             raise ValueError(f"global_batch={global_batch}: a step needs one group at least")
         if group_size < 2:
@@ -92,20 +100,27 @@ class StoryDataModule(lightning.LightningDataModule):
         self.start_method = start_method
         self._shards: ShardSet | None = None
         self._pairs: WeakPairs | None = None
-        self._training: ElasticLoader | None = None
+        self._training: tuple[tuple[int, int], ElasticLoader | ResampledLoader] | None = None
 
     @property
     def shards(self) -> ShardSet:
         """The set, opened and checked when it is first asked for."""
         if self._shards is None:
-            shards = open_set(self.folder, check_hashes=self.check_hashes)
-            if 0 < shards.manifest.frames < self.preprocess.frames:
+            if "://" in str(self.folder):
                 raise ValueError(
-                    f"the model looks at {self.preprocess.frames} frames of a clip, {self.folder} holds "
-                    f"{shards.manifest.frames}; build the set with more, or take a model with fewer"
+                    f"{self.folder}: reading by offset (exact mode, evaluation) needs a set on a local disk"
                 )
+            shards = open_set(self.folder, check_hashes=self.check_hashes)
+            self._check_frames(shards.manifest)
             self._shards = shards
         return self._shards
+
+    def _check_frames(self, manifest: Manifest) -> None:
+        if 0 < manifest.frames < self.preprocess.frames:
+            raise ValueError(
+                f"the model looks at {self.preprocess.frames} frames of a clip, {self.folder} holds "
+                f"{manifest.frames}; build the set with more, or take a model with fewer"
+            )
 
     @property
     def pairs(self) -> WeakPairs:
@@ -124,16 +139,47 @@ class StoryDataModule(lightning.LightningDataModule):
             self._pairs = pairs
         return self._pairs
 
-    def train_dataloader(self) -> ElasticLoader:
+    def train_dataloader(self) -> ElasticLoader | ResampledLoader:
         """Steps of `PairBatch`.  The same loader for the life of the module: asking again does not lose the place."""
         rank, world = self.place()
         if self.global_batch % world:
             below, above = self.global_batch // world * world, -(-self.global_batch // world) * world
             near = " or ".join(str(size) for size in (below, above) if size)
             raise ValueError(f"global_batch={self.global_batch} cannot be shared by {world} ranks; take {near}")
-        if self._training is None or (self._training.steps.rank, self._training.steps.world) != (rank, world):
-            self._training = self._exact(rank, world)
-        return self._training
+        if self._training is None or self._training[0] != (rank, world):
+            loader = self._exact(rank, world) if self.mode == "exact" else self._resampled(rank, world)
+            self._training = (rank, world), loader
+        return self._training[1]
+
+    def _resampled(self, rank: int, world: int) -> ResampledLoader:
+        address = address_of(self.folder)
+        manifest = read_manifest(address)
+        self._check_frames(manifest)
+        manifest.check_languages(self.languages, address)
+        shards = [shard for shard in manifest.shards if shard.split == "train"]
+        if not shards or self.steps_per_epoch is None:
+            raise ValueError(f"{address} has no split 'train'; it has {', '.join(manifest.counts)}")
+        groups = self.global_batch // world
+        stream = PairStream(
+            address,
+            shards,
+            self.preprocess,
+            self.tokenize,
+            groups,
+            self.group_size,
+            self.languages,
+            self.seed,
+            rank,
+            self.check_hashes,
+        )
+        return ResampledLoader(
+            stream,
+            self.steps_per_epoch,
+            self.steps_per_epoch * groups * self.group_size,
+            max_bad=self.max_bad,
+            workers=self.workers,
+            context=self.start_method,
+        )
 
     def _exact(self, rank: int, world: int) -> ElasticLoader:
         homes = [self.shards.entries[video.id].shard for video in self.pairs.videos]

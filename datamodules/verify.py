@@ -79,7 +79,7 @@ def _verify_shard(
 
 def _unread(result: Scan, indexed: list[Sample], descriptor: int) -> list[Fault]:
     """Faults of the samples behind the place where the headers could no longer be followed."""
-    faults = []
+    faults: list[Fault] = []
     behind = [sample for sample in indexed if sample.offset + sample.size > result.end]
     for number, sample in enumerate(behind):
         span = read_span(descriptor, sample.offset, sample.size)

@@ -1,0 +1,17 @@
+"""`weaksync bench`: speed, measured beside the plainest loop that does the same, in the same run."""
+
+from __future__ import annotations
+
+import click
+
+from .cli import LazyGroup
+
+BENCH_VERBS = {
+    "stream": ("bench_stream", "Read and decode shards, beside a bare loop over the same members."),
+    "step": ("bench_step", "Train a model for some steps, beside a bare loop."),
+}
+
+
+@click.group(cls=LazyGroup, verbs=BENCH_VERBS)
+def command() -> None:
+    """Measure speed beside a bare loop, in the same run."""

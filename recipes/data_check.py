@@ -1,0 +1,75 @@
+"""`weaksync data check`: read every byte of a shard set and name what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from ..datamodules.shards import Manifest
+from ..datamodules.tarscan import Fault
+from ..datamodules.verify import set_bytes, verify
+from .cli import USER_FAULT
+from .console import err, print_table
+
+
+def check(folder: Path) -> list[Fault]:
+    """Every fault of a shard set, with a progress bar.  Raises FileNotFoundError where there is no set."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        disable=not err.is_terminal,
+        transient=True,
+    )
+    try:
+        total = set_bytes(folder)
+    except ValueError:  # a damaged manifest, which `verify` reports as a fault
+        total = 0
+    with bar:
+        task = bar.add_task("reading", total=total)
+        return verify(folder, lambda count: bar.advance(task, count))
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the faults, and what the set holds, as JSON.")
+def command(folder: Path, as_json: bool) -> None:
+    """Verify the shard set in FOLDER against its manifest and its indexes.
+
+    Exit code 0 where all is well, 2 where anything is wrong: a cut or changed shard, a missing or damaged member,
+    a clip that its video does not have, a shard too many or too few.
+    """
+    faults = check(folder)
+    if as_json:
+        report = {"ok": not faults, "faults": [asdict(fault) for fault in faults], **_counts(folder, faults)}
+        json.dump(report, sys.stdout, ensure_ascii=False, indent=2)
+        sys.stdout.write("\n")
+    elif faults:
+        rows = [(fault.shard, fault.key, fault.member, fault.reason) for fault in faults]
+        print_table(f"{len(faults)} faults in {folder}", ["shard", "key", "member", "what is wrong"], rows)
+    else:
+        manifest = Manifest.read(folder)
+        held = [(split, count.videos, count.clips, count.sentences) for split, count in manifest.counts.items()]
+        print_table(f"{folder}: ok, {len(manifest.shards)} shards", ["split", "videos", "clips", "sentences"], held)
+    if faults:
+        sys.exit(USER_FAULT)
+
+
+def _counts(folder: Path, faults: list[Fault]) -> dict[str, object]:
+    if faults:
+        return {}
+    manifest = Manifest.read(folder)
+    return {
+        "shards": len(manifest.shards),
+        "frames": manifest.frames,
+        "splits": {split: asdict(held) for split, held in manifest.counts.items()},
+        "languages": manifest.languages,
+    }
