@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..datamodules.world import LANGUAGES, generate
+from ..datamodules.world import LANGUAGES, generate, measure, plot, record
 from .console import out, progress
 
 
@@ -45,10 +45,13 @@ def command(folder: Path, stories: int, sentences: int, seed: int, languages: st
             jobs=jobs,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    out.print(f"{folder}: {stories} stories in {', '.join(codes)}")
-    first = codes[0]
+    videos = [record(seed, plot(seed, index, sentences=sentences), codes[0]) for index in range(stories)]
+    shape = measure(videos)
     out.print(
-        f"next: weaksync data build story --videos {folder}/videos --subtitles {folder}/subtitles/{first} "
-        f"--language {first} --annotations {folder}/annotations/{first}.json --splits {folder}/splits.json --out SHARDS",
+        f"{folder}: {stories} stories, {sum(video.duration for video in videos) / 3600:.1f} h, {', '.join(codes)}"
+    )
+    out.print(
+        f"clips of {shape.clip_seconds:.1f} s, {shape.matched:.0%} of sentences matched, {shape.unmatched_time:.0%} of "
+        f"the time untold; {shape.agreement:.0%} of what the {codes[0]} narration says over a clip is what it shows",
         soft_wrap=True,
     )

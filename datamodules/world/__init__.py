@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .generate import VERSION, generate, record
 from .language import LANGUAGES
-from .story import plot
+from .shape import Shape, measure
+from .story import Story, plot
 
-__all__ = ["LANGUAGES", "VERSION", "generate", "plot", "record"]
+__all__ = ["LANGUAGES", "VERSION", "Shape", "Story", "generate", "measure", "plot", "record"]

@@ -80,8 +80,9 @@ def _shoot(shot: Shot, event: Event | None, background: Image.Image, rng: np.ran
     mirrored = shot.framing == "reverse" or bool(rng.random() < 0.35)
     pan = rng.uniform(0.25, 0.6) * rng.choice([-1, 1]) * (2.0 if shot.framing == "landscape" else 0.5)
     scale = zoom * WIDTH / STAGE[0]
-    whole = Image.Resampling.BILINEAR
-    backdrop = background.resize((round(STAGE[0] * scale * 1.06), round(STAGE[1] * scale * 1.06)), whole)
+    backdrop = background.resize(
+        (round(STAGE[0] * scale * 1.06), round(STAGE[1] * scale * 1.06)), Image.Resampling.BILINEAR
+    )
     start = rng.uniform(0.0, 1.0)
     for number in range(shot.frames):
         u, t = number / max(1, shot.frames - 1), start + number / FPS
@@ -94,8 +95,7 @@ def _shoot(shot: Shot, event: Event | None, background: Image.Image, rng: np.ran
         cast = sprites(event, u, t) if event else portrait(str(shot.character), t) if shot.character else []
         for sprite in cast:
             _paste(picture, sprite, scale, left, top)
-        pixels = np.asarray(picture)
-        yield np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
+        yield np.asarray(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else picture)
 
 
 def _paste(picture: Image.Image, sprite: Sprite, scale: float, left: float, top: float) -> None:
@@ -116,7 +116,7 @@ def _drawing(name: str, pose: str) -> Image.Image:
 @lru_cache(maxsize=4096)
 def _stamp(name: str, pose: str, side: int, flip: bool, angle: int, fade: int) -> Image.Image:
     """A picture as it is pasted: scaled, mirrored, turned, faded in eighths."""
-    image = _drawing(name, pose).resize((side, side), Image.Resampling.BOX if side > 160 else Image.Resampling.HAMMING)
+    image = _drawing(name, pose).resize((side, side), Image.Resampling.HAMMING)
     if flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if angle:

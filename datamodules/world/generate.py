@@ -82,6 +82,7 @@ def generate(
     """
     settings = Settings(stories, seed, tuple(languages), sentences, val, test)
     folder = Path(folder)
+    parts = splits(settings)
     _claim(folder, settings)
     plots = [plot(seed, index, sentences=sentences) for index in range(stories)]
     records = {code: [record(seed, story, code) for story in plots] for code in languages}
@@ -90,7 +91,7 @@ def generate(
         for video in videos:
             write_whole(folder / "subtitles" / code / f"{video.id}.srt", _srt(video).encode())
         _write_json(folder / "annotations" / f"{code}.json", {video.id: _rows(video) for video in videos})
-    _write_json(folder / "splits.json", splits(settings))
+    _write_json(folder / "splits.json", parts)
     _write_json(folder / "shots.json", {story.id: story.clips().round(3).tolist() for story in plots})
     _film(folder / "videos", settings, jobs, progress)
 

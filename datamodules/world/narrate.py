@@ -9,10 +9,10 @@ import numpy as np
 from .story import Story
 
 #: standard deviation of the lag in seconds, and how long it takes to forget it
-LAG_SECONDS = 3.2
+LAG_SECONDS = 2.0
 LAG_MEMORY_SECONDS = 14.0
 #: the part of the film that is spoken over; the rest is breath
-SPEECH_SHARE = 0.86
+SPEECH_SHARE = 0.77
 
 
 def narrate(seed: int, story: Story, language: str, texts: list[str]) -> np.ndarray:

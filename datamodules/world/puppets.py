@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFilter
 
 #: side of the square that a picture is drawn on; the ground is at GROUND of its height
-CANVAS = 320
+CANVAS = 256
 GROUND = 0.96
 OUTLINE = (46, 38, 58)
 
@@ -49,7 +49,7 @@ class Pen:
         """The picture inside a thin dark line, so that it stands out from any background."""
         alpha = self.image.getchannel("A")
         line = Image.new("RGBA", self.image.size, (*OUTLINE, 0))
-        line.putalpha(alpha.filter(ImageFilter.MaxFilter(7)))
+        line.putalpha(alpha.filter(ImageFilter.MaxFilter(5)))
         return Image.alpha_composite(line, self.image)
 
 

@@ -45,6 +45,8 @@ VERBS = {
 SHOTS_PER_EVENT = (0.58, 0.28, 0.09, 0.035, 0.015)
 FRAMINGS = ("wide", "close", "reverse", "medium")
 FILLERS = ("landscape", "sky", "portrait")
+#: how much a gap without fillers draws commentary, where a filler draws 1
+COMMENTARY_ANYWHERE = 0.4
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ def plot(seed: int, index: int, *, sentences: int) -> Story:
     cast = [str(name) for name in rng.permutation(CHARACTERS)[: rng.integers(3, 6)]]
     places = [str(name) for name in rng.permutation(PLACES)[: rng.integers(3, 6)]]
     events = _events(rng, matched, cast, places)
-    return Story(f"story-{index:04d}", index, events, _shots(rng, events, cast), _lines(rng, events, cast, lines))
+    shots = _shots(rng, events, cast)
+    return Story(f"story-{index:04d}", index, events, shots, _lines(rng, shots, cast, lines))
 
 
 def _events(rng: np.random.Generator, count: int, cast: list[str], places: list[str]) -> list[Event]:
@@ -209,9 +212,9 @@ def _shots(rng: np.random.Generator, events: list[Event], cast: list[str]) -> li
     for gap, count in enumerate(gaps):
         # an establishing shot looks ahead to the place that comes, or lingers on the one just left
         near = [events[other] for other in (gap - 1, gap) if 0 <= other < len(events)]
-        absent = [name for name in cast if all(name not in (event.agent, event.patient) for event in near)] or cast
+        absent = [name for name in cast if all(name not in (event.agent, event.patient) for event in near)]
         for _ in range(count):
-            kind = str(rng.choice(FILLERS, p=(0.5, 0.25, 0.25)))
+            kind = str(rng.choice(FILLERS, p=(0.5, 0.25, 0.25))) if absent else "landscape"
             place = near[int(rng.integers(len(near)))].place
             who = str(rng.choice(absent)) if kind == "portrait" else None
             shots.append(Shot(_length(rng), kind, place, None, who))
@@ -225,11 +228,18 @@ def _length(rng: np.random.Generator) -> int:
     return round(FPS * float(np.clip(2.19 * np.exp(0.46 * rng.standard_normal()), 0.8, 6.0)))
 
 
-def _lines(rng: np.random.Generator, events: list[Event], cast: list[str], count: int) -> list[Line]:
-    gaps = np.bincount(rng.integers(len(events) + 1, size=count - len(events)), minlength=len(events) + 1)
+def _lines(rng: np.random.Generator, shots: list[Shot], cast: list[str], count: int) -> list[Line]:
+    """The events in order, with commentary mostly where the fillers leave time for it."""
+    events = 1 + max(shot.event for shot in shots if shot.event is not None)
+    room = np.full(events + 1, COMMENTARY_ANYWHERE)
+    gap = 0
+    for shot in shots:
+        gap = gap if shot.event is None else shot.event + 1
+        room[gap] += shot.event is None
+    remarks = np.bincount(rng.choice(events + 1, size=count - events, p=room / room.sum()), minlength=events + 1)
     lines: list[Line] = []
-    for gap, commentary in enumerate(gaps):
+    for gap, commentary in enumerate(remarks):
         lines += [Line(None, str(rng.choice(cast))) for _ in range(commentary)]
-        if gap < len(events):
+        if gap < events:
             lines.append(Line(gap))
     return lines
