@@ -1,0 +1,82 @@
+"""`weaksync data stats`: count a shard set as the paper's Tables 1 and 2 do, or a published release as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..datamodules.index import open_set
+from ..datamodules.records import AnnotatedVideo
+from .console import print_table
+from .published import languages_present, release
+from .release_counts import MsymonCounts, msymon_counts, yms_counts
+from .set_counts import SetCounts, count
+
+RELEASES = {"msymon": ("m-symon", "annotations"), "yms": ("yms", "clip_segmentation.txt")}
+
+
+def shard_stats(folder: str | Path) -> dict[str, SetCounts]:
+    """Counts by language of a shard set, from its text records alone.  Raises as `datamodules.index.open_set`."""
+    shards = open_set(folder)
+
+    def videos() -> Iterator[tuple[str, AnnotatedVideo]]:
+        for split in shards.splits:
+            for video in shards.videos(split):
+                yield split, video
+
+    return count(videos())
+
+
+def msymon_stats(root: Path) -> dict[str, MsymonCounts]:
+    """Counts by language of the M-SyMoN release, and of all that are there."""
+    counts = {language: msymon_counts(root, language) for language in languages_present(root)}
+    return counts | {"all": sum(counts.values(), MsymonCounts())}
+
+
+@click.command()
+@click.argument("target")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with m-symon/ and yms/, for msymon and yms.")
+@click.option("--figure", type=click.Path(path_type=Path), help="Draw the counts of a shard set into this picture.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(target: str, data: Path | None, figure: Path | None, as_json: bool) -> None:
+    """Count TARGET: the folder of a shard set, or `msymon` or `yms` as they were published.
+
+    A shard set is counted as in Tables 1 and 2 of M-SyMoN.  A word is what stands between spaces; in Chinese, a
+    character.  A pair is a clip and the sentence that covers at least half of it.
+    """
+    if target in RELEASES:
+        if figure is not None:
+            raise click.UsageError("--figure draws shard sets; the releases have no clips or no narration times")
+        counts = release_stats(target, data)
+        show(f"{target}, as published", counts, as_json)
+        return
+    tables = {name: each.table() for name, each in shard_stats(target).items()}
+    show(target, tables, as_json)
+    if figure is not None:
+        from .report.counts import counts_figure  # matplotlib takes longer to import than the counting
+
+        counts_figure(tables, figure)
+
+
+def release_stats(target: str, data: Path | None) -> dict[str, dict[str, Any]]:
+    """The columns of a release's table.  Raises FileNotFoundError or UsageError where it cannot be found."""
+    if data is None:
+        raise click.UsageError(f"say where the release lies: weaksync data stats {target} --data FOLDER")
+    name, mark = RELEASES[target]
+    root = release(data, name, mark)
+    if root is None:
+        raise FileNotFoundError(f"neither {data / name} nor {data} holds {mark}; that is not the {target} release")
+    if target == "msymon":
+        return {language: each.table() for language, each in msymon_stats(root).items()}
+    return {variant: asdict(yms_counts(root, variant)) for variant in ("sentences", "phrases")}
+
+
+def show(title: str, columns: Mapping[str, Mapping[str, Any]], as_json: bool) -> None:
+    """Print one row for each figure and one column for each language; what a language lacks stays empty."""
+    names = list(dict.fromkeys(name for column in columns.values() for name in column))
+    rows = [[name.replace("_", " "), *(column.get(name) for column in columns.values())] for name in names]
+    print_table(title, ["figure", *columns], rows, as_json=as_json)
