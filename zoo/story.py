@@ -203,4 +203,5 @@ def similarity(model: CCLM, pixels: Tensor, input_ids: Tensor, attention_mask: T
         model.encode_text(ids.to(device), mask.to(device))
         for ids, mask in zip(input_ids.split(chunk), attention_mask.split(chunk), strict=True)
     ]
-    return torch.cat(clips).float() @ torch.cat(texts).float().T
+    with torch.autocast(device.type, enabled=False):  # eight bits do not tell clips apart
+        return torch.cat(clips).float() @ torch.cat(texts).float().T
