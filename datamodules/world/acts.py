@@ -67,7 +67,9 @@ def _run(event: Event, u: float, t: float) -> Iterator[Sprite]:
     yield _shade(x)
     for puff in range(3):
         yield Sprite("dust", "", x - 1.9 - 0.9 * puff, FLOOR - 0.3 * puff, 1.5 - 0.3 * puff, fade=0.75 - 0.25 * puff)
-    yield Sprite(str(event.agent), f"step{_phase(t, 4, 9)}", x, FLOOR - 0.2 * abs(math.sin(9 * t)), TALL, angle=-8)
+    for line in range(3):
+        yield Sprite("streak", "", x - 2.5 - 0.5 * (line % 2), 4.3 + 1.0 * line, 1.7, angle=90, fade=0.8)
+    yield Sprite(str(event.agent), f"step{_phase(t, 4, 9)}", x, FLOOR - 0.2 * abs(math.sin(9 * t)), TALL, angle=-12)
 
 
 def _jump(event: Event, u: float, t: float) -> Iterator[Sprite]:

@@ -71,9 +71,8 @@ def test_readers_return_what_was_written(world: Path, language: str) -> None:
         assert np.allclose(video.segments(), truth.segments(), equal_nan=True, atol=1e-6)
         cues = captions.read(world / "subtitles" / language / f"{video.id}.srt", language=language)
         placed = captions.locate([s.text for s in video.sentences], cues)
-        # what is found by its words ends with the last letter, a little before the caption does
-        assert np.allclose(np.array(placed)[:, 0], truth.narrations()[:, 0], atol=1e-3)
-        assert np.allclose(np.array(placed)[:, 1], truth.narrations()[:, 1], atol=0.5)
+        # what is found by its words begins and ends with a letter, a little inside of the caption
+        assert np.allclose(np.array(placed), truth.narrations(), atol=0.5)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
