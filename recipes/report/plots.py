@@ -15,7 +15,7 @@ from ..checkpointing import replace
 
 ACCENT, MUTED, INK = "#3563b5", "#c9c6bc", "#23252b"
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "axes.spines.top": False,
     "axes.spines.right": False,

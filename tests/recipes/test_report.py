@@ -3,8 +3,6 @@ import hashlib
 import html
 import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -14,8 +12,6 @@ from weaksync.datamodules.records import Sentence
 from weaksync.recipes.alignment import Alignment
 from weaksync.recipes.report import page as page_module
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-QUIET = "--disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
 HOSTILE = '</script><script>document.title="owned"</script><img src=x onerror="document.title=\'owned\'"> & "quotes"'
 
 
@@ -37,18 +33,6 @@ def alignment(n, m, texts=None):
         annotated=True,
         pictures=[encode_jpeg(np.full((64, 114, 3), i % 256, dtype=np.uint8), 70) for i in range(n)],
     )
-
-
-def browse(page, tmp_path):
-    """What the page has become once its scripts have run, and what they said on the way."""
-    if CHROMIUM is None:
-        pytest.skip("needs chromium, to open the page")
-    path = tmp_path / "report.html"
-    path.write_text(page, encoding="utf-8")
-    command = [CHROMIUM, "--headless", "--no-sandbox", *QUIET.split(), f"--user-data-dir={tmp_path / 'profile'}"]
-    command += ["--enable-logging=stderr", "--window-size=1400,1500", "--dump-dom", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 def data(page):
@@ -89,8 +73,8 @@ def test_hostile_text_stays_text_in_the_file():
     assert data(page)["sentences"][0]["text"] == HOSTILE
 
 
-def test_hostile_text_is_inert_in_a_browser(tmp_path):
-    dom, said = browse(alignment(6, 3, [HOSTILE]).to_html(), tmp_path)
+def test_hostile_text_is_inert_in_a_browser(browse):
+    dom, said = browse(alignment(6, 3, [HOSTILE]).to_html())
     assert said == []
     assert "<title>recap.mp4: alignment</title>" in dom
     assert "<img src=" not in dom.replace('<img src="data:image/jpeg', "") and 'data-ready="yes"' in dom
@@ -98,8 +82,8 @@ def test_hostile_text_is_inert_in_a_browser(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "m"), [(40, 16), (1, 1), (3, 8)])
-def test_the_page_draws_itself_without_a_fault(n, m, tmp_path):
-    dom, said = browse(alignment(n, m).to_html(), tmp_path)
+def test_the_page_draws_itself_without_a_fault(n, m, browse):
+    dom, said = browse(alignment(n, m).to_html())
     assert said == []
     assert 'data-ready="yes"' in dom
     assert len(re.findall(r'class="clip[ "]', dom)) == n
@@ -108,19 +92,19 @@ def test_the_page_draws_itself_without_a_fault(n, m, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_page_without_pictures_draws_as_well(tmp_path):
+def test_a_page_without_pictures_draws_as_well(browse):
     found = alignment(5, 3)
     found.pictures = []
-    dom, said = browse(found.to_html(source="absent.mp4"), tmp_path)
+    dom, said = browse(found.to_html(source="absent.mp4"))
     assert 'data-ready="yes"' in dom
     assert [line for line in said if "ERR_FILE_NOT_FOUND" not in line] == []
 
 
 @pytest.mark.slow
-def test_five_hundred_clips_stay_usable(tmp_path):
+def test_five_hundred_clips_stay_usable(browse):
     page = alignment(500, 150).to_html()
     assert len(page) < 3_000_000
-    dom, said = browse(page, tmp_path)
+    dom, said = browse(page)
     assert said == [] and 'data-ready="yes"' in dom
     assert len(re.findall(r'class="clip[ "]', dom)) == 500
 
@@ -128,10 +112,10 @@ def test_five_hundred_clips_stay_usable(tmp_path):
 PLAY = """
 const report = {};
 const count = (rule) => document.querySelectorAll(rule).length;
-const card = (j) => document.querySelector(`.sentence[data-sentence="${j}"]`);
-card(2).dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+const cardOf = (j) => document.querySelector(`.sentence[data-sentence="${j}"]`);
+cardOf(2).dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
 report.lit = [count(".clip.lit"), count(".sentence.lit"), count("tr.lit")];
-card(2).click();
+cardOf(2).click();
 report.now = $("now").textContent;
 const clip = document.querySelector('.clip[data-clip="0"]');
 clip.focus();
@@ -152,12 +136,12 @@ document.title = JSON.stringify(report);
 
 
 @pytest.mark.slow
-def test_pointer_keyboard_and_zoom_do_what_they_should(tmp_path, monkeypatch):
+def test_pointer_keyboard_and_zoom_do_what_they_should(browse, monkeypatch):
     asset = page_module._asset
     monkeypatch.setattr(page_module, "_asset", lambda name: asset(name) + (PLAY if name == "matrix.js" else ""))
     found = alignment(12, 4)
     found.labels = np.array([0, 0, -1, 1, 1, 2, 2, 2, -1, -1, 3, 3])
-    dom, said = browse(found.to_html(), tmp_path)
+    dom, said = browse(found.to_html())
     assert said == []
     report = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom)[1]))
     assert report.pop("now").startswith("Clip 6 · 0:12.0 – 0:14.4")

@@ -47,10 +47,8 @@ def test_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_page_draws_itself(evaluation, tmp_path):
-    from test_report import browse
-
-    dom, said = browse(evaluation_page(evaluation, tmp_path / "eval.html").read_text(), tmp_path)
+def test_the_page_draws_itself(evaluation, tmp_path, browse):
+    dom, said = browse(evaluation_page(evaluation, tmp_path / "eval.html").read_text())
     assert said == [] and 'data-ready="yes"' in dom
     assert dom.count('class="rail ') == 5
     assert len(re.findall('class="model" cx=', dom)) == 4
