@@ -1,0 +1,136 @@
+"""Video files as FFmpeg gives them: times, rotation, damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from weaksync.datamodules import media
+
+
+def ramp(frames: int, height: int = 48, width: int = 64) -> list[media.Picture]:
+    """Grey pictures, each five brighter than the one before."""
+    return [np.full((height, width, 3), 10 + 5 * number, np.uint8) for number in range(frames)]
+
+
+def shade(picture: media.Picture) -> int:
+    return round((float(picture.mean()) - 10) / 5)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_written_pictures_come_back_at_their_times(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    media.write_video(path, ramp(30), 25)
+    found = list(media.frames(path))
+    assert [shade(picture) for _, picture in found] == list(range(30))
+    assert [time for time, _ in found] == pytest.approx([number / 25 for number in range(30)], abs=0.002)
+    info = media.probe(path)
+    assert (info.width, info.height, info.rotation) == (64, 48, 0)
+    assert info.fps == pytest.approx(25)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_variable_frame_rate_goes_by_the_time_of_each_frame(tmp_path: Path) -> None:
+    times = [0.0, 0.1, 0.15, 1.0, 1.04, 3.0, 3.5]
+    media.write_video(tmp_path / "a.mp4", ramp(7), 25, times=times)
+    assert [time for time, _ in media.frames(tmp_path / "a.mp4")] == pytest.approx(times, abs=1e-3)
+    shown = media.frames_at(tmp_path / "a.mp4", [2.9, 0.12, 3.2, 0.0, 99.0])
+    assert [shade(picture) for picture in shown] == [4, 1, 5, 0, 6]
+
+
+def test_frames_at_is_what_a_full_pass_shows(tmp_path: Path) -> None:
+    media.write_video(tmp_path / "a.mp4", (picture for _ in range(6) for picture in ramp(40)), 10)
+    wanted = [23.95, 0.0, 11.11, 11.12, 5.0, 23.0]
+    found = media.frames_at(tmp_path / "a.mp4", wanted)
+    assert [shade(picture) for picture in found] == [int(time * 10 + 1e-9) % 40 for time in wanted]
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_the_rotation_flag_turns_pictures_upright(tmp_path: Path, degrees: int) -> None:
+    upright = np.zeros((64, 96, 3), np.uint8)
+    upright[:32, :48] = (250, 20, 20)  # red in the top left corner
+    coded = np.ascontiguousarray(np.rot90(upright, -degrees // 90))
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = coded.shape[1], coded.shape[0], "yuv420p"
+        stream.set_display_rotation(degrees)
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(coded, "rgb24")))
+        container.mux(stream.encode(None))
+    info = media.probe(tmp_path / "a.mp4")
+    assert (info.width, info.height, info.rotation) == (96, 64, degrees)
+    for size in (None, (48, 32)):
+        _, picture = next(media.frames(tmp_path / "a.mp4", size=size))
+        assert picture.shape == ((64, 96, 3) if size is None else (32, 48, 3))
+        height, width = picture.shape[:2]
+        red = picture[..., 0].astype(int) - picture[..., 1]
+        assert red[: height // 3, : width // 3].min() > 120
+        assert red[2 * height // 3 :].max() < 60 and red[:, 2 * width // 3 :].max() < 60
+
+
+def test_fit_keeps_the_shape_and_never_enlarges() -> None:
+    info = media.VideoInfo(1280, 720, 25.0, 1.0, None, 0)
+    assert info.fit(112) == (199, 112)
+    assert info.fit(4000) == (1280, 720)
+
+
+def test_missing_unreadable_and_silent_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no such video: .*gone\.mp4"):
+        media.probe(tmp_path / "gone.mp4")
+    with pytest.raises(ValueError, match="is a folder"):
+        media.probe(tmp_path)
+    for name, content in {"empty.mp4": b"", "noise.mp4": bytes(range(256)) * 40, "text.mkv": b"hello"}.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=name):
+            media.probe(tmp_path / name)
+
+
+def test_a_file_without_pictures_says_so(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "speech.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(ValueError, match=r"speech\.wav: no video stream in it \(only audio\)"):
+        media.probe(tmp_path / "speech.wav")
+
+
+def test_a_truncated_file_is_an_error_and_not_a_short_video(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    pictures = [noise.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(150)]
+    for name in ("a.mp4", "a.mkv"):
+        media.write_video(tmp_path / name, pictures, 25)
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 3])
+        with pytest.raises(ValueError, match=rf"{name}.*(truncated|damaged)"):
+            sum(1 for _ in media.frames(tmp_path / name))
+
+
+def test_jpeg_round_trip_and_damage() -> None:
+    y, x = np.mgrid[:40, :60]
+    picture = np.stack([4 * x, 6 * y, 2 * (x + y)], axis=2).astype(np.uint8)
+    data = media.encode_jpeg(picture, 95)
+    back = media.decode_jpeg(data)
+    assert back.shape == (3, 40, 60)
+    assert np.abs(back.permute(1, 2, 0).numpy().astype(int) - picture).mean() < 3
+    assert len(media.encode_jpeg(picture, 30)) < len(data)
+    for bad in (b"", b"no picture", data[:20]):
+        with pytest.raises(ValueError, match="JPEG"):
+            media.decode_jpeg(bad)
+
+
+def test_odd_sides_are_refused_and_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="even sides"):
+        media.write_video(tmp_path / "a.mp4", ramp(3, height=47), 25)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_an_os_error() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with pytest.raises(OSError):
+        media.write_video("/proc/a.mp4", ramp(3), 25)
