@@ -28,7 +28,7 @@ from .alignment import Alignment
 from .checkpointing import replace
 from .clips import Clips, Pictures, cut_video
 from .console import err, print_table, progress
-from .evaluate import model_folder
+from .runs import model_folder
 from .shots import METHODS, Method, choose
 
 JSON, SRT, REPORT = "alignment.json", "alignment.srt", "report.html"

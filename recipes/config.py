@@ -26,7 +26,7 @@ class ModelConfig:
 
     Attributes:
         name: a registry name (random weights), a checkpoint folder, or ``hf://org/repo``.
-        arguments: of the model that shall differ, such as ``freeze_text: true``, ``activation_checkpointing: true``
+        arguments: of the model that shall differ, such as ``freeze: [text]``, ``checkpoint_activations: true``
             or ``augment: none``; `zoo.create(name)` lists them. A checkpoint's sizes cannot change.
     """
 

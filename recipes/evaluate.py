@@ -21,7 +21,7 @@ from .config import TrainerConfig
 from .console import print_table
 from .launch import leads, progress_bar, say, trainer
 from .report.evaluation import evaluation_figure, evaluation_page
-from .train import MODEL, RECIPE
+from .runs import RECIPE, model_folder
 
 VARIANTS = {
     "credit": "Clip Accuracy with credit for unmatched time that was dropped",
@@ -73,15 +73,6 @@ def model_decoder(model: CCLM) -> Decoder:
         return Decoder.from_dict(model.decoder)
     say(f"this model saw no annotated video that could tune its drop costs: decoding with {DEFAULT}")
     return DEFAULT
-
-
-def model_folder(path: Path) -> Path:
-    """The checkpoint folder of a run, or the folder itself.  Raises ValueError for a run that has not ended."""
-    if (path / MODEL).is_dir():
-        return path / MODEL
-    if (path / RECIPE).is_file():
-        raise ValueError(f"{path} is a run that has not ended: weaksync train {path / RECIPE} --resume goes on with it")
-    return path
 
 
 def table(rows: list[Row]) -> list[list[Any]]:

@@ -19,10 +19,7 @@ from . import config as recipes
 from .checkpointing import DurableCheckpointIO, latest_good, replace
 from .config import StoryRecipe
 from .launch import progress_bar, say, trainer
-
-MODEL = "model"
-CHECKPOINTS = "checkpoints"
-RECIPE = "recipe.yaml"
+from .runs import CHECKPOINTS, MODEL, RECIPE, model_folder
 
 
 def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> Path:
@@ -71,10 +68,15 @@ def build_model(recipe: StoryRecipe) -> CCLM:
     """The recipe's model.  Raises ValueError where it cannot be had."""
     name, arguments = recipe.model.name, recipe.model.arguments
     known = {row.name for row in zoo.list_models()}
-    model = zoo.create(name, **arguments) if name in known else zoo.load(name, **arguments)
+    model = zoo.create(name, **arguments) if name in known else zoo.load(_source(name), **arguments)
     if not isinstance(model, CCLM):
         raise ValueError(f"{name} does not align stories; `weaksync ls models` lists what does")
     return model
+
+
+def _source(name: str) -> str | Path:
+    """A hub id as it is; of a run's folder, the model in it."""
+    return name if name.startswith("hf://") else model_folder(name)
 
 
 def build_data(recipe: StoryRecipe, model: CCLM) -> StoryDataModule:

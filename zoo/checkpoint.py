@@ -141,6 +141,7 @@ def load(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
+    **overrides: Any,
 ) -> Pretrained:
     """A model with its weights, in evaluation mode on the CPU.
 
@@ -149,6 +150,8 @@ def load(
     Args:
         source: a checkpoint folder, ``hf://org/repo``, or a name of `list_weights`.
         revision, token, cache_dir, local_files_only: of the hub; HF_HOME and HF_HUB_OFFLINE are honoured.
+        overrides: arguments of the model that shall differ and leave its weights as they are, such as
+            ``freeze=["text"]`` or ``augment="none"``.
 
     Raises:
         FileNotFoundError: no such folder, repository or cached copy.
@@ -159,13 +162,15 @@ def load(
     if faults:
         raise ValueError("\n".join(faults))
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    arguments = dict(config["arguments"])
+    arguments = {**config["arguments"], **overrides}
     if arguments.get("tokenizer") == ".":
         arguments["tokenizer"] = str(folder)
     with _naming(folder / CONFIG):
         model = registry.create(config["model"], **arguments)
     with _naming(folder / PREPROCESSOR):
-        model.preprocess = model.preprocess.from_dict(json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8")))
+        pixels = json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8"))
+        pixels |= {name: value for name, value in overrides.items() if name in pixels}
+        model.preprocess = model.preprocess.from_dict(pixels)
     if "tokenizer" in arguments:
         with _naming(folder / "tokenizer.json"):
             _ = model.tokenize  # read now: a vocabulary that does not fit is found here, and not in a worker

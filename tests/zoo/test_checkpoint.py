@@ -86,6 +86,17 @@ def test_what_was_set_travels(tmp_path: Path) -> None:
     assert (tmp_path / "a/config.json").read_bytes() == (tmp_path / "b/config.json").read_bytes()
 
 
+def test_arguments_that_leave_the_weights_alone_may_differ(saved: Path) -> None:
+    model = zoo.load(saved, freeze=["text"], augment="none")
+    assert not any(parameter.requires_grad for parameter in model.text.parameters())
+    assert model.preprocess.augment == "none"
+    assert model.arguments["augment"] == "none"
+    with pytest.raises(ValueError, match="did you mean 'freeze'"):
+        zoo.load(saved, freez=["text"])
+    with pytest.raises(ValueError, match="weights of another model"):
+        zoo.load(saved, project_dim=32)
+
+
 def test_a_folder_may_move_and_needs_nothing_else(folder: Path, tmp_path: Path) -> None:
     moved = folder.rename(tmp_path / "elsewhere")
     assert zoo.load(moved).tokenize(["a dog"])[0].shape[0] == 1

@@ -1,0 +1,20 @@
+"""What lies in the folder of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RECIPE = "recipe.yaml"  # resolved: every setting that decides the outcome
+CHECKPOINTS = "checkpoints"  # to go on from
+METRICS = "metrics.csv"
+MODEL = "model"  # a checkpoint folder, there once the run has ended
+
+
+def model_folder(path: str | Path) -> Path:
+    """The checkpoint folder of a run, or the folder itself.  Raises ValueError for a run that has not ended."""
+    path = Path(path)
+    if (path / MODEL).is_dir():
+        return path / MODEL
+    if (path / RECIPE).is_file():
+        raise ValueError(f"{path} is a run that has not ended: weaksync train {path / RECIPE} --resume goes on with it")
+    return path
