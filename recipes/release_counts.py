@@ -36,7 +36,7 @@ class MsymonCounts:
     videos_with_5_to_30_percent: int = 0
     videos_with_30_percent_or_more: int = 0
     neighbours: int = 0
-    neighbours_that_are_001_apart: int = 0
+    neighbours_a_hundredth_apart: int = 0
     neighbours_that_go_back: int = 0
     neighbours_that_overlap: int = 0
     neighbours_with_one_span: int = 0
@@ -44,7 +44,7 @@ class MsymonCounts:
     pairs_in_reverse: int = 0
     segments_that_end_before_they_begin: int = 0
     segments_of_no_length: int = 0
-    segments_under_03_seconds: int = 0
+    segments_under_300_ms: int = 0
     segments_over_60_seconds: int = 0
     segments_over_200_seconds: int = 0
     hours_of_segments: float = 0.0
@@ -109,7 +109,7 @@ def _video_counts(rows: list[Row]) -> MsymonCounts:
         videos_with_5_to_30_percent=int(0.05 <= past < 0.3),
         videos_with_30_percent_or_more=int(past >= 0.3),
         neighbours=max(0, len(spans) - 1),
-        neighbours_that_are_001_apart=int((gap == 0.01).sum()),
+        neighbours_a_hundredth_apart=int((gap == 0.01).sum()),
         neighbours_that_go_back=int(back.sum()),
         neighbours_that_overlap=int(((gap < 0) & ~back).sum()),
         neighbours_with_one_span=int(same.sum()),
@@ -117,7 +117,7 @@ def _video_counts(rows: list[Row]) -> MsymonCounts:
         pairs_in_reverse=int(np.triu(begin[:, None] > begin[None, :], 1).sum()),
         segments_that_end_before_they_begin=int((length < 0).sum()),
         segments_of_no_length=int((length == 0).sum()),
-        segments_under_03_seconds=int((valid & (np.round(length, 2) < 0.3)).sum()),
+        segments_under_300_ms=int((valid & (np.round(length, 2) < 0.3)).sum()),
         segments_over_60_seconds=int((length > 60).sum()),
         segments_over_200_seconds=int((length > 200).sum()),
         hours_of_segments=float(length[valid].sum() / 3600),
