@@ -7,6 +7,7 @@ Pictures come upright and with square pixels: the rotation flag and the pixel sh
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,10 +24,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
-from torchvision.io import ImageReadMode
-from torchvision.io import decode_jpeg as _decode_jpeg
-from torchvision.io import encode_jpeg as _encode_jpeg
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 Scaler = Literal["FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA"]
@@ -226,15 +225,18 @@ def frames_at(
 
 def encode_jpeg(rgb: Picture, quality: int = 90) -> bytes:
     """A picture, uint8 RGB (H, W, 3), as JPEG; `quality` from 1 to 100."""
-    return _encode_jpeg(torch.from_numpy(rgb).permute(2, 0, 1).contiguous(), quality).numpy().tobytes()
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
 
 
 def decode_jpeg(data: bytes) -> Tensor:
     """A JPEG as uint8 RGB (3, H, W).  Raises ValueError where it is not one, or is damaged."""
     try:
-        return _decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB)
-    except (RuntimeError, ValueError) as fault:
-        raise ValueError(f"not a JPEG of {len(data)} bytes: {fault}") from fault
+        picture = np.array(Image.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB"))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as fault:
+        raise ValueError(f"not a JPEG, or a damaged one, of {len(data)} bytes: {fault}") from fault
+    return torch.from_numpy(picture).permute(2, 0, 1).contiguous()
 
 
 def write_video(
