@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tarfile
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -147,7 +146,7 @@ class ShardSet:
             raise self._changed(video, clip, span)
         try:
             return members_of(span)
-        except (tarfile.HeaderError, UnicodeDecodeError) as fault:
+        except ValueError as fault:
             raise self._changed(video, clip, span) from fault
 
     def bad(self, video: str, clip: int | None, member: str, reason: str) -> BadSample:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import tarfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ from .records import AnnotatedVideo
 BLOCK = 512
 END_OF_ARCHIVE = 2 * BLOCK  # bytes of zeros
 STORY = "story"  # last part of the key of a video's text record
-KEY = re.compile(r"[A-Za-z0-9_-]+/(story|\d{5})")
 
 _NAME = re.compile(r"(?P<key>[A-Za-z0-9_-]+/[A-Za-z0-9_-]+)\.(?P<member>[A-Za-z0-9_.-]+)")
 _ZEROS = bytes(BLOCK)
@@ -133,25 +131,25 @@ class _Pass:
             self._end_of_archive(after)
             return False
         try:
-            info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
-        except (tarfile.HeaderError, UnicodeDecodeError) as fault:
+            name, size, kind = read_header(header)
+        except ValueError as fault:
             self._fault(f"corrupt header at byte {offset} {after} ({fault})")
             return False
 
-        padded = -(-info.size // BLOCK) * BLOCK
+        padded = -(-size // BLOCK) * BLOCK
         block = self._read(padded)
-        match = _NAME.fullmatch(info.name)
-        key, member = (match["key"], match["member"]) if match else ("", info.name)
+        match = _NAME.fullmatch(name)
+        key, member = (match["key"], match["member"]) if match else ("", name)
         if len(block) < padded:
-            self._fault(f"cut: {info.size} bytes are announced, {min(len(block), info.size)} are there", key, member)
+            there = f"{len(block)} are there" if len(block) < size else "the padding behind them is not"
+            self._fault(f"cut: {size} bytes are announced, {there}", key, member)
             return False
-        payload = block[: info.size]
         self.result.end = offset + BLOCK + padded
-        if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-            self._fault(f"not a plain file (tar type {info.type!r})", key, member)
+        if kind not in b"0\0":
+            self._fault(f"not a plain file (tar type {kind!r})", key, member)
         if match is None:
-            self._fault(_bad_name(info.name), member=info.name)
-        self._place(key or info.name, member, offset, header, block, payload)
+            self._fault(_bad_name(name), member=name)
+        self._place(key or name, member, offset, header, block, block[:size])
         return True
 
     def _place(self, key: str, member: str, offset: int, header: bytes, block: bytes, payload: bytes) -> None:
@@ -210,14 +208,29 @@ def payload_fault(member: str, payload: bytes) -> str | None:
     return None
 
 
+def read_header(block: bytes) -> tuple[str, int, bytes]:
+    """Name, size and type of the member that a ustar header announces.  Raises ValueError where it is corrupt."""
+    stored = block[148:156]
+    if len(block) < BLOCK or sum(block) - sum(stored) + 8 * ord(" ") != _octal(stored):
+        raise ValueError("bad checksum")
+    name = block[:100].partition(b"\0")[0]
+    if block[257:263] == b"ustar\0" and (prefix := block[345:500].partition(b"\0")[0]):
+        name = prefix + b"/" + name
+    return name.decode("utf-8"), _octal(block[124:136]), block[156:157]
+
+
+def _octal(digits: bytes) -> int:
+    return int(digits.strip(b"\0 ") or b"0", 8)
+
+
 def members_of(span: bytes) -> dict[str, bytes]:
-    """Name after the key -> payload, for the bytes of one sound sample."""
+    """Name after the key -> payload, for the bytes of one sample.  Raises ValueError where a header is corrupt."""
     members, offset = {}, 0
     while offset < len(span):
-        info = tarfile.TarInfo.frombuf(span[offset : offset + BLOCK], "utf-8", "strict")
+        name, size, _ = read_header(span[offset : offset + BLOCK])
         start = offset + BLOCK
-        members[info.name.rpartition("/")[2].partition(".")[2]] = span[start : start + info.size]
-        offset = start + -(-info.size // BLOCK) * BLOCK
+        members[name.rpartition("/")[2].partition(".")[2]] = span[start : start + size]
+        offset = start + -(-size // BLOCK) * BLOCK
     return members
 
 
@@ -299,10 +312,10 @@ def changed_members(sample: Sample, span: bytes) -> list[tuple[str, str]]:
 
 def _header_fault(header: bytes, name: str, size: int) -> str | None:
     try:
-        info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
-    except (tarfile.HeaderError, UnicodeDecodeError) as fault:
+        found = read_header(header)
+    except ValueError as fault:
         return f"corrupt header ({fault})"
-    return None if (info.name, info.size) == (name, size) else f"the header is of {info.name!r}, {info.size} bytes"
+    return None if found[:2] == (name, size) else f"the header is of {found[0]!r}, {found[1]} bytes"
 
 
 def read_span(descriptor: int, offset: int, size: int) -> bytes:

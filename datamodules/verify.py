@@ -61,12 +61,12 @@ def _verify_shard(
             unread = _unread(result, indexed, file.fileno())
             # the index can say in which sample a header broke; the pass alone could only give the byte
             faults = [fault for fault in faults if fault.key or not unread] + unread
-    faults += _compare(result, indexed)
-    faults += story_faults(_whole_videos(result), frames)
     for sample in result.samples:
         video = sample.key.partition("/")[0]
         if (first := home.setdefault(video, shard.name)) != shard.name:
             faults.append(Fault(shard.name, sample.key, "", f"the key's video occurs in {first} too"))
+    faults += _compare(result, indexed)
+    faults += story_faults(_whole_videos(result), frames)
     places = [(sample.key, sample.offset, sample.size) for sample in indexed]
     if not faults and places != [(sample.key, sample.offset, sample.size) for sample in result.samples]:
         faults.append(Fault(shard.name, "", "", "its samples do not lie where its index says"))

@@ -25,7 +25,7 @@ from .console import print_table, progress
 
 FRAMES = 3
 GROUPS, GROUP_SIZE = 4, 8
-REPEATS = 5
+REPEATS = 15
 LEAST_RATIO = 0.9
 LEAST_INDEX_MB = 150.0
 MOST_GROWTH_MB = 50.0
@@ -59,7 +59,7 @@ def measure(folder: Path, samples: int) -> StreamSpeed:
     transform = PlainTransform(FRAMES, 224, mirror=False)
     module = StoryDataModule(folder, transform, PlainTokenize(), global_batch=GROUPS, group_size=GROUP_SIZE)
     shards, pairs = module.shards, module.pairs
-    per_repeat = min(len(pairs), 512)
+    per_repeat = min(len(pairs), 128)
     bar = progress("clips")
     with bar:
         task = bar.add_task("reading", total=samples + 2 * REPEATS * per_repeat)
