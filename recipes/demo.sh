@@ -5,14 +5,15 @@ cd "$(dirname "$0")/.."
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 say '1/2  The synthetic story world: generate, build shards, train, evaluate on held-out stories, align one of them'
-weaksync data world --out demo/world
+weaksync data world --out demo/world --languages en
 weaksync data build story --videos demo/world/videos --subtitles demo/world/subtitles/en --language en \
-    --annotations demo/world/annotations/en.json --splits demo/world/splits.json --out demo/shards
+    --annotations demo/world/annotations/en.json --splits demo/world/splits.json --shots content --size 64 \
+    --out demo/shards
 weaksync train story/quickstart --resume
 weaksync eval runs/quickstart --split test --out demo/evaluation
 story=$(python -c 'import json; print(json.load(open("demo/world/splits.json"))["test"][0])')
 weaksync align --model runs/quickstart "demo/world/videos/$story.mp4" "demo/world/subtitles/en/$story.srt" \
-    --out demo/aligned
+    --shots content --out demo/aligned
 
 say '2/2  The same path on real video: build, a few training steps, evaluate, align'
 python tests/real_clips/collect.py demo/real

@@ -45,6 +45,7 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     L.seed_everything(recipe.seed, verbose=False)
     model = build_model(recipe)
     data = build_data(recipe, model)
+    model.languages = sorted({*model.languages, *(recipe.data.languages or data.shards.manifest.languages)})
     task = StoryAlignment(model, optim=recipe.optim, **vars(recipe.loss))
     validates = "val" in data.shards.splits
     best, callbacks = watch(recipe, validates=validates)
@@ -67,8 +68,11 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
 def build_model(recipe: StoryRecipe) -> CCLM:
     """The recipe's model.  Raises ValueError where it cannot be had."""
     name, arguments = recipe.model.name, recipe.model.arguments
-    known = {row.name for row in zoo.list_models()}
-    model = zoo.create(name, **arguments) if name in known else zoo.load(_source(name), **arguments)
+    if name in {row.name for row in zoo.list_models()}:
+        model = zoo.create(name, **arguments)
+        model.languages = []  # it knows those that it is trained on
+    else:
+        model = zoo.load(_source(name), **arguments)
     if not isinstance(model, CCLM):
         raise ValueError(f"{name} does not align stories; `weaksync ls models` lists what does")
     return model
