@@ -22,7 +22,7 @@ from ..datamodules.languages import language_code
 from ..datamodules.pairs import pictures as chosen_pictures
 from ..datamodules.records import Sentence
 from ..datamodules.textfiles import read_text
-from ..zoo.decoding import Decoder
+from ..zoo.decoding import DEFAULT, Decoder
 from ..zoo.models.cclm import CCLM
 from .alignment import Alignment
 from .checkpointing import replace
@@ -32,8 +32,6 @@ from .runs import model_folder
 from .shots import METHODS, Method, choose
 
 JSON, SRT, REPORT = "alignment.json", "alignment.srt", "report.html"
-#: for a model that nobody tuned a decoder for: the best tenth of a video's pairs may match
-UNTUNED = Decoder(drop_clip=0.1, drop_sentence=0.1, policy="percentile")
 #: up to so many clips, pictures of this height in the report: large where they are few, 2 KB each where they are many
 PICTURE_HEIGHTS = ((150, 144), (600, 90), (10**9, 64))
 
@@ -62,7 +60,7 @@ def align(
         model: or the folder, run, hub address or name that `zoo.load` reads.
         video: any file that FFmpeg reads.
         text: a subtitle file, a plain text file, or the sentences themselves.
-        language: code of the text's language; may be left out for a model of one language.
+        language: code of the text's language; if None the model's only one, or English.
         decoder: settings that turn similarities into labels; those tuned with the model if None.
         shots: how to cut the video into clips.
         weights: of TransNetV2, if not those of its package.
@@ -82,11 +80,11 @@ def align(
     if not isinstance(model, CCLM):
         model = CCLM.from_pretrained(model_folder(Path(model)) if Path(model).is_dir() else model)
     notes: list[str] = []
-    language = known_language(model, language)
+    language = known_language(model, language, notes)
     told = read_sentences(text, language, cut=sentences, encoding=encoding, notes=notes)
     if decoder is None and model.decoder is None:
-        notes.append("the model has no tuned decoder: a default one was used; weaksync eval tunes one")
-    decoder = decoder or (Decoder.from_dict(model.decoder) if model.decoder else UNTUNED)
+        notes.append("the model saw no annotated video that could tune its drop costs: default ones were used")
+    decoder = decoder or (Decoder.from_dict(model.decoder) if model.decoder else DEFAULT)
 
     made = cut_video(Path(video), cutter, Pictures(frames=max(Pictures.frames, model.preprocess.frames)))
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
@@ -107,13 +105,19 @@ def align(
     )
 
 
-def known_language(model: CCLM, language: str | None) -> str:
-    """The code of a language that the model knows.  Raises ValueError where it does not, or where several would do."""
-    known = ", ".join(model.languages)
+def known_language(model: CCLM, language: str | None, notes: list[str]) -> str:
+    """The code of a language that the model knows; English if none is named and it knows several, which is noted.
+
+    Raises ValueError where the model does not know the language, or nothing tells which it is.
+    """
+    known = ", ".join(model.languages) or "any code"
+    if language is None and len(model.languages) == 1:
+        return _code(model.languages[0])
+    if language is None and "en" in model.languages:
+        notes.append("the text was taken to be in English; --language names another")
+        return "en"
     if language is None:
-        if len(model.languages) != 1:
-            raise ValueError(f"which language is the text in? Give --language, one of: {known or 'any code'}")
-        return model.languages[0]
+        raise ValueError(f"which language is the text in? Give --language, one of: {known}")
     if model.languages and _code(language) not in map(_code, model.languages):
         raise ValueError(f"the model does not know language {language!r}; it was trained on: {known}")
     return _code(language)
@@ -255,7 +259,7 @@ def _copy(video: Path, target: Path) -> None:
 @click.argument("text", type=click.Path(path_type=Path))
 @click.option("--model", required=True, help="Checkpoint folder, run folder, hf://org/repo or a name of `weaksync ls`.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the three files.")
-@click.option("--language", help="Code of the text's language; needed where the model knows several.")
+@click.option("--language", help="Code of the text's language.  [default: the model's only one, or en]")
 @click.option("--shots", type=click.Choice(METHODS), default="auto", show_default=True, help="How to cut the video.")
 @click.option("--weights", type=click.Path(path_type=Path), help="TransNetV2 weights, if not those of the package.")
 @click.option("--sentences", type=click.Choice(["auto", "punctuation", "captions"]), default="auto", show_default=True)

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from ..alignment import Alignment
 
 
-#: browsers name languages by BCP 47, in which "ch" is not Chinese
-_WEB_CODES = {"ch": "zh"}
-
-
 def render(alignment: Alignment, *, source: str | None = None) -> str:
     """The page as one string.  `source` is the address of the video as seen from it; None leaves the player out."""
     name = PurePath(alignment.video).name
@@ -25,7 +21,7 @@ def render(alignment: Alignment, *, source: str | None = None) -> str:
         "video": name,
         "source": source,
         "model": alignment.model,
-        "language": _WEB_CODES.get(alignment.language, alignment.language),
+        "language": alignment.language,
         "notes": alignment.notes,
         "duration": max([alignment.duration, *alignment.clips[-1:, 1].tolist()]),
         "matched": alignment.matched_share(),

@@ -49,7 +49,7 @@ function buildTimeline() {
   parts.scaled.style.setProperty("position", "relative");
   track.append(parts.scaled, parts.svg, cards);
   const labelled = (text, height) => make("div", { text, css: { height: `${height}px` } });
-  $("gutter").append(labelled("", 22), ...rows.map(([name]) => labelled(name, 14)), labelled("clips", 80), labelled("", RIBBON), labelled("sentences", 148));
+  $("gutter").append(labelled("", 22), ...rows.map(([name]) => labelled(name, 14)), labelled("clips", 80), labelled("", RIBBON), labelled("sentences", 40));
   for (const [group, items] of [[film, parts.clips], [cards, parts.cards]]) group.addEventListener("keydown", (e) => walk(e, items));
 }
 function walk(event, items) {
@@ -117,6 +117,7 @@ function layOut() {
     button.classList.toggle("tiny", size < 22);
   });
   track.style.setProperty("width", `${width}px`);
+  track.classList.toggle("bare", boxes.every(([, size]) => size < 92));
   parts.svg.setAttribute("width", width);
   for (const { path, run, j } of parts.ribbons) {
     const [x0, x1] = run.map((time) => time * line.scale), [left, size] = boxes[j], half = RIBBON / 2;
@@ -124,7 +125,7 @@ function layOut() {
   }
   const step = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600].find((s) => s * line.scale >= 64) ?? 7200;
   const ticks = [];
-  for (let time = 0; time <= total; time += step) ticks.push(make("span", { text: clock(time), css: { left: `${time * line.scale}px` } }));
+  for (let time = 0; time * line.scale < width - 34; time += step) ticks.push(make("span", { text: clock(time), css: { left: `${time * line.scale}px` } }));
   parts.ruler.replaceChildren(...ticks);
   frameWindow();
 }

@@ -1,4 +1,5 @@
 import json
+import shutil
 from urllib.parse import unquote
 
 import numpy as np
@@ -8,10 +9,14 @@ from click.testing import CliRunner
 
 from weaksync import zoo
 from weaksync.datamodules import media
+from weaksync.datamodules.index import open_set
 from weaksync.datamodules.records import Sentence
-from weaksync.recipes.align import JSON, REPORT, SRT, align, command, read_sentences, save
+from weaksync.datamodules.videos import Videos
+from weaksync.recipes import data_build
+from weaksync.recipes.align import JSON, REPORT, SRT, align, command, known_language, read_sentences, save
 from weaksync.recipes.alignment import Alignment
 from weaksync.zoo.decoding import Decoder
+from weaksync.zoo.story import StoryAlignment
 
 SRT_TEXT = """1
 00:00:00,000 --> 00:00:01,500
@@ -117,6 +122,19 @@ def test_plain_text_may_hold_one_sentence_per_line(tmp_path):
     assert read_sentences(path, "zh", notes=[]) == [Sentence("国王醒来了。"), Sentence("他看着窗外。")]
 
 
+def test_the_language_is_the_only_one_or_english_or_asked_for():
+    model = zoo.create("cclm-tiny")
+    notes = []
+    model.languages = ["ch"]
+    assert known_language(model, None, notes) == "zh" and notes == []
+    model.languages = ["zh", "en"]
+    assert known_language(model, "zh-Hans", notes) == "zh" and notes == []
+    assert known_language(model, None, notes) == "en" and "English" in notes[0]
+    model.languages = ["zh", "hi"]
+    with pytest.raises(ValueError, match="Give --language, one of: zh, hi"):
+        known_language(model, None, notes)
+
+
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
     return model.save_pretrained(tmp_path_factory.mktemp("checkpoint") / "model", decoder=Decoder(0.2, 0.2).to_dict())
@@ -147,7 +165,6 @@ def test_the_verb_prints_what_it_found(folder, film, tmp_path):
         ({"text": "marks.txt"}, "marks.txt"),
         ({"language": "de"}, "does not know language 'de'"),
         ({"language": "ru"}, "not Russian"),
-        ({"language": None}, "Give --language"),
         ({"folder": "bare"}, "preprocessor_config.json: missing"),
         ({"folder": "nowhere"}, "nowhere"),
         ({"out": "text.srt"}, "text.srt: nothing can be written"),
@@ -170,3 +187,23 @@ def test_the_users_faults_are_named_and_nothing_is_written(change, words, folder
     with pytest.raises(type(done.exception), match=words):
         raise done.exception
     assert not list(tmp_path.glob("out/*"))
+
+
+def test_it_is_what_evaluation_sees_of_the_shards(model, film, tmp_path):
+    pytest.importorskip("scenedetect", reason="content-based shots need the extra 'shots'")
+    for name in ("videos", "subtitles"):
+        (tmp_path / name).mkdir()
+    shutil.copy(film, tmp_path / "videos" / "story.mp4")
+    (tmp_path / "subtitles" / "story.srt").write_text(SRT_TEXT)
+    arguments = ["--videos", tmp_path / "videos", "--subtitles", tmp_path / "subtitles", "--out", tmp_path / "shards"]
+    arguments += ["--language", "en", "--shots", "content", "--jobs", "1"]
+    done = CliRunner().invoke(data_build.command, ["story", *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    shards = open_set(tmp_path / "shards")
+    batch = Videos(shards, shards.videos("train"), model.preprocess, model.tokenize)[0].batch
+    expected = StoryAlignment(model).similarity(batch)
+
+    found = align(model, film, tmp_path / "subtitles" / "story.srt", language="en", shots="content")
+    assert [sentence.text for sentence in found.sentences] == batch.texts[: len(found.sentences)]
+    np.testing.assert_allclose(found.clips, expected.clips, atol=1e-3)
+    np.testing.assert_allclose(found.similarity, expected.similarity[:, : len(found.sentences)], atol=1e-5)
