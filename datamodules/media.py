@@ -305,10 +305,9 @@ def _open(path: Path, threads: int) -> tuple[InputContainer, VideoStream]:
         stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic
     ]
     if not pictures:
+        others = ", ".join(stream.type for stream in container.streams) or "nothing"
         container.close()
-        raise ValueError(
-            f"{path}: no video stream in it (only {', '.join(s.type for s in container.streams) or 'nothing'})"
-        )
+        raise ValueError(f"{path}: no video stream in it (only {others})")
     stream = pictures[0]
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = threads

@@ -76,7 +76,8 @@ def test_tags_and_entities_are_removed(tmp_path: Path) -> None:
     )
     assert captions.read(tmp_path / "a.vtt") == [Caption(1.0, 2.0, "Well done.")]
     (tmp_path / "a.ass").write_text(
-        "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+        "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\n\n[Events]\n"
+        "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
         "Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{\\b1}Well{\\b0}\\Ndone.\n"
         "Comment: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,not spoken\n",
         encoding="utf-8",
