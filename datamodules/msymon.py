@@ -142,7 +142,7 @@ def _row(place: str, row: Any) -> Row:
 
 
 def _video(name: str, rows: list[Row], language: str, time_format: TimeFormat, deduplicate: bool) -> AnnotatedVideo:
-    notes = []
+    notes: list[str] = []
     if deduplicate:
         rows, notes = _deduplicated(rows)
     frames = time_format == "frames30" or (time_format == "auto" and _counts_frames(rows))

@@ -111,9 +111,10 @@ def _drop_dtw(
 
     corner, choices = _fill(cost, drop_video, drop_text, steps, texts, contiguous)
     value, state = corner.min(dim=0)
-    labels = choices.trace(state.cpu().numpy(), steps.cpu().numpy(), texts.cpu().numpy(), contiguous).to(cost.device)
-    labels[~value.isfinite() | spoiled] = -1
-    return value.where(~spoiled, torch.nan), labels
+    # a pair that cannot be aligned, or must not be, has nothing to trace
+    traced = steps.where(value.isfinite() & ~spoiled, 0)
+    labels = choices.trace(state.cpu().numpy(), traced.cpu().numpy(), texts.cpu().numpy(), contiguous)
+    return value.where(~spoiled, torch.nan), labels.to(cost.device)
 
 
 @dataclass
@@ -124,23 +125,29 @@ class _Choices:
     text_closed: Tensor  # bool: after a dropped text, steps were dropped too (VIDEO_DROPPED)
     closed: Tensor  # bool: the gap holds a dropped text
     stay: Tensor  # bool, at i: step i goes on with the text of the step before
-    run: Tensor | None  # int32: the text at which the run of dropped texts that ends here began
+    run: Tensor  # int32: the text at which the run of dropped texts that ends here began
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int, int], device: torch.device, *, texts_may_drop: bool) -> _Choices:
+        def flags() -> Tensor:
+            return torch.zeros(shape, dtype=torch.bool, device=device)
+
+        run = torch.zeros(shape if texts_may_drop else (0, 0, 0), dtype=torch.int32, device=device)
+        return cls(flags(), flags(), flags(), flags(), run)
 
     def trace(
         self, state: NDArray[np.int64], steps: NDArray[np.int64], texts: NDArray[np.int64], contiguous: bool
     ) -> Tensor:
         """Labels (B, n) of the best path, from each pair's corner (`state`, all (B,)) back to the start."""
-        opened, gap, closed, stay = (
-            t.cpu().numpy() for t in (self.text_open, self.text_closed, self.closed, self.stay)
-        )
-        run = None if self.run is None else self.run.cpu().numpy()
+        opened, gap, closed = self.text_open.cpu().numpy(), self.text_closed.cpu().numpy(), self.closed.cpu().numpy()
+        stay, run = self.stay.cpu().numpy(), self.run.cpu().numpy()
         n, batch, _ = opened.shape
         pair = np.arange(batch)
         labels = np.full((batch, n - 1), -1, dtype=np.int64)
         j = texts.copy()
         for i in range(n - 1, 0, -1):
             alive = steps >= i
-            if run is not None:
+            if run.size:
                 dropped = alive & (state == TEXT_DROPPED)
                 j = np.where(dropped, run[i, pair, j], j)
                 state = np.where(dropped, MATCHED, state)
@@ -164,11 +171,7 @@ def _fill(
     one matched; TEXT_DROPPED, text j is dropped; VIDEO_DROPPED, step i is dropped after a dropped text, or before any.
     """
     batch, n, m = cost.shape
-    shape = (n + 1, batch, m + 1)
-    flags = [torch.zeros(shape, dtype=torch.bool, device=cost.device) for _ in range(4)]
-    run = None if drop_text is None else torch.zeros(shape, dtype=torch.int32, device=cost.device)
-    choices = _Choices(*flags, run)
-
+    choices = _Choices.empty((n + 1, batch, m + 1), cost.device, texts_may_drop=drop_text is not None)
     states = cost.new_full((4, batch, m + 1), torch.inf)
     matched, opened, skipped, gap = states
     skipped[:, 0] = 0.0
@@ -176,28 +179,29 @@ def _fill(
     if drop_text is not None:
         paid[:, 1:] = drop_text.cumsum(dim=1)
         skipped.copy_(paid)
+
     corner = cost.new_empty(4, batch)
+    ending = {i: (steps == i).nonzero().squeeze(1) for i in steps.unique().tolist()}
     for i in range(n + 1):
-        ended = (steps == i).nonzero().squeeze(1)
-        corner[:, ended] = states[:, ended, texts[ended]]
+        if i in ending:
+            corner[:, ending[i]] = states[:, ending[i], texts[ending[i]]]
         if i == n:
             break
-        drop = drop_video[:, i, None]
         text_open = torch.minimum(matched, opened)
         text_closed = torch.minimum(skipped, gap)
-        before = torch.minimum(text_open, text_closed)
+        before = torch.minimum(text_open, text_closed)[:, :-1]
         going_on = (matched if contiguous else text_open)[:, 1:]
         torch.lt(opened, matched, out=choices.text_open[i])
         torch.lt(gap, skipped, out=choices.text_closed[i])
         torch.lt(text_closed, text_open, out=choices.closed[i])
-        torch.lt(going_on, before[:, :-1], out=choices.stay[i + 1, :, 1:])
+        torch.lt(going_on, before, out=choices.stay[i + 1, :, 1:])
 
-        torch.add(torch.minimum(before[:, :-1], going_on), cost[:, i], out=matched[:, 1:])
-        matched[:, 0] = torch.inf
+        drop = drop_video[:, i, None]
+        torch.add(torch.minimum(before, going_on), cost[:, i], out=matched[:, 1:])
         torch.add(text_open, drop, out=opened)
         torch.add(text_closed, drop, out=gap)
-        skipped.fill_(torch.inf)
-        if drop_text is not None and choices.run is not None:
+        skipped[:, 0] = torch.inf
+        if drop_text is not None:
             # the only recurrence inside a row: a run of dropped texts, whose weights are the drop costs alone
             best, began = (matched - paid).cummin(dim=1)
             torch.add(best[:, :-1], paid[:, 1:], out=skipped[:, 1:])

@@ -142,6 +142,18 @@ def test_nan_spoils_its_own_pair_alone():
     assert torch.equal(value[[0, 2]], clean[[0, 2]]) and torch.equal(spoiled[[0, 2]], labels[[0, 2]])
 
 
+@pytest.mark.parametrize("drop_text", [None, 0.5])
+def test_masks_that_leave_no_alignment(drop_text):
+    cost = torch.zeros(3, 9, 2)
+    cost[1] = torch.inf
+    cost[2, :, 1] = torch.inf
+    drop_video = torch.tensor([[0.5], [torch.inf], [torch.inf]])
+    value, labels = drop_dtw(cost, drop_video, drop_text)
+    assert value.tolist() == [0.0, torch.inf, torch.inf if drop_text is None else 0.5]
+    assert labels[1].tolist() == [-1] * 9
+    assert labels[2].tolist() == [-1 if drop_text is None else 0] * 9
+
+
 def test_empty_sides():
     assert drop_dtw(torch.zeros(2, 3, 0), 0.5, 1.0)[0].tolist() == [1.5, 1.5]
     assert drop_dtw(torch.zeros(2, 0, 3), 0.5, 1.0)[0].tolist() == [3.0, 3.0]
