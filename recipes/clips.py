@@ -16,7 +16,7 @@ from ..datamodules import media
 from ..datamodules.records import Interval
 from ..zoo.convert import transnetv2
 from ..zoo.models.transnet import TransNetV2
-from .shots import GLANCE, ContentDetector, Cutter, transnet_cuts
+from .shots import ContentDetector, Cutter, transnet_cuts
 
 #: of a running shot at most so many times the wanted frames are held
 HELD = 4
@@ -116,11 +116,10 @@ class _Running:
 
 def _close_found(reader: media.VideoReader, running: _Running) -> Iterator[tuple[list[_Held], float]]:
     """Shots as content-based detection finds them, with their ends in seconds."""
-    detector = ContentDetector(reader.info.fps)
+    detector = ContentDetector(reader)
     for number, (time, frame) in enumerate(reader):
         running.push(_Held(number, time, frame))
-        cut = detector.push(reader.picture(frame, GLANCE, "FAST_BILINEAR"))
-        if cut is not None:
+        for cut in detector.push(frame):
             shot = running.close(cut)
             yield shot, running.waiting[0].time
     yield running.close(), reader.end
