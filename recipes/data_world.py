@@ -47,9 +47,8 @@ def command(folder: Path, stories: int, sentences: int, seed: int, languages: st
         )
     videos = [record(seed, plot(seed, index, sentences=sentences), codes[0]) for index in range(stories)]
     shape = measure(videos)
-    out.print(
-        f"{folder}: {stories} stories, {sum(video.duration for video in videos) / 3600:.1f} h, {', '.join(codes)}"
-    )
+    minutes = sum(video.duration for video in videos) / 60
+    out.print(f"{folder}: {stories} stories, {minutes:.0f} minutes, {', '.join(codes)}")
     out.print(
         f"clips of {shape.clip_seconds:.1f} s, {shape.matched:.0%} of sentences matched, {shape.unmatched_time:.0%} of "
         f"the time untold; {shape.agreement:.0%} of what the {codes[0]} narration says over a clip is what it shows",

@@ -10,8 +10,6 @@ from PIL import Image, ImageDraw, ImageFilter
 
 #: backgrounds are painted larger than a frame, so that a camera can move over them and close up
 PAINTED = (480, 270)
-#: where the ground of the stage begins, as a share of the height
-HORIZON = 0.72
 
 Colour = tuple[int, int, int]
 

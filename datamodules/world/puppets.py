@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 CANVAS = 256
 GROUND = 0.96
 OUTLINE = (46, 38, 58)
+BROW = "#2e263a"
 
 Point = tuple[float, float]
 
@@ -233,7 +234,7 @@ def _face(pen: Pen, look: Look, mood: str, y: float) -> None:
         elif mood == "angry":
             pen.oval(x, height, 0.027, 0.032, ink)
             slope = 0.03 if x < 0.55 else -0.03
-            pen.limb((x - 0.04, height - 0.05 - slope), (x + 0.04, height - 0.05 + slope), 0.018, OUTLINE_HEX)
+            pen.limb((x - 0.04, height - 0.05 - slope), (x + 0.04, height - 0.05 + slope), 0.018, BROW)
         else:
             if not bright:
                 pen.oval(x, height, 0.045, 0.05, "#ffffff")
@@ -248,9 +249,6 @@ def _face(pen: Pen, look: Look, mood: str, y: float) -> None:
         pen.curve(0.55, mouth + 0.03, 0.05, 0.04, (190, 350), 0.02, ink)
     else:
         pen.limb((0.51, mouth), (0.58, mouth), 0.014, ink)
-
-
-OUTLINE_HEX = "#2e263a"
 
 
 def _hat(pen: Pen, hat: str, y: float) -> None:

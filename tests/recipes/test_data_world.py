@@ -1,0 +1,29 @@
+"""`weaksync data world`, as it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from weaksync.recipes.data_world import command
+
+
+def test_writes_a_world_and_tells_its_shape(tmp_path: Path) -> None:
+    arguments = [
+        "--out",
+        str(tmp_path / "w"),
+        "--stories",
+        "3",
+        "--sentences",
+        "4",
+        "--languages",
+        "en,ru",
+        "--jobs",
+        "1",
+    ]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "3 stories" in result.output and "en, ru" in result.output
+    assert len(list((tmp_path / "w" / "videos").glob("*.mp4"))) == 3
+    assert sorted(path.stem for path in (tmp_path / "w" / "annotations").iterdir()) == ["en", "ru"]
