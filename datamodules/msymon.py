@@ -95,9 +95,11 @@ def read_rows(path: str | Path) -> dict[str, list[Row]]:
     """The rows of an annotation file by video, nothing repaired.  Raises as `read_file`."""
     path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except (json.JSONDecodeError, UnicodeDecodeError) as fault:
         raise ValueError(f"{path}: not a JSON file in UTF-8 ({fault})") from fault
+    except ValueError as fault:
+        raise ValueError(f"{path}: {fault}") from fault
     if not isinstance(data, dict) or not all(isinstance(rows, list) for rows in data.values()):
         raise ValueError(f"{path}: expected one list of sentences for each video id")
     return {
@@ -121,6 +123,16 @@ def urls(root: str | Path, language: str, *, annotated: bool = True) -> dict[str
         if not name:
             raise ValueError(f"{path}, line {number}: no YouTube address: {line[:80]!r}")
         found[name[0]] = line.strip()
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose names are all different; json itself would keep the last of two without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is there twice in one object")
     return found
 
 

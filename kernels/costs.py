@@ -36,11 +36,11 @@ def percentile_drop(cost: Tensor, shares: Tensor) -> Tensor:
     """Drop costs that sit at the same place in every video: quantiles of its own cost matrix.
 
     Args:
-        cost: (n, m) of one video, finite.
+        cost: (n, m) of one video; masked cells (+inf) do not count.
         shares: (S,) in [0, 1].
 
     Returns:
-        (S,) float64; zeros for an empty matrix.
+        (S,) float64; zeros where no cell is left.
 
     Raises:
         ValueError: for a share outside [0, 1].
@@ -48,9 +48,8 @@ def percentile_drop(cost: Tensor, shares: Tensor) -> Tensor:
     shares = torch.as_tensor(shares, dtype=torch.float64, device=cost.device)
     if shares.numel() and not bool(((shares >= 0) & (shares <= 1)).all()):
         raise ValueError(f"shares must lie in [0, 1], not {shares.tolist()}")
-    if cost.numel() == 0:
-        return torch.zeros_like(shares)
-    return torch.quantile(cost.double().flatten(), shares)
+    kept = cost[cost.isfinite()].double()
+    return torch.quantile(kept, shares) if len(kept) else torch.zeros_like(shares)
 
 
 def logit_costs(similarity: Tensor, *, keep_share: float = 0.3, temperature: float = 0.1) -> tuple[Tensor, Tensor]:

@@ -85,6 +85,7 @@ def test_a_list_written_twice_is_kept_once(tmp_path):
     [
         ("[]", "one list of sentences for each video"),
         ("{", "not a JSON file"),
+        ('{"v": [], "w": [], "v": []}', "'v' is there twice"),
         ('{"v": [{"text": "a"}]}', "v, row 0: expected begin_time"),
         (json.dumps({"v": [row("a", "soon", 2)]}), "v, row 0: expected begin_time"),
         (json.dumps({"v": [row("a"), row("b", matched="maybe")]}), "v, row 1: matched must be yes or no"),

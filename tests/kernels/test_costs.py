@@ -37,6 +37,8 @@ def test_percentiles_are_numpys():
     shares = torch.tensor([0.0, 0.13, 0.5, 1.0], dtype=torch.float64)
     expected = np.quantile(cost.double().numpy(), shares.numpy())
     np.testing.assert_allclose(percentile_drop(cost, shares).numpy(), expected, atol=1e-12)
+    masked = torch.cat([cost, torch.full((2, 11), torch.inf)])
+    np.testing.assert_allclose(percentile_drop(masked, shares).numpy(), expected, atol=1e-12)
     assert percentile_drop(torch.zeros(0, 3), shares).tolist() == [0.0] * 4
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         percentile_drop(cost, torch.tensor([1.2]))
