@@ -22,6 +22,7 @@ from . import registry
 from .card import model_card
 from .download import fetch, upload
 from .folders import replace_folder, write_synced
+from .tokenizers import SentenceTokenizer
 
 FORMAT = "weaksync"
 FORMAT_VERSION = 1
@@ -61,6 +62,11 @@ class Pretrained(nn.Module):
         """Every argument, as `zoo.create` takes them."""
         raise NotImplementedError
 
+    @property
+    def tokenize(self) -> SentenceTokenizer:
+        """The `Tokenize` of a model that reads text."""
+        raise AttributeError(f"{type(self).__name__} reads no text")
+
     def save_pretrained(
         self, folder: str | Path, *, decoder: dict[str, Any] | None = None, metrics: dict[str, Any] | None = None
     ) -> Path:
@@ -76,7 +82,7 @@ class Pretrained(nn.Module):
         """
         if not self.registry_name:
             raise ValueError("this model was not made by zoo.create: without its registry name nobody can load it")
-        config = {
+        config: dict[str, Any] = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "model": self.registry_name,
@@ -203,9 +209,8 @@ def verify(folder: str | Path) -> list[str]:
     sums = folder / SUMS
     if not sums.is_file():
         return [f"{sums}: missing, so nothing in the folder can be trusted: copy it again from where it came"]
-    expected = dict(
-        reversed(line.split("  ", 1)) for line in sums.read_text(encoding="utf-8").splitlines() if "  " in line
-    )
+    lines = [line.partition("  ") for line in sums.read_text(encoding="utf-8").splitlines()]
+    expected = {name: digest for digest, _, name in lines if name}
     needed = [CONFIG, PREPROCESSOR, WEIGHTS, *(["tokenizer.json"] if "tokenizer" in config["arguments"] else [])]
     faults = []
     for name in sorted({*needed, *expected}):

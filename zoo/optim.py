@@ -91,7 +91,9 @@ def optimizer(model: nn.Module, config: OptimConfig) -> AdamW:
 
     # one kernel for all parameters; on GPUs Lightning's gradient clipping under float16 does not go with it
     fused = all(parameter.device.type == "cpu" for parameter in model.parameters())
-    return AdamW(parameter_groups(model, config), betas=tuple(config.betas), eps=config.eps, fused=fused or None)
+    return AdamW(
+        parameter_groups(model, config), betas=(config.betas[0], config.betas[1]), eps=config.eps, fused=fused or None
+    )
 
 
 def schedule(optimizer: AdamW, config: OptimConfig, steps: int) -> LambdaLR:

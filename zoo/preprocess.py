@@ -87,7 +87,7 @@ class ClipPreprocess:
         fields = set(cls.__dataclass_fields__)
         if set(data) != fields:
             raise ValueError(f"preprocessing fields must be {sorted(fields)}, not {sorted(data)}")
-        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
         return cls(**plain)
 
     def _resize(self, frames: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 import torch.distributed as dist
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from ..datamodules.batches import PairBatch, VideoBatch
@@ -141,7 +142,7 @@ class StoryAlignment(L.LightningModule):
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise ValueError("the schedule needs an end: set trainer.max_epochs or trainer.max_steps")

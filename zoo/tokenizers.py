@@ -53,12 +53,12 @@ class SentenceTokenizer:
     """
 
     def __init__(self, tokenizer: Tokenizer, *, max_tokens: int = 64, max_words: int | None = None) -> None:
-        ids = [tokenizer.token_to_id(token) for token in (START, PAD, END)]
-        if None in ids:
+        start, pad, end = (tokenizer.token_to_id(token) for token in (START, PAD, END))
+        if start is None or pad is None or end is None:
             raise ValueError(f"the vocabulary lacks {START}, {PAD} or {END}; XLM-R's has all three")
         if max_tokens < 3:
             raise ValueError(f"max_tokens must leave room for a token between {START} and {END}: 3 or more")
-        self.start_id, self.pad_id, self.end_id = ids
+        self.start_id, self.pad_id, self.end_id = start, pad, end
         # text that looks like a special token is text
         tokenizer.encode_special_tokens = True
         tokenizer.no_padding()
