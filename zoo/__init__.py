@@ -9,7 +9,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import checkpoint, losses, metrics, models, optim, preprocess, tokenizers
+    from . import (
+        baselines,
+        checkpoint,
+        decoding,
+        evaluation,
+        losses,
+        metrics,
+        models,
+        optim,
+        preprocess,
+        registry,
+        tokenizers,
+    )
     from .checkpoint import load, verify
     from .registry import create, list_models, list_weights
     from .story import StoryAlignment
@@ -22,12 +34,27 @@ _HOMES = {
     "verify": "checkpoint",
     "StoryAlignment": "story",
 }
-_MODULES = ("baselines", "checkpoint", "decoding", "losses", "metrics", "models", "optim", "preprocess", "tokenizers")
+_MODULES = (
+    "baselines",
+    "checkpoint",
+    "decoding",
+    "evaluation",
+    "losses",
+    "metrics",
+    "models",
+    "optim",
+    "preprocess",
+    "registry",
+    "tokenizers",
+)
 
 __all__ = [
     "StoryAlignment",
+    "baselines",
     "checkpoint",
     "create",
+    "decoding",
+    "evaluation",
     "list_models",
     "list_weights",
     "load",
@@ -36,6 +63,7 @@ __all__ = [
     "models",
     "optim",
     "preprocess",
+    "registry",
     "tokenizers",
     "verify",
 ]
