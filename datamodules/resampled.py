@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -96,7 +97,7 @@ class VideoStream:
         shard = self.shards[url]
         video: Video | None = None
         whole = 0
-        for sample in tarfile_samples([{"url": url}]):
+        for sample in self._samples(shard, url):
             name, _, part = sample["__key__"].rpartition("/")
             members = {member: data for member, data in sample.items() if not member.startswith("__")}
             if reason := self._damage(shard, sample["__key__"], members):
@@ -116,6 +117,13 @@ class VideoStream:
             yield video
         if whole < shard.videos:
             self.faults.append(Fault(shard.name, "", "", f"{shard.videos} videos are announced, {whole} came"))
+
+    def _samples(self, shard: Shard, url: str) -> Iterator[dict[str, Any]]:
+        """The samples of a shard as webdataset groups them, up to where it can be read."""
+        try:
+            yield from tarfile_samples([{"url": url}])
+        except tarfile.TarError as fault:
+            self.faults.append(Fault(shard.name, "", "", f"cannot be read to its end: {fault.args[0]}"))
 
     def _begin(self, shard: Shard, name: str, members: dict[str, bytes]) -> Video | None:
         if not members:

@@ -54,7 +54,11 @@ def command(folder: Path, as_json: bool) -> None:
         sys.stdout.write("\n")
     elif faults:
         rows = [(fault.shard, fault.key, fault.member, fault.reason) for fault in faults]
-        print_table(f"{len(faults)} faults in {folder}", ["shard", "key", "member", "what is wrong"], rows)
+        print_table(
+            f"{len(faults)} fault{'s'[: len(faults) != 1]} in {folder}",
+            ["shard", "key", "member", "what is wrong"],
+            rows,
+        )
     else:
         manifest = Manifest.read(folder)
         held = [(split, count.videos, count.clips, count.sentences) for split, count in manifest.counts.items()]

@@ -88,7 +88,7 @@ def test_every_video_is_evaluated_once_with_workers(folder, world, method):
 
 
 RANK_SCRIPT = """
-import json, sys, warnings
+import json, os, sys, warnings
 import torch.distributed as dist
 from weaksync.datamodules.sample_set import PlainTokenize, PlainTransform
 from weaksync.datamodules.story import StoryDataModule
