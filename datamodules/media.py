@@ -8,6 +8,7 @@ Pictures come upright and with square pixels: the rotation flag and the pixel sh
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -78,7 +79,7 @@ class VideoReader:
         self.start = (container.start_time or 0) / av.time_base
         self.rate = float(stream.average_rate or stream.guessed_rate or 25)
         self.end = 0.0
-        self._fresh = True
+        self._begun: Iterator[tuple[float, VideoFrame]] | None = None
         self._scalers: dict[tuple[int, int, str], VideoReformatter] = {}
         self.info = self._describe()
 
@@ -95,8 +96,9 @@ class VideoReader:
 
     def seek(self, time: float) -> None:
         """Go to the last key frame at or before `time` in seconds; `decode` goes on from there."""
-        if self._fresh and time <= 0:
+        if self._begun is not None and time <= 0:
             return
+        self._begun = None
         try:
             if time <= 0 and self.container.format.name == "gif":  # knows no way back but to open it again
                 self._reopen()
@@ -104,11 +106,27 @@ class VideoReader:
                 self.container.seek(round((time + self.start) * av.time_base), backward=True)
         except av.error.FFmpegError:
             self._reopen()
-        self._fresh = time <= 0
 
     def decode(self) -> Iterator[tuple[float, VideoFrame]]:
         """Frames from where the file stands.  A frame without a time, or back in time, follows the last one."""
-        self._fresh = False
+        begun, self._begun = self._begun, None
+        return begun if begun is not None else self._frames()
+
+    def picture(self, frame: VideoFrame, size: tuple[int, int] | None = None, scaler: Scaler = "AREA") -> Picture:
+        """A decoded frame as upright RGB (H, W, 3), scaled by libswscale to `size` = (width, height)."""
+        width, height = size or (self.info.width, self.info.height)
+        if self.info.rotation % 180:
+            width, height = height, width
+        # a reformatter keeps its tables, which cost more than scaling does
+        reformatter = self._scalers.setdefault((width, height, scaler), VideoReformatter())
+        scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=scaler, threads=1)
+        coded = cast(Picture, scaled.to_ndarray())
+        return np.ascontiguousarray(np.rot90(coded, self.info.rotation // 90)) if self.info.rotation else coded
+
+    def close(self) -> None:
+        self.container.close()
+
+    def _frames(self) -> Iterator[tuple[float, VideoFrame]]:
         last: float | None = None
         tick = float(self.stream.time_base or 0)  # s
         try:
@@ -125,39 +143,23 @@ class VideoReader:
                 f"{self.path}: damaged {where} ({fault.strerror}); fetch it again, or re-encode it with ffmpeg"
             ) from fault
 
-    def picture(self, frame: VideoFrame, size: tuple[int, int] | None = None, scaler: Scaler = "AREA") -> Picture:
-        """A decoded frame as upright RGB (H, W, 3), scaled by libswscale to `size` = (width, height)."""
-        width, height = size or (self.info.width, self.info.height)
-        if self.info.rotation % 180:
-            width, height = height, width
-        # a reformatter keeps its tables, which cost more than scaling does
-        reformatter = self._scalers.setdefault((width, height, scaler), VideoReformatter())
-        scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=scaler, threads=1)
-        coded = cast(Picture, scaled.to_ndarray())
-        return np.ascontiguousarray(np.rot90(coded, self.info.rotation // 90)) if self.info.rotation else coded
-
-    def close(self) -> None:
-        self.container.close()
-
     def _reopen(self) -> None:
         threads = self.stream.codec_context.thread_count
         self.container.close()
         self.container, self.stream = _open(self.path, threads)
-        self._fresh = True
 
     def _describe(self) -> VideoInfo:
-        _, first = next(self.decode(), (0.0, None))
+        stream = self._frames()
+        time, first = next(stream, (0.0, None))
         if first is None:
             raise ValueError(f"{self.path}: its video stream holds no frame that can be decoded")
-        self.end = 0.0
+        self._begun = itertools.chain([(time, first)], stream)
         rotation = round(first.rotation / 90) * 90 % 360
         shape = self.stream.sample_aspect_ratio or Fraction(1)
         width, height = round(first.width * (shape if shape > 0 else 1)), first.height
         if rotation % 180:
             width, height = height, width
-        info = VideoInfo(width, height, self.rate, self._announced(), self.stream.frames or None, rotation)
-        self._reopen()
-        return info
+        return VideoInfo(width, height, self.rate, self._announced(), self.stream.frames or None, rotation)
 
     def _announced(self) -> float:
         if self.stream.duration and self.stream.time_base:

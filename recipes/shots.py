@@ -124,6 +124,7 @@ class ContentDetector:
         self._reader = reader
         self._scenedetect: Any = require("scenedetect", "shots")
         self._detector: Any = require("scenedetect.detectors", "shots").AdaptiveDetector
+        require("cv2", "shots").setNumThreads(1)  # handing out such small pictures takes longer than the work
         self._least = max(1, round(LEAST_SECONDS * reader.info.fps))  # frames
         # two strides, and two frames before them: a frame is judged by how its neighbours change, two on each side
         self._recent: deque[VideoFrame] = deque(maxlen=2 * STRIDE + 3)
