@@ -11,6 +11,7 @@ import click
 
 from ..datamodules.index import open_set
 from ..datamodules.records import AnnotatedVideo
+from . import paper
 from .console import print_table
 from .published import languages_present, release
 from .release_counts import MsymonCounts, msymon_counts, yms_counts
@@ -71,8 +72,16 @@ def release_stats(target: str, data: Path | None) -> dict[str, dict[str, Any]]:
     if root is None:
         raise FileNotFoundError(f"neither {data / name} nor {data} holds {mark}; that is not the {target} release")
     if target == "msymon":
-        return {language: each.table() for language, each in msymon_stats(root).items()}
+        return {language: each.table() | in_the_paper(language) for language, each in msymon_stats(root).items()}
     return {variant: asdict(yms_counts(root, variant)) for variant in ("sentences", "phrases")}
+
+
+def in_the_paper(language: str) -> dict[str, float | None]:
+    """What Table 1 says of the figures that a release has, too."""
+    return {
+        "paper: listed videos": paper.VIDEOS.get(language),
+        "paper: annotated urls": paper.ANNOTATED_VIDEOS.get(language),
+    }
 
 
 def show(title: str, columns: Mapping[str, Mapping[str, Any]], as_json: bool) -> None:

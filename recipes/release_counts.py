@@ -58,6 +58,8 @@ class MsymonCounts:
             rows[name] = value
             if name == "annotated_urls":
                 rows["withheld_videos"] = value - self.train_videos - self.val_videos - self.test_videos
+            elif name == "unannotated_urls":
+                rows["listed_videos"] = self.annotated_urls + value
             elif name == "matched_sentences":
                 rows["matched_share"] = value / self.sentences if self.sentences else None
             elif name == "times_with_a_fraction_below_30":
