@@ -67,16 +67,16 @@ class _Rate(TextColumn):
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json: bool = False) -> None:
     """Print rows as a table, or with `as_json` as a list of objects keyed by column."""
-    rows = [list(row) for row in rows]
+    lines = [list(row) for row in rows]
     if as_json:
-        json.dump([dict(zip(columns, row, strict=True)) for row in rows], sys.stdout, ensure_ascii=False, indent=2)
+        json.dump([dict(zip(columns, line, strict=True)) for line in lines], sys.stdout, ensure_ascii=False, indent=2)
         sys.stdout.write("\n")
         return
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify=_side(rows, number), overflow="fold")
-    for row in rows:
-        table.add_row(*(cell(value) for value in row))
+        table.add_column(column, justify=_side(lines, number), overflow="fold")
+    for line in lines:
+        table.add_row(*(cell(value) for value in line))
     out.print(table)
 
 
@@ -87,5 +87,5 @@ def cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _side(rows: list[list[Any]], number: int) -> Literal["left", "right"]:
-    return "right" if any(isinstance(row[number], (int, float)) for row in rows) else "left"
+def _side(lines: list[list[Any]], column: int) -> Literal["left", "right"]:
+    return "right" if any(isinstance(line[column], int | float) for line in lines) else "left"

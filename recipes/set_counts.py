@@ -91,7 +91,7 @@ def count(videos: Iterable[tuple[str, AnnotatedVideo]]) -> dict[str, SetCounts]:
 
 def words_of(text: str, language: str) -> list[str]:
     """The words of a sentence, as `SetCounts` defines them."""
-    if language in ("zh", "ch"):
+    if language == "zh":
         return [character for character in text.lower() if character.isalnum()]
     stripped = (_strip(word) for word in text.lower().split())
     return [word for word in stripped if word]

@@ -6,16 +6,13 @@ from typing import Any
 
 from .registry import ModelRow
 
-#: where M-SyMoN's code is not the hub's
-_HUB_CODES = {"ch": "zh"}
-
 
 def model_card(row: ModelRow, config: dict[str, Any]) -> str:
     """`README.md` of a checkpoint folder: front matter for the hub, what it is, figures, how to load it."""
     languages = config["languages"]
     parts = ["---", "library_name: weaksync"]
     if languages:
-        parts += ["language:", *(f"- {_HUB_CODES.get(code, code)}" for code in languages)]
+        parts += ["language:", *(f"- {code}" for code in languages)]
     parts += [
         "tags:",
         "- weaksync",

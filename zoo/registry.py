@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .checkpoint import Pretrained
 
-#: codes as M-SyMoN writes them: `ch` is Mandarin
-STORY_LANGUAGES = ("en", "ch", "es", "fr", "pt", "hi", "ru")
+#: the languages of M-SyMoN
+STORY_LANGUAGES = ("en", "zh", "es", "fr", "pt", "hi", "ru")
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,12 @@ def find_model(name: str) -> ModelRow:
     raise ValueError(f"no model {name!r}{did_you_mean(name, names)}; known: {', '.join(names)}")
 
 
+def model_class(name: str) -> Any:
+    """The class that a name's models are of: a `Pretrained`.  Raises ValueError as `find_model` does."""
+    row = find_model(name)
+    return getattr(importlib.import_module(f".models.{row.module}", __package__), row.model)
+
+
 def create(name: str, **overrides: Any) -> Pretrained:
     """A model with random weights.
 
@@ -177,13 +183,13 @@ def create(name: str, **overrides: Any) -> Pretrained:
         ValueError: unknown name or override, or arguments that do not fit each other.
     """
     row = find_model(name)
-    model_class = getattr(importlib.import_module(f".models.{row.module}", __package__), row.model)
-    known = list(model_class.config_class.__dataclass_fields__)
+    kind = model_class(name)
+    known = [each.name for each in fields(kind.config_class)]
     unknown = [key for key in overrides if key not in known]
     if unknown:
         faults = "; ".join(f"{name} takes no {key!r}{did_you_mean(key, known)}" for key in unknown)
         raise ValueError(f"{faults}; it takes: {', '.join(known)}")
-    model = model_class(model_class.config_class(**{**row.arguments, **overrides}))
+    model: Pretrained = kind(kind.config_class(**{**row.arguments, **overrides}))
     model.registry_name = row.name
     model.languages = list(row.languages)
     return model

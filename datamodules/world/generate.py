@@ -71,7 +71,7 @@ def generate(
         folder: made if need be; a world of other settings in it is refused.
         stories: how many films, about 85 s each with `sentences` of 22.
         seed: of everything.
-        languages: codes out of ``en ch es fr pt hi ru``; a story has the same sentences in each, in the same order.
+        languages: codes out of ``en zh es fr pt hi ru``; a story has the same sentences in each, in the same order.
         sentences: how many a story has on average.
         val, test: shares of the stories that are kept from training.
         jobs: processes that film at once.

@@ -19,8 +19,8 @@ import numpy as np
 
 from .story import Event, Story
 
-#: the codes of M-SyMoN: English, Chinese, Spanish, French, Portuguese, Hindi, Russian
-LANGUAGES = ("en", "ch", "es", "fr", "pt", "hi", "ru")
+#: the languages of M-SyMoN: English, Chinese, Spanish, French, Portuguese, Hindi, Russian
+LANGUAGES = ("en", "zh", "es", "fr", "pt", "hi", "ru")
 
 _SLOT = re.compile(r"\{([ABOP])(?::(\w+))?\}")
 _GENDER = re.compile(r"\[([^\]|]*)\|([^\]|]*)\]")

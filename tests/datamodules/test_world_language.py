@@ -45,7 +45,7 @@ def test_every_sentence_is_finished(code: str) -> None:
     for text in sentences(code):
         assert not re.search(r"[\[\]{}|]", text), text
         assert "  " not in text and text == text.strip(), text
-        assert text[-1] in {"en": ".?", "ch": "。？", "hi": "।?"}.get(code, ".?"), text
+        assert text[-1] in {"en": ".?", "zh": "。？", "hi": "।?"}.get(code, ".?"), text
         first = text.lstrip("¿")[0]
         assert first == first.upper(), text
 
@@ -80,7 +80,7 @@ FORBIDDEN = {
     "pt": r"\b(a o|de o|de a|em o|em a|a a)\b",
     "ru": r"\bс (старым|снеж)|[A-Za-z]",
     "hi": r"[A-Za-z.]|(नीला|बूढ़ा|हरा|भूरा) \S+ (को|से|के|का)(?=\s)",
-    "ch": r"[\sA-Za-z.,?]",
+    "zh": r"[\sA-Za-z.,?]",
     "en": r"\ba [aeiou]",
 }
 
@@ -103,13 +103,13 @@ GIFT = Event("give", "forest", "king", "fox", "apple")
         ("pt", GIFT, "O velho rei dá uma maçã à raposa vermelha na floresta."),
         ("ru", GIFT, "Старый король отдаёт рыжей лисе яблоко в лесу."),
         ("hi", GIFT, "बूढ़ा राजा जंगल में लाल लोमड़ी को एक सेब देता है।"),
-        ("ch", GIFT, "老国王在森林里给了红狐狸一个苹果。"),
+        ("zh", GIFT, "老国王在森林里给了红狐狸一个苹果。"),
         ("fr", Event("sleep", "beach", "bear"), "L'ours brun s'endort au bord de la mer."),
         ("pt", Event("chase", "desert", "girl", "king"), "No deserto, a garotinha corre atrás do velho rei."),
         ("ru", Event("meet", "castle", "fox", "king"), "Рыжая лиса разговаривает со старым королём перед замком."),
         ("hi", Event("run", "forest", "fox"), "लाल लोमड़ी जंगल में दौड़ती है।"),
         ("hi", Event("chase", "village", "girl", "king"), "छोटी लड़की गाँव में बूढ़े राजा का पीछा करती है।"),
-        ("ch", Event("lift", "mountains", "penguin", None, "key"), "企鹅在雪山上自豪地举起一把金钥匙。"),
+        ("zh", Event("lift", "mountains", "penguin", None, "key"), "企鹅在雪山上自豪地举起一把金钥匙。"),
     ],
 )
 def test_inflection(code: str, event: Event, expected: str) -> None:
@@ -126,11 +126,11 @@ def test_feminine_and_masculine_agree() -> None:
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_vocabulary_is_small_enough_to_learn(code: str) -> None:
     words = {word for text in sentences(code) for word in re.findall(r"[^\s.,?¿。，？।]+", text.lower())}
-    if code == "ch":
+    if code == "zh":
         words = {letter for word in words for letter in word}
     assert 120 < len(words) < 330
 
 
 def test_an_unknown_language_is_named() -> None:
-    with pytest.raises(ValueError, match=r"'xx'.*en, ch"):
+    with pytest.raises(ValueError, match=r"'xx'.*en, zh"):
         load("xx")

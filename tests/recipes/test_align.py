@@ -125,7 +125,7 @@ def test_plain_text_may_hold_one_sentence_per_line(tmp_path):
 def test_the_language_is_the_only_one_or_english_or_asked_for():
     model = zoo.create("cclm-tiny")
     notes = []
-    model.languages = ["ch"]
+    model.languages = ["zh"]
     assert known_language(model, None, notes) == "zh" and notes == []
     model.languages = ["zh", "en"]
     assert known_language(model, "zh-Hans", notes) == "zh" and notes == []
