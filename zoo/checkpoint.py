@@ -49,6 +49,8 @@ class Pretrained(nn.Module):
     """
 
     config_class: ClassVar[type]
+    #: arguments that may be given anew when a checkpoint is loaded; its weights were made for the others
+    free_arguments: ClassVar[frozenset[str]] = frozenset()
     preprocess: Any
 
     def __init__(self) -> None:
@@ -157,7 +159,7 @@ def load(
         source: a checkpoint folder, ``hf://org/repo``, or a name of `list_weights`.
         revision, token, cache_dir, local_files_only: of the hub; HF_HOME and HF_HUB_OFFLINE are honoured.
         overrides: arguments of the model that shall differ and leave its weights as they are, such as
-            ``freeze=["text"]`` or ``augment="none"``.
+            ``freeze=["text"]`` or ``augment="none"``: those in `free_arguments` of its class.
 
     Raises:
         FileNotFoundError: no such folder, repository or cached copy.
@@ -168,6 +170,14 @@ def load(
     if faults:
         raise ValueError("\n".join(faults))
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    with _naming(folder / CONFIG):
+        free = registry.model_class(config["model"]).free_arguments
+    fixed = [name for name in overrides if name not in free]
+    if fixed:
+        raise ValueError(
+            f"{', '.join(fixed)} of a checkpoint cannot be changed; of {config['model']} these can be: "
+            f"{', '.join(sorted(free)) or 'none'}"
+        )
     arguments = {**config["arguments"], **overrides}
     if arguments.get("tokenizer") == ".":
         arguments["tokenizer"] = str(folder)

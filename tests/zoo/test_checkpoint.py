@@ -98,6 +98,13 @@ def test_arguments_that_leave_the_weights_alone_may_differ(saved: Path) -> None:
         zoo.load(saved, project_dim=32)
 
 
+def test_what_the_weights_were_made_for_cannot_change_on_loading(saved: Path) -> None:
+    model = zoo.load(saved, frames=5, max_tokens=9)
+    assert (model.preprocess.frames, model.tokenize.max_tokens) == (5, 9)
+    with pytest.raises(ValueError, match=r"image_size, wings of a checkpoint cannot be changed; .* augment, "):
+        zoo.load(saved, image_size=128, wings=2)
+
+
 def test_a_folder_may_move_and_needs_nothing_else(folder: Path, tmp_path: Path) -> None:
     moved = folder.rename(tmp_path / "elsewhere")
     assert zoo.load(moved).tokenize(["a dog"])[0].shape[0] == 1

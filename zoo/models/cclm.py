@@ -100,6 +100,10 @@ class CCLM(Pretrained):
     """
 
     config_class = CCLMConfig
+    free_arguments = frozenset(
+        {"augment", "flip", "frames", "max_tokens", "max_words"}
+        | {"freeze", "checkpoint_activations", "drop_path", "text_dropout"}
+    )
 
     def __init__(self, config: CCLMConfig) -> None:
         super().__init__()
