@@ -25,7 +25,7 @@ METHODS = ("auto", "transnetv2", "content")
 
 #: content-based detection: frames apart that are compared, the mean change of their values (of 255) that counts, and
 #: how many times it is that of the strides around
-STRIDE, CHANGE, RISE = 4, 6.0, 1.2
+STRIDE, CHANGE, RISE = 4, 8.0, 1.3
 #: sizes of the pictures that are compared, and of those that are looked at closely
 GLANCE, LOOK = (32, 18), (64, 36)
 #: no content-based shot is shorter than this, in seconds
