@@ -127,14 +127,14 @@ _WEIGHTS = (
         name="cclm-base.cclm",
         model="cclm-base",
         source=_CCLM_PAGE,
-        how="download a 3M or 4M checkpoint from that page, then: weaksync convert FILE --source cclm --out FOLDER",
+        how="3M and 4M checkpoints are published there; weaksync convert does not read their layout yet",
         languages=STORY_LANGUAGES,
     ),
     WeightsRow(
         name="cclm-base-384.cclm",
         model="cclm-base-384",
         source=_CCLM_PAGE,
-        how="download a retrieval checkpoint from that page, then: weaksync convert FILE --source cclm --out FOLDER",
+        how="retrieval checkpoints are published there; weaksync convert does not read their layout yet",
         languages=STORY_LANGUAGES,
     ),
     WeightsRow(
