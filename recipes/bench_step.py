@@ -19,6 +19,7 @@ from .. import zoo
 from ..datamodules.batches import PairBatch
 from ..zoo import optim
 from ..zoo.losses import InfoNCE
+from ..zoo.models.cclm import CCLM
 from ..zoo.optim import OptimConfig
 from ..zoo.story import StoryAlignment
 from .console import err, print_table
@@ -52,7 +53,7 @@ def measure(name: str, *, pairs: int = 64, steps: int = 6, repeats: int = 20) ->
 
 def random_batch(name: str, pairs: int) -> PairBatch:
     """A batch of noise in groups of eight."""
-    model, generator = zoo.create(name), Generator().manual_seed(0)
+    model, generator = story_model(name), Generator().manual_seed(0)
     size, frames = model.preprocess.size, model.preprocess.frames
     groups = torch.arange(pairs) // 8
     return PairBatch(
@@ -66,10 +67,18 @@ def random_batch(name: str, pairs: int) -> PairBatch:
     )
 
 
+def story_model(name: str) -> CCLM:
+    """A story model with random weights.  Raises ValueError for a model that does another job."""
+    model = zoo.create(name)
+    if not isinstance(model, CCLM):
+        raise ValueError(f"{name} does not align stories; `weaksync ls models` lists what does")
+    return model
+
+
 def bare_loop(name: str, batch: PairBatch, steps: int) -> float:
     """Seconds a step of the loop that one would write by hand; the first step is not counted."""
     torch.manual_seed(0)
-    model, loss, config = zoo.create(name).train(), InfoNCE(), OptimConfig()
+    model, loss, config = story_model(name).train(), InfoNCE(), OptimConfig()
     optimizer = optim.optimizer(model, config)
     schedule = optim.schedule(optimizer, config, steps)
     start = 0.0
@@ -102,7 +111,7 @@ def lightning_loop(name: str, batch: PairBatch, steps: int) -> float:
             enable_model_summary=False,
             callbacks=[watch],
         )
-        runner.fit(StoryAlignment(zoo.create(name)), [batch] * steps)
+        runner.fit(StoryAlignment(story_model(name)), [batch] * steps)
     return (watch.end - watch.start) / (steps - 1)
 
 

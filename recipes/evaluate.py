@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from .. import zoo
 from ..datamodules.story import StoryDataModule
 from ..zoo.decoding import DEFAULT, Decoder
 from ..zoo.evaluation import Evaluation, Row
@@ -114,7 +113,7 @@ def command(
     if shards is None:
         raise click.UsageError(f"{model} is no run, so nobody knows its data: give --shards")
     evaluation = evaluate(
-        zoo.load(model_folder(model)),
+        CCLM.from_pretrained(model_folder(model)),
         shards,
         split=split,
         languages=list(languages) or None,

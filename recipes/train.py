@@ -19,7 +19,8 @@ from . import config as recipes
 from .checkpointing import DurableCheckpointIO, latest_good, replace
 from .config import StoryRecipe
 from .launch import progress_bar, say, trainer
-from .runs import CHECKPOINTS, MODEL, RECIPE, model_folder
+from .report.training import training_figure
+from .runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
 
 
 def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> Path:
@@ -31,7 +32,8 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
         force: replace a run of that name.
 
     Returns:
-        The run's folder: ``recipe.yaml``, ``checkpoints/``, ``metrics.csv``, ``tensorboard/`` and ``model/``.
+        The run's folder, with ``recipe.yaml``, ``checkpoints/``, ``metrics.csv``, ``training.png``, ``tensorboard/``
+        and ``model/``.
 
     Raises:
         ValueError: a run of that name is there, and neither `resume` nor `force` is set; or the recipe, the shards
@@ -140,6 +142,7 @@ def finish(runner: L.Trainer, task: StoryAlignment, data: StoryDataModule, best:
     task.load_state_dict(DurableCheckpointIO().load_checkpoint(best)["state_dict"])
     metrics = runner.validate(task, datamodule=data, verbose=False) if "val" in data.shards.splits else []
     if runner.is_global_zero:
+        training_figure(Path(runner.default_root_dir) / METRICS, Path(runner.default_root_dir) / "training.png")
         folder = task.model.save_pretrained(
             Path(runner.default_root_dir) / MODEL, metrics=dict(metrics[0]) if metrics else {}
         )
