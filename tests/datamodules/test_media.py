@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -134,3 +135,20 @@ def test_a_full_disk_is_an_os_error() -> None:
         pytest.skip("no /dev/full here")
     with pytest.raises(OSError):
         media.write_video("/proc/a.mp4", ramp(3), 25)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (40, 30), (33, 25)])
+@pytest.mark.parametrize("turned", [0, 90])
+def test_a_frame_as_jpeg_is_its_picture(tmp_path: Path, size: tuple[int, int], turned: int) -> None:
+    y, x = np.mgrid[:48, :64]
+    slope = np.stack([4 * x, 5 * y, 255 - 2 * x - 2 * y], axis=-1).astype(np.uint8)
+    media.write_video(tmp_path / "a.mp4", [slope] * 3, 25, crf=10)
+    with media.open_video(tmp_path / "a.mp4") as reader:
+        if turned:
+            reader.info = replace(reader.info, rotation=turned, width=48, height=64)
+            size = size[::-1]
+        _, frame = next(iter(reader))
+        wanted = reader.picture(frame, size).astype(int)
+        got = media.decode_jpeg(reader.jpeg(frame, size, quality=95)).permute(1, 2, 0).numpy()
+    assert got.shape == wanted.shape == (size[1], size[0], 3)
+    assert np.abs(got - wanted).mean() < 3

@@ -53,7 +53,6 @@ def film(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(model, film):
-    pytest.importorskip("scenedetect", reason="content-based shots need the extra 'shots'")
     return align(model, film, SENTENCES, language="en", shots="content", decoder=Decoder(0.5, 0.5))
 
 
@@ -145,7 +144,6 @@ def run(folder, video, text, out, *more):
 
 
 def test_the_verb_prints_what_it_found(folder, film, tmp_path):
-    pytest.importorskip("scenedetect", reason="content-based shots need the extra 'shots'")
     text = tmp_path / "story.srt"
     text.write_text(SRT_TEXT)
     done = run(folder, film, text, tmp_path / "out", "--language", "en", "--shots", "content", "--json")
@@ -190,7 +188,6 @@ def test_the_users_faults_are_named_and_nothing_is_written(change, words, folder
 
 
 def test_it_is_what_evaluation_sees_of_the_shards(model, film, tmp_path):
-    pytest.importorskip("scenedetect", reason="content-based shots need the extra 'shots'")
     for name in ("videos", "subtitles"):
         (tmp_path / name).mkdir()
     shutil.copy(film, tmp_path / "videos" / "story.mp4")

