@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import torch.distributed
@@ -101,6 +101,7 @@ class StoryDataModule(lightning.LightningDataModule):
         self._shards: ShardSet | None = None
         self._pairs: WeakPairs | None = None
         self._training: tuple[tuple[int, int], ElasticLoader | ResampledLoader] | None = None
+        self._resumed: dict[str, Any] = {}
 
     @property
     def shards(self) -> ShardSet:
@@ -114,6 +115,11 @@ class StoryDataModule(lightning.LightningDataModule):
             self._check_frames(shards.manifest)
             self._shards = shards
         return self._shards
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the set holds: splits, counts, languages and settings."""
+        return self.shards.manifest if self.mode == "exact" else read_manifest(address_of(self.folder))
 
     def _check_frames(self, manifest: Manifest) -> None:
         if 0 < manifest.frames < self.preprocess.frames:
@@ -148,8 +154,24 @@ class StoryDataModule(lightning.LightningDataModule):
             raise ValueError(f"global_batch={self.global_batch} cannot be shared by {world} ranks; take {near}")
         if self._training is None or self._training[0] != (rank, world):
             loader = self._exact(rank, world) if self.mode == "exact" else self._resampled(rank, world)
+            if self._resumed:
+                loader.load_state_dict(self._resumed)
             self._training = (rank, world), loader
         return self._training[1]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the training stream is; Lightning keeps it with the checkpoint.
+
+        Lightning saves the loader's own state as well, but hands it back only where it takes the run for one that was
+        interrupted in mid-epoch, and not every checkpoint looks like that to it.
+        """
+        return self._training[1].state_dict() if self._training is not None else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there.  Raises ValueError, naming what, if seed, batch, languages or data are others now."""
+        self._resumed = state
+        if self._training is not None and state:
+            self._training[1].load_state_dict(state)
 
     def _resampled(self, rank: int, world: int) -> ResampledLoader:
         address = address_of(self.folder)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
+import warnings
 from dataclasses import asdict
 from typing import Any
 
@@ -20,6 +23,10 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
     Raises:
         ValueError: where the recipe asks for another number of devices or nodes than torchrun started.
     """
+    # what Lightning says of itself, and warns of in its own code, is of no use to whoever runs a recipe
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     asked = asdict(config)
     if "TORCHELASTIC_RUN_ID" in os.environ:
         here, all_ = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
@@ -31,7 +38,13 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
     elif SLURMEnvironment.detect():
         # requeueing is the job script's: Lightning's own saves in mid-step and loses samples
         settings["plugins"] = [*settings.get("plugins", []), SLURMEnvironment(auto_requeue=False)]
-    return L.Trainer(**asked, use_distributed_sampler=False, enable_progress_bar=err.is_terminal, **settings)
+    return L.Trainer(
+        **asked,
+        use_distributed_sampler=False,
+        enable_progress_bar=err.is_terminal,
+        enable_model_summary=False,
+        **settings,
+    )
 
 
 def leads() -> bool:
@@ -46,5 +59,20 @@ def say(line: str) -> None:
 
 
 def progress_bar() -> list[Callback]:
-    """Lightning's progress bar, where somebody can see it."""
-    return [RichProgressBar()] if err.is_terminal else []
+    """Lightning's progress bar where somebody can see it; in a log file, a line an epoch."""
+    return [RichProgressBar()] if err.is_terminal else [EpochLines()]
+
+
+class EpochLines(Callback):
+    """One line for each epoch of training, with its time and its figures."""
+
+    shown = ("train/loss", "train/accuracy", "val/f1", "val/gap_closed")
+
+    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self.start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name in self.shown}
+        words = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        seconds, self.start = time.monotonic() - self.start, time.monotonic()
+        say(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, {seconds:.0f} s: {words}")

@@ -47,9 +47,10 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     L.seed_everything(recipe.seed, verbose=False)
     model = build_model(recipe)
     data = build_data(recipe, model)
-    model.languages = sorted({*model.languages, *(recipe.data.languages or data.shards.manifest.languages)})
+    model.languages = sorted({*model.languages, *(recipe.data.languages or data.manifest.languages)})
     task = StoryAlignment(model, optim=recipe.optim, **vars(recipe.loss))
-    validates = "val" in data.shards.splits
+    # whole videos are read by offset: a set in an object store has no validation
+    validates = "val" in data.manifest.counts and Path(recipe.data.shards).is_dir()
     best, callbacks = watch(recipe, validates=validates)
     settings = recipe.trainer if validates else dataclasses.replace(recipe.trainer, limit_val_batches=0)
     runner = trainer(
@@ -63,7 +64,7 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
         prepare(folder, recipe, resume=resume, force=force)
     runner.strategy.barrier("the folder of the run")
     runner.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
-    finish(runner, task, data, best.best_model_path)
+    finish(runner, task, data if validates else None, best.best_model_path)
     return folder
 
 
@@ -137,17 +138,24 @@ def watch(recipe: StoryRecipe, *, validates: bool) -> tuple[ModelCheckpoint, lis
     return best, callbacks
 
 
-def finish(runner: L.Trainer, task: StoryAlignment, data: StoryDataModule, best: str) -> None:
+def finish(runner: L.Trainer, task: StoryAlignment, data: StoryDataModule | None, best: str) -> None:
     """Score the best weights once more, which tunes their decoder, and save them as a checkpoint folder."""
-    task.load_state_dict(DurableCheckpointIO().load_checkpoint(best)["state_dict"])
-    metrics = runner.validate(task, datamodule=data, verbose=False) if "val" in data.shards.splits else []
+    if best:  # a run of a few steps has none
+        task.load_state_dict(DurableCheckpointIO().load_checkpoint(best)["state_dict"])
+    metrics = runner.validate(task, datamodule=data, verbose=False) if data is not None else []
     if runner.is_global_zero:
-        training_figure(Path(runner.default_root_dir) / METRICS, Path(runner.default_root_dir) / "training.png")
+        draw(Path(runner.default_root_dir))
         folder = task.model.save_pretrained(
             Path(runner.default_root_dir) / MODEL, metrics=dict(metrics[0]) if metrics else {}
         )
         say(f"saved {folder}: weaksync eval {folder.parent}, or weaksync align --model {folder.parent} VIDEO TEXT")
     runner.strategy.barrier("the model's folder")
+
+
+def draw(folder: Path) -> None:
+    """The training curves, unless the run was shorter than one logging interval."""
+    if (folder / METRICS).is_file():
+        training_figure(folder / METRICS, folder / "training.png")
 
 
 @click.command()

@@ -1,0 +1,155 @@
+"""A recipe becomes a run: in one process and in two, interrupted and not, the outcome is the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from weaksync import zoo
+from weaksync.datamodules.sample_set import make_set
+from weaksync.recipes import config
+from weaksync.recipes.config import StoryRecipe
+from weaksync.recipes.evaluate import evaluate
+from weaksync.recipes.train import train
+
+BIN = Path(sys.executable).parent
+SMALL = (
+    "model.arguments={embed_dim: 8, num_heads: [1, 1, 1], text_width: 16, text_heads: 2, text_ffn: 32, augment: none}"
+)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards") / "set"
+    make_set(folder, {"train": [8, 6, 9], "val": [6, 5], "test": [6, 7, 8]}, size=(64, 64), clips_per_sentence=1)
+    return folder
+
+
+def overrides(shards: Path, root: Path, *more: str) -> list[str]:
+    # an odd number of groups and two to a step: the last step of an epoch is smaller
+    few = ["data.global_batch=2", "data.group_size=4", "data.workers=0", "trainer.max_epochs=2", "optim.warmup=0"]
+    plain = ["optim.schedule=constant", "trainer.check_val_every_n_epoch=1", "trainer.accelerator=cpu", SMALL]
+    return [f"data.shards={shards}", f"root={root}", "name=run", *few, *plain, *more]
+
+
+def recipe(shards: Path, root: Path, *more: str) -> StoryRecipe:
+    return config.load("story/quickstart", overrides(shards, root, *more))
+
+
+def launch(command: list[str], *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=timeout)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return zoo.load(run / "model").state_dict()
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor], *, tolerance: float) -> bool:
+    return all(torch.allclose(first[name], second[name], atol=tolerance) for name in first)
+
+
+@pytest.fixture(scope="module")
+def run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(recipe(shards, tmp_path_factory.mktemp("runs")))
+
+
+def test_a_run_holds_all_that_one_needs_of_it(run: Path, shards: Path) -> None:
+    assert {path.name for path in run.iterdir()} >= {
+        "recipe.yaml",
+        "checkpoints",
+        "metrics.csv",
+        "model",
+        "training.png",
+    }
+    assert config.load(str(run / "recipe.yaml")).data.shards == str(shards)
+    assert zoo.verify(run / "model") == []
+    model = zoo.load(run / "model")
+    assert model.languages == ["en"]
+    assert model.decoder is not None
+    assert "val/f1" in json.loads((run / "model" / "config.json").read_text())["metrics"]
+    assert "val/f1" in (run / "metrics.csv").read_text()
+
+
+def test_evaluation_sees_every_video_and_names_what_is_absent(run: Path, shards: Path) -> None:
+    model = zoo.load(run / "model")
+    found = evaluate(model, shards, split="test", workers=0)
+    assert sorted(found["model"].per_video) == ["test0000", "test0001", "test0002"]
+    assert found["oracle"].f1.value == pytest.approx(1.0)  # the made-up set is annotated on its cuts
+    with pytest.raises(ValueError, match="dev"):
+        evaluate(model, shards, split="dev", workers=0)
+    with pytest.raises(ValueError, match="en"):
+        evaluate(model, shards, languages=["ru"], workers=0)
+
+
+def test_a_run_is_not_overwritten_unasked(run: Path, shards: Path) -> None:
+    before = weights(run)
+    again = recipe(shards, run.parent)
+    with pytest.raises(ValueError, match="--resume"):
+        train(again)
+    assert train(again, resume=True) == run
+    assert same(before, weights(run), tolerance=0)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(run: Path, shards: Path, tmp_path: Path) -> None:
+    # stopped in the middle of the second epoch, past a checkpoint that is damaged
+    train(recipe(shards, tmp_path, "trainer.max_steps=6", "save_every_n_steps=1"))
+    stopped = tmp_path / "run"
+    for file in (stopped / "model").iterdir():
+        file.unlink()
+    (stopped / "model").rmdir()
+    newest = max((stopped / "checkpoints").glob("step=*.ckpt"))
+    newest.write_bytes(newest.read_bytes()[:-10])
+    train(recipe(shards, tmp_path, "save_every_n_steps=1"), resume=True)
+    last = [max((folder / "checkpoints").glob("step=*.ckpt")) for folder in (run, stopped)]
+    states = [torch.load(path, weights_only=True) for path in last]
+    assert states[0]["global_step"] == states[1]["global_step"]
+    assert same(states[0]["state_dict"], states[1]["state_dict"], tolerance=0)
+
+
+def test_a_run_fine_tunes_another(run: Path, shards: Path, tmp_path: Path) -> None:
+    arguments = [f"model.name={run}", "model.arguments={freeze: [text]}", "trainer.max_steps=1"]
+    tuned = train(config.load("story/quickstart", [*overrides(shards, tmp_path)[:-1], *arguments]))
+    before, after = weights(run), weights(tuned)
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("text."))
+    assert not all(torch.equal(before[name], after[name]) for name in before if name.startswith("vision."))
+
+
+def test_without_annotated_videos_the_newest_weights_are_kept(tmp_path: Path) -> None:
+    make_set(tmp_path / "set", {"train": [6, 6]}, size=(64, 64), clips_per_sentence=1)
+    model = zoo.load(train(recipe(tmp_path / "set", tmp_path, "trainer.max_steps=1")) / "model")
+    assert model.decoder is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", "lightning"])
+def test_two_processes_train_and_evaluate_as_one(launcher: str, run: Path, shards: Path, tmp_path: Path) -> None:
+    verb = [str(BIN / "weaksync")]
+    more = ["trainer.devices=2"]
+    if launcher == "torchrun":
+        verb = [str(BIN / "torchrun"), "--nproc-per-node", "2", "--no-python", *verb]
+        more = []
+    done = launch(verb, "train", "story/quickstart", *overrides(shards, tmp_path, *more))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert same(weights(run), weights(tmp_path / "run"), tolerance=2e-5)
+    evaluated = launch(verb, "eval", str(tmp_path / "run"), "--json")
+    assert evaluated.returncode == 0, evaluated.stderr[-3000:]
+    alone = evaluate(zoo.load(tmp_path / "run" / "model"), shards, workers=0)
+    assert json.loads(evaluated.stdout)["rows"] == json.loads(json.dumps(alone.to_dict()["rows"]))
+
+
+@pytest.mark.slow
+def test_the_failure_of_one_rank_ends_the_run(tmp_path: Path) -> None:
+    make_set(tmp_path / "set", {"train": [8, 6, 9]}, size=(64, 64), clips_per_sentence=1)
+    shard = tmp_path / "set" / "train-000000.tar"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    shard.write_bytes(content)
+    torchrun = [str(BIN / "torchrun"), "--nproc-per-node", "2", "--no-python", str(BIN / "weaksync")]
+    done = launch(torchrun, "train", "story/quickstart", *overrides(tmp_path / "set", tmp_path), timeout=120)
+    assert done.returncode != 0
+    assert "train-000000.tar" in done.stderr
