@@ -28,6 +28,9 @@ Cut = Literal["auto", "punctuation", "captions"]
 
 _TAG = re.compile(r"<[^<>\n]*>|\{[^{}\n]*\}")
 _NO_CHAIN: tuple[Any, ...] = ()
+#: marks that stand before a sentence, and those after one; French sets some of them off by a space
+_OPENING = re.compile(r"(?:[¿¡«„“‘「『《（(\[]\s?|(?<!\S)[\"'])+$")
+_CLOSING = re.compile(r"(?:\s?[!?;:»]|[.,…।॥。，、！？；：”’」』》）)\]\"'])+")
 _FIRST_CJK = "\u2e80"
 #: places of one sentence in the subtitles that `locate` weighs against each other
 MAX_PLACES = 512
@@ -138,8 +141,8 @@ def split_text(text: str, language: str, *, cut: Cut = "auto", notes: list[str] 
 def locate(texts: Sequence[str], captions: Sequence[Caption]) -> list[Interval | None]:
     """When each of `texts` is spoken, by finding them in the captions in order; None where one is not found.
 
-    Case, spaces and punctuation do not count.  Of all ways to place the texts in order, without overlap, the one
-    that places the most letters is taken.
+    Case, spaces and punctuation do not count in finding; the marks around a sentence are part of its time.  Of all
+    ways to place the texts in order, without overlap, the one that places the most letters is taken.
     """
     spoken, times = _timed(captions, " ")
     letters: list[str] = []
@@ -162,7 +165,8 @@ def locate(texts: Sequence[str], captions: Sequence[Caption]) -> list[Interval |
 
     found: list[Interval | None] = [None] * len(texts)
     for number, start, end in _heaviest_chain([_bare(text) for text in texts], stream, edges):
-        found[number] = (times[origin[start]][0], times[origin[end - 1]][1])
+        first, last = _with_marks(spoken, origin[start], origin[end - 1])
+        found[number] = (times[first][0], times[last][1])
     return found
 
 
@@ -209,6 +213,13 @@ def _bare(text: str) -> str:
     """Letters (with their marks) and digits alone, in one case and width."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(letter for letter in folded if unicodedata.category(letter)[0] in "LMN")
+
+
+def _with_marks(text: str, first: int, last: int) -> tuple[int, int]:
+    """A span from its first letter to its last, grown to hold the marks that open and close it."""
+    opening = _OPENING.search(text[:first])
+    closing = _CLOSING.match(text, last + 1)
+    return opening.start() if opening else first, closing.end() - 1 if closing else last
 
 
 def _timed(captions: Sequence[Caption], joint: str) -> tuple[str, list[Interval]]:

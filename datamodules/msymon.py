@@ -158,8 +158,8 @@ def _video(name: str, rows: list[Row], language: str, time_format: TimeFormat, d
     if deduplicate:
         rows, notes = _deduplicated(rows)
     frames = time_format == "frames30" or (time_format == "auto" and _counts_frames(rows))
-    if time_format == "auto" and not frames and any(row.span for row in rows):
-        notes.append("times read as decimal seconds")
+    if time_format == "auto" and frames and (odd := sum(not _is_frames(value) for value in _values(rows))):
+        notes.append(f"times read as seconds and frames; {odd} that cannot be were kept as decimals")
     sentences = []
     for place, (text, _, span) in enumerate(rows):
         segment = span
@@ -194,17 +194,25 @@ def fraction(value: float) -> int:
     return round(value * 100) % 100
 
 
+def _values(rows: Sequence[Row]) -> list[float]:
+    return [value for row in rows if row.span is not None for value in row.span]
+
+
+def _is_frames(value: float) -> bool:
+    """Whether the two digits after the point can count frames."""
+    return fraction(value) < FRAMES_PER_SECOND
+
+
 def _counts_frames(rows: Sequence[Row]) -> bool:
-    digits = [fraction(value) for row in rows if row.span is not None for value in row.span]
-    return sum(two >= FRAMES_PER_SECOND for two in digits) <= _DECIMAL_SHARE * len(digits)
+    values = _values(rows)
+    return sum(not _is_frames(value) for value in values) <= _DECIMAL_SHARE * len(values)
 
 
 def _seconds(value: float) -> float:
     """A value read as seconds and frames; one that cannot be is left as it stands."""
-    digits = fraction(value)
-    if digits >= FRAMES_PER_SECOND:
+    if not _is_frames(value):
         return value
-    return round(value * 100) // 100 + digits / FRAMES_PER_SECOND
+    return round(value * 100) // 100 + fraction(value) / FRAMES_PER_SECOND
 
 
 def _written(span: Interval | None) -> str:

@@ -315,7 +315,8 @@ def _sentences(task: _Task, code: str) -> tuple[list[Sentence], list[str]]:
     found = captions.read(task.story.subtitles[code], language=code, encoding=settings.encoding, notes=notes)
     annotated = task.annotations.get(code)
     if annotated is None:
-        return captions.sentences(found, code, cut=settings.sentences, notes=notes), notes
+        spoken = captions.sentences(found, code, cut=settings.sentences, notes=notes)
+        return _with_words(spoken, notes), notes
     spans = captions.locate([sentence.text for sentence in annotated.sentences], found)
     if missing := sum(span is None for span in spans):
         notes.append(f"{missing} of {len(spans)} annotated sentences are not in the subtitles: no narration time")
@@ -323,7 +324,17 @@ def _sentences(task: _Task, code: str) -> tuple[list[Sentence], list[str]]:
         Sentence(sentence.text, sentence.segment, span)
         for sentence, span in zip(annotated.sentences, spans, strict=True)
     ]
-    return sentences, annotated.notes + notes
+    return _with_words(sentences, notes), annotated.notes + notes
+
+
+def _with_words(sentences: list[Sentence], notes: list[str]) -> list[Sentence]:
+    """Without those of marks alone ("...", a note of music), which no model can read; `notes` says how many."""
+    worded = [sentence for sentence in sentences if any(letter.isalnum() for letter in sentence.text)]
+    if not worded:
+        raise ValueError("none of its sentences has a word")
+    if bare := len(sentences) - len(worded):
+        notes.append(f"{bare} sentences without a word left out")
+    return worded
 
 
 def _beyond(sentences: list[Sentence], duration: float) -> list[str]:

@@ -187,7 +187,7 @@ def test_locate_places_texts_in_order() -> None:
     assert all(span is not None for number, span in enumerate(found) if number != 2)
     starts = [span[0] for span in found if span]
     assert starts == sorted(starts)
-    assert found[0] == (0, pytest.approx(2 / 11)) and found[5][0] == 3  # type: ignore[index]
+    assert found[0] == (0, pytest.approx(3 / 11)) and found[5][0] == 3  # type: ignore[index]
 
 
 def test_locate_prefers_the_chain_that_places_most() -> None:
@@ -207,3 +207,19 @@ def test_locate_finds_what_was_said(texts: list[str]) -> None:
     spoken = [Caption(n, n + 1, " ".join(text.split())) for n, text in enumerate(texts)]
     found = captions.locate([caption.text for caption in spoken], spoken)
     assert all(span is not None for span in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "caption"),
+    [
+        ("他走了", "他走了。"),
+        ("Where is he", '"Where is he?"'),
+        ("dónde está", "¿Dónde está?"),
+        ("où est il", "« Où est-il ? »"),
+        ("वह गया", "वह गया।"),
+        ("He waits", "He waits..."),
+    ],
+)
+def test_a_located_sentence_holds_its_marks(text: str, caption: str) -> None:
+    spoken = [Caption(0, 1, "12."), Caption(2, 4, caption), Caption(5, 6, '"34."')]
+    assert captions.locate(["12", text, "34"], spoken) == [(0, 1), (2, 4), (5, 6)]

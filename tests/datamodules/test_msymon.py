@@ -40,7 +40,7 @@ def test_fractions_count_frames(tmp_path):
 def test_a_video_of_decimals_stays_decimal(tmp_path):
     rows = [row("a", 0.1, 3.87), row("b", 3.92, 7.29), row("c", 8.45, 9.15)]  # 3 of 6 values past .29
     assert read(tmp_path, rows).sentences[1].segment == (3.92, 7.29)
-    assert read(tmp_path, rows).notes == ["times read as decimal seconds"]
+    assert read(tmp_path, rows).notes == []
     frames = read(tmp_path, rows, time_format="frames30").sentences
     assert frames[0].segment == (pytest.approx(10 / 30), 3.87)  # what cannot be frames stays as it stands
     assert frames[1].segment == (3.92, pytest.approx(7 + 29 / 30))
@@ -48,6 +48,7 @@ def test_a_video_of_decimals_stays_decimal(tmp_path):
 
 def test_share_of_decimals_at_the_border(tmp_path):
     at = [row(str(k), k, k + 0.5 if k < 3 else k + 0.1) for k in range(5)]  # 3 of 10 values: not more than 0.3
+    assert read(tmp_path, at).notes == ["times read as seconds and frames; 3 that cannot be were kept as decimals"]
     assert read(tmp_path, at).sentences[4].segment == (4.0, pytest.approx(4 + 10 / 30))
     past = [*at[:4], row("5", 4.4, 4.5)]
     assert read(tmp_path, past).sentences[3].segment == (3.0, 3.1)

@@ -71,8 +71,7 @@ def test_readers_return_what_was_written(world: Path, language: str) -> None:
         assert np.allclose(video.segments(), truth.segments(), equal_nan=True, atol=1e-6)
         cues = captions.read(world / "subtitles" / language / f"{video.id}.srt", language=language)
         placed = captions.locate([s.text for s in video.sentences], cues)
-        # what is found by its words begins and ends with a letter, a little inside of the caption
-        assert np.allclose(np.array(placed), truth.narrations(), atol=0.6)
+        assert np.allclose(np.array(placed), truth.narrations(), atol=1e-3)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

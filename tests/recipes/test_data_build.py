@@ -110,6 +110,21 @@ def test_annotations_bring_sentences_segments_and_their_splits(source: Path) -> 
     assert video.sentences[2].narration[0] > 1.3  # type: ignore[index]
 
 
+def test_sentences_without_a_word_are_left_out_with_a_note(source: Path) -> None:
+    (source / "en/v0.srt").write_text(SRT.format("dog").replace("It looks.", "♪"), encoding="utf-8")
+    (source / "notes.json").write_text(json.dumps({"v1": [*ROWS, {**ROWS[1], "text": "..."}]}), encoding="utf-8")
+    (source / "en/v2.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\n♪ ...\n", encoding="utf-8")
+    (source / "splits.json").write_text(json.dumps({"train": ["v0", "v1", "v2"]}))
+    done = build(source, "--annotations", str(source / "notes.json"), "--splits", str(source / "splits.json"),
+                 "--time-format", "decimal")  # fmt: skip
+    assert done.exit_code == 1 and "v2: subtitles: no letters in its text" in done.stderr
+    first, second = open_set(source / "out").videos("train")
+    assert all(any(map(str.isalnum, sentence.text)) for video in (first, second) for sentence in video.sentences)
+    assert [sentence.text for sentence in second.sentences] == [row["text"] for row in ROWS]
+    notes = json.loads((source / "out/build.json").read_text())["notes"]
+    assert "1 sentences without a word left out" in notes["v1"]
+
+
 def test_languages_share_one_decoding_and_get_ids_apart(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[Path] = []
     monkeypatch.setattr(
