@@ -129,6 +129,13 @@ def sample_chance(seed: int, epoch: int, key: str) -> Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
+def choose(candidates: int, count: int, generator: Generator | None) -> list[int]:
+    """The numbers of `count` of so many candidates, growing: random, or evenly spread without a `generator`."""
+    if generator is None:
+        return [int((place + 0.5) * candidates / count) for place in range(count)]
+    return sorted(torch.randperm(candidates, generator=generator)[:count].tolist())
+
+
 def pictures(members: dict[str, bytes], count: int, generator: Generator | None, shard: str, key: str) -> Tensor:
     """Decode `count` of a clip's candidates, in temporal order: random ones, or evenly spread without a `generator`.
 
@@ -141,12 +148,8 @@ def pictures(members: dict[str, bytes], count: int, generator: Generator | None,
     candidates = sum(name.endswith(".jpg") for name in members)
     if candidates < count:
         raise BadSample(Fault(shard, key, "", f"{candidates} pictures, but the model looks at {count} of a clip"))
-    if generator is None:
-        chosen = [int((place + 0.5) * candidates / count) for place in range(count)]
-    else:
-        chosen = sorted(torch.randperm(candidates, generator=generator)[:count].tolist())
     decoded: list[Tensor] = []
-    for number in chosen:
+    for number in choose(candidates, count, generator):
         member = f"{number}.jpg"
         try:
             decoded.append(decode_jpeg(members[member]))
@@ -165,7 +168,7 @@ def assemble(
     """Make a batch of pairs.  What cannot be used is left out and returned beside; None where nothing was left."""
     faults: list[Fault] = []
     kept: list[Pair] = []
-    pixels: list[Tensor] = []
+    pixels: Tensor | None = None  # made once: to collect clips and stack them would hold everything twice
     for pair in _with_sound_text(pairs, tokenize, faults):
         generator = sample_chance(seed, epoch, pair.key)
         try:
@@ -173,13 +176,16 @@ def assemble(
         except BadSample as bad:
             faults.append(bad.fault)
             continue
-        pixels.append(preprocess(decoded, generator=generator))
+        clip = preprocess(decoded, generator=generator)
+        if pixels is None:
+            pixels = clip.new_empty((len(pairs), *clip.shape))
+        pixels[len(kept)] = clip
         kept.append(pair)
-    if not kept:
+    if pixels is None:
         return None, faults
     input_ids, attention_mask = tokenize([pair.text for pair in kept])
     batch = PairBatch(
-        pixels=torch.stack(pixels),
+        pixels=pixels[: len(kept)],
         input_ids=input_ids,
         attention_mask=attention_mask,
         video=torch.tensor([pair.video for pair in kept], dtype=torch.int64),
