@@ -89,70 +89,74 @@ def test_every_video_is_evaluated_once_with_workers(folder, world, method):
 
 RANK_SCRIPT = """
 import json, os, sys, warnings
-import torch.distributed as dist
-from weaksync.datamodules.sample_set import PlainTokenize, PlainTransform
-from weaksync.datamodules.story import StoryDataModule
 
-def main(rank, world, store, folder, workers, method, mode):
+def main(rank, world, store, runs):
+    # imported here: spawned workers import this file, and have no use for these
+    import torch.distributed as dist
+    from weaksync.datamodules.sample_set import PlainTokenize, PlainTransform
+    from weaksync.datamodules.story import StoryDataModule
+
     warnings.simplefilter("ignore")
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         os.environ.pop(name, None)
-    options = {} if mode == "exact" else {"steps_per_epoch": 4}
-    made = StoryDataModule(folder, PlainTransform(2, 8), PlainTokenize(), global_batch=4, group_size=4, mode=mode,
-                           workers=workers, start_method=method if workers else None, **options)
-    steps = 0
-    for batch in made.train_dataloader():
-        dist.barrier()  # hangs where ranks step differently
-        steps += 1
-    videos = [batch.id for batch in made.val_dataloader()]
-    print(json.dumps([steps, videos]))
+    for folder, workers, method, mode in runs:
+        options = {} if mode == "exact" else {"steps_per_epoch": 4}
+        made = StoryDataModule(folder, PlainTransform(2, 8), PlainTokenize(), global_batch=4, group_size=4, mode=mode,
+                               workers=workers, start_method=method if workers else None, **options)
+        steps = 0
+        for batch in made.train_dataloader():
+            dist.barrier()  # hangs where ranks step differently
+            steps += 1
+        print(json.dumps([steps, [batch.id for batch in made.val_dataloader()]]))
     dist.destroy_process_group()
 
 if __name__ == "__main__":
-    a = sys.argv
-    main(int(a[1]), int(a[2]), a[3], a[4], int(a[5]), a[6], a[7])
+    rank, world, store, runs = sys.argv[1:]
+    main(int(rank), int(world), store, json.loads(runs))
 """
 
 
-def run_ranks(folder, work, world, workers, method, mode):
-    """(steps, videos) of every rank, each in a process of its own, under a time limit."""
+def run_ranks(work, runs, world=2):
+    """For each of `runs`, (folder, workers, start method, mode), the (steps, videos) of every rank.
+
+    Every rank is a process of its own, under a time limit; all runs share them, for starting one takes seconds.
+    """
     script = work / "ranks.py"
     script.write_text(RANK_SCRIPT)
-    arguments = [str(work / "store"), str(folder), str(workers), method, mode]
+    arguments = [str(world), str(work / "store"), json.dumps([[str(folder), *rest] for folder, *rest in runs])]
     ranks = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(rank), str(world), *arguments], stdout=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([sys.executable, str(script), str(rank), *arguments], stdout=subprocess.PIPE, text=True)
         for rank in range(world)
     ]
     try:
-        outputs = [rank.communicate(timeout=150)[0] for rank in ranks]
+        outputs = [rank.communicate(timeout=240)[0] for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()
     assert [rank.returncode for rank in ranks] == [0] * world
-    return [json.loads(output.splitlines()[-1]) for output in outputs]
+    found = [[json.loads(line) for line in output.splitlines()[-len(runs) :]] for output in outputs]
+    return list(zip(*found, strict=True))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["exact", "resampled"])
-@pytest.mark.parametrize(("workers", "method"), [(0, "fork"), (2, "fork"), (2, "spawn")])
-def test_two_processes_step_alike_and_evaluate_once(folder, tmp_path, workers, method, mode):
-    """Ranks come from the process group: spawned workers have no RANK in their environment."""
-    ranks = run_ranks(folder, tmp_path, 2, workers, method, mode)
-    assert ranks[0][0] == ranks[1][0] > 0
-    assert sorted(ranks[0][1] + ranks[1][1]) == EXPECTED
+def test_two_processes_step_alike_and_evaluate_once(folder, tmp_path):
+    """Ranks come from the process group: workers have no RANK in their environment."""
+    starts = [(0, "fork"), (2, "fork"), (1, "spawn")]
+    runs = [(folder, *start, mode) for start in starts for mode in ("exact", "resampled")]
+    for (_, *what), (one, other) in zip(runs, run_ranks(tmp_path, runs), strict=True):
+        assert one[0] == other[0] > 0, what
+        assert sorted(one[1] + other[1]) == EXPECTED, what
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["exact", "resampled"])
-@pytest.mark.parametrize("clips", [[40, 4], [6]])
-def test_uneven_and_single_shards_do_not_hang(tmp_path, clips, mode):
-    make_set(tmp_path / "set", {"train": clips, "val": [2]}, size=(16, 16), shard_bytes=30_000)
-    ranks = run_ranks(tmp_path / "set", tmp_path, 2, 0, "fork", mode)
-    assert ranks[0][0] == ranks[1][0] > 0
-    assert ranks[0][1] + ranks[1][1] == ["val0000"]
+def test_uneven_and_single_shards_do_not_hang(tmp_path):
+    for name, clips in {"uneven": [40, 4], "single": [6]}.items():
+        make_set(tmp_path / name, {"train": clips, "val": [2]}, size=(16, 16), shard_bytes=30_000)
+    runs = [(tmp_path / name, 0, "fork", mode) for name in ("uneven", "single") for mode in ("exact", "resampled")]
+    for (_, *what), (one, other) in zip(runs, run_ranks(tmp_path, runs), strict=True):
+        assert one[0] == other[0] > 0, what
+        assert one[1] + other[1] == ["val0000"], what
 
 
 def test_languages_filter_and_unknown_ones_are_named(folder):
