@@ -132,7 +132,8 @@ class VideoReader:
             frame = self._scaled(frame, *size, frame.format.name, "AREA")
         # Pillow takes four bytes for each pixel as they lie, and copies three
         plane = self._scaled(frame, *size, "rgb0", "AREA").planes[0]
-        return _save_jpeg(Image.frombuffer("RGBX", size, plane, "raw", "RGBX", plane.line_size, 1), quality)
+        data = np.frombuffer(plane, np.uint8)
+        return _save_jpeg(Image.frombuffer("RGBX", size, data, "raw", "RGBX", plane.line_size, 1), quality)
 
     def close(self) -> None:
         self.container.close()
