@@ -132,7 +132,7 @@ class VideoReader:
             frame = self._scaled(frame, *size, frame.format.name, "AREA")
         # Pillow takes four bytes for each pixel as they lie, and copies three
         plane = self._scaled(frame, *size, "rgb0", "AREA").planes[0]
-        data = np.frombuffer(plane, np.uint8)
+        data = np.frombuffer(cast(bytes, plane), np.uint8)  # a buffer, which PyAV does not say
         return _save_jpeg(Image.frombuffer("RGBX", size, data, "raw", "RGBX", plane.line_size, 1), quality)
 
     def close(self) -> None:
