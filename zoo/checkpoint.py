@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ CONFIG, PREPROCESSOR, WEIGHTS, SUMS, CARD = (
 UNITS = {"time": "seconds", "similarity": "cosine", "metrics": "fraction"}
 
 
-class Pretrained(nn.Module):
+class Pretrained(nn.Module, ABC):
     """A model that can be saved to a checkpoint folder and read from one.
 
     A subclass has a `config_class`, a dataclass of plain values, which its constructor takes; `preprocess` with
@@ -60,9 +61,9 @@ class Pretrained(nn.Module):
         self.decoder: dict[str, Any] | None = None
 
     @property
+    @abstractmethod
     def arguments(self) -> dict[str, Any]:
         """Every argument, as `zoo.create` takes them."""
-        raise NotImplementedError
 
     @property
     def tokenize(self) -> SentenceTokenizer:
