@@ -7,7 +7,7 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 absent() { [ ! -e "$1" ]; }
 
 say '1/2  The synthetic story world: generate, build shards, train, evaluate on held-out stories, align one of them'
-weaksync data world --out demo/world --languages en
+weaksync data world --out demo/world --languages en --stories 200
 absent demo/shards/manifest.json && weaksync data build story --shots content --size 64 \
     --videos demo/world/videos --subtitles demo/world/subtitles/en --language en \
     --annotations demo/world/annotations/en.json --splits demo/world/splits.json --out demo/shards

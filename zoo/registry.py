@@ -69,10 +69,11 @@ _MODELS = (
         module="cclm",
         model="CCLM",
         family="story",
-        parameters=1474796,
+        parameters=1478732,
         description="CCLM dual encoder for CPU, 64 pixels: tests, the demo, and worlds of one's own",
         arguments={
             "image_size": 64,
+            "patch_size": 8,
             "embed_dim": 32,
             "depths": [1, 1, 2],
             "num_heads": [1, 2, 4],
