@@ -26,7 +26,13 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
     # what Lightning says of itself, and warns of in its own code, is of no use to whoever runs a recipe
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for words in (
+        "does not have many workers",
+        "directory .* exists and is not empty",
+        "have overridden `transfer_batch_to_device`",
+        "is smaller than the logging interval",
+    ):
+        warnings.filterwarnings("ignore", message=f".*{words}")
     asked = asdict(config)
     if "TORCHELASTIC_RUN_ID" in os.environ:
         here, all_ = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
