@@ -11,7 +11,7 @@ weaksync data world --out demo/world --languages en --stories 200
 absent demo/shards/manifest.json && weaksync data build story --shots content --size 64 \
     --videos demo/world/videos --subtitles demo/world/subtitles/en --language en \
     --annotations demo/world/annotations/en.json --splits demo/world/splits.json --out demo/shards
-weaksync data stats demo/shards
+weaksync data stats demo/shards --figure demo/stats.png
 weaksync train story/quickstart --resume
 story=$(python -c 'import json; print(json.load(open("demo/world/splits.json"))["test"][0])')
 weaksync align --model runs/quickstart "demo/world/videos/$story.mp4" "demo/world/subtitles/en/$story.srt" \
