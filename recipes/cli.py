@@ -6,6 +6,7 @@ import difflib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -85,6 +86,7 @@ def weaksync() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.  Exit codes: 0 done, 1 our fault or a failed run, 2 the user's (said in one line)."""
+    warnings.showwarning = _warn
     try:
         weaksync.main(args=arguments, prog_name="weaksync", standalone_mode=False)
     except click.ClickException as fault:
@@ -102,6 +104,11 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         click.echo(f"weaksync: {fault}", err=True)
         sys.exit(USER_FAULT)
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    """A warning as one line of words: whoever runs a command has no use for the line of code that gave it."""
+    click.echo(f"warning: {message}", err=True)
 
 
 if __name__ == "__main__":
