@@ -74,6 +74,7 @@ class Report:
         resumed: parts that an earlier run had made.
         failures: videos that are not in the set, or lack a language.
         notes: video -> what was repaired or doubtful in it.
+        absent: language -> annotated videos that are not there.
     """
 
     settings: dict[str, Any]
@@ -82,6 +83,7 @@ class Report:
     resumed: int = 0
     failures: list[Failure] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
+    absent: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,10 @@ def build_story(
         OSError: the disk is full, or `out` cannot be written.
     """
     if (out / shards.MANIFEST).exists() and not replace:
-        raise ValueError(f"{out} holds a shard set already; --replace builds it anew, or choose another folder")
+        raise ValueError(
+            f"{out} holds a shard set already; --replace builds it again, using what has not changed; "
+            "or choose another folder"
+        )
     many = len(narrations) > 1
     annotations = {n.language: _annotations(n) for n in narrations}
     stories, failures = find_stories(videos, narrations)
@@ -140,8 +145,8 @@ def build_story(
     report = Report(settings.to_dict() | {"splits": str(splits) if splits else f"20/20/60, seed {seed}"})
     report.failures = [Failure(*failure) for failure in failures]
     for code, annotated in annotations.items():
-        for absent in sorted(set(annotated) - {story.name for story in stories}):
-            report.notes[f"{code}: {absent}"] = ["annotated, but there is no such video"]
+        if absent := sorted(set(annotated) - {story.name for story in stories}):
+            report.absent[code] = absent
 
     folder = out / PARTS
     folder.mkdir(parents=True, exist_ok=True)

@@ -191,6 +191,18 @@ def dump(config: StoryRecipe) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 
+def flat(config: StoryRecipe) -> list[tuple[str, Any]]:
+    """Every setting as ``(dotted key, value)``; free-form parts, such as ``model.arguments``, are one value."""
+    pairs = []
+    for part in dataclasses.fields(config):
+        value = getattr(config, part.name)
+        if dataclasses.is_dataclass(value):
+            pairs += [(f"{part.name}.{key}", inner) for key, inner in vars(value).items()]
+        else:
+            pairs.append((part.name, value))
+    return pairs
+
+
 def header(path: Path) -> list[str]:
     """The comment at the top of a recipe: its first line says what it is, the rest how to run it."""
     lines = []

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -76,7 +77,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     for number, column in enumerate(columns):
         table.add_column(column, justify=_side(lines, number), overflow="fold")
     for line in lines:
-        table.add_row(*(cell(value) for value in line))
+        table.add_row(*(escape(cell(value)) for value in line))
     out.print(table)
 
 

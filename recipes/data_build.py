@@ -127,11 +127,13 @@ def show(report: Report, out: Path, as_json: bool) -> None:
         rows = [[split, *count.values()] for split, count in report.counts.items()]
         print_table(f"{out}", ["split", "videos", "clips", "sentences"], rows)
     if report.resumed:
-        err.print(f"{report.resumed} videos were there from an earlier run, {report.built} are new", highlight=False)
+        err.print(f"from an earlier run: {report.resumed} videos; new: {report.built}", highlight=False)
+    for code, names in report.absent.items():
+        err.print(f"{code}: {len(names)} annotated videos are not among the files", highlight=False)
     if report.notes:
-        err.print(
-            f"{len(report.notes)} videos were repaired or are in doubt: see {out / building.REPORT}", highlight=False
-        )
+        err.print(f"notes on {len(report.notes)} videos: see {out / building.REPORT}", highlight=False)
+    if set(report.counts) == {"train", "test"}:
+        err.print("no validation videos: drop costs cannot be tuned (--splits names some)", highlight=False)
     if report.failures:
         err.print(f"{len(report.failures)} failed:", style="bold", highlight=False)
         for failure in report.failures:

@@ -106,6 +106,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Score MODEL (a run's folder, or a checkpoint folder) beside the baselines and the oracle."""
+    if not model.is_dir():
+        raise FileNotFoundError(f"{model}: no such run or checkpoint folder")
     settings = TrainerConfig()
     if (model / RECIPE).is_file():
         recipe = recipes.load(str(model / RECIPE))

@@ -69,10 +69,18 @@ def progress_bar() -> list[Callback]:
     return [RichProgressBar()] if err.is_terminal else [EpochLines()]
 
 
+class SayWhere(Callback):
+    """What an interrupted run says: where it is, and how it goes on."""
+
+    def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, KeyboardInterrupt):
+            say(f"stopped at step {trainer.global_step}; --resume goes on from the last checkpoint")
+
+
 class EpochLines(Callback):
     """One line for each epoch of training, with its time and its figures."""
 
-    shown = ("train/loss", "train/accuracy", "val/f1", "val/gap_closed")
+    shown = ("train/loss", "train/accuracy", "train/chance", "val/f1", "val/gap_closed")
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self.start = time.monotonic()

@@ -18,7 +18,7 @@ from ..zoo.story import StoryAlignment
 from . import config as recipes
 from .checkpointing import DurableCheckpointIO, latest_good, replace
 from .config import StoryRecipe
-from .launch import progress_bar, say, trainer
+from .launch import SayWhere, progress_bar, say, trainer
 from .report.training import training_figure
 from .runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
 
@@ -41,6 +41,7 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     """
     folder = recipe.folder
     if resume and (folder / MODEL).is_dir():
+        refuse_changes(folder, recipe)
         say(f"{folder} is trained already (--force trains it anew)")
         return folder
     start = latest_good(folder / CHECKPOINTS) if resume else None
@@ -66,6 +67,21 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     runner.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
     finish(runner, task, data if validates else None, best.best_model_path)
     return folder
+
+
+def refuse_changes(folder: Path, recipe: StoryRecipe) -> None:
+    """Raises ValueError, naming what, where a run that has ended was made with other settings."""
+    before = recipes.load(str(folder / RECIPE))
+    changed = [
+        f"{key} was {old} and is {new}"
+        for (key, old), (_, new) in zip(recipes.flat(before), recipes.flat(recipe), strict=True)
+        if old != new
+    ]
+    if changed:
+        raise ValueError(
+            f"{folder} has ended, with other settings: {'; '.join(changed)}. To train it further, start another run "
+            f"from it: name=OTHER model.name={folder}"
+        )
 
 
 def build_model(recipe: StoryRecipe) -> CCLM:
@@ -130,7 +146,7 @@ def watch(recipe: StoryRecipe, *, validates: bool) -> tuple[ModelCheckpoint, lis
         every_n_epochs=None if recipe.save_every_n_steps else 1,
         save_on_train_epoch_end=True,
     )
-    callbacks = [newest, LearningRateMonitor("step"), *progress_bar()]
+    callbacks = [newest, LearningRateMonitor("step"), SayWhere(), *progress_bar()]
     best = newest
     if validates:
         best = ModelCheckpoint(folder, "best", monitor="val/f1", mode="max", enable_version_counter=False)

@@ -75,15 +75,21 @@ class StoryAlignment(L.LightningModule):
             mixed = self.trainer.precision.replace("true", "mixed")
             raise ValueError(f"precision {self.trainer.precision} rounds the clips' times as well: use {mixed}")
 
+    def on_fit_start(self) -> None:
+        """A model that was loaded comes in evaluation mode."""
+        self.model.train()
+
     def training_step(self, batch: PairBatch, batch_index: int) -> Tensor:
         self.model.clamp_temperature()
         clips, texts = self.model(batch.pixels, batch.input_ids, batch.attention_mask)
         out = self.loss(clips, texts, self.model.temp, video=batch.video, sentence=batch.sentence, weight=batch.weight)
         size = len(batch.keys)
-        self.log("train/loss", out.value, prog_bar=True, batch_size=size)
+        # steps differ in size, the last of an epoch most: the epoch's mean is what can be compared
+        self.log("train/loss", out.value, prog_bar=True, on_step=True, on_epoch=True, batch_size=size)
         figures = {"accuracy": out.accuracy, "chance": out.chance, "lonely": out.lonely, "spread": out.spread}
         figures["temperature"] = self.model.temp.detach()
-        self.log_dict({f"train/{name}": value for name, value in figures.items()}, batch_size=size)
+        figures = {f"train/{name}": value for name, value in figures.items()}
+        self.log_dict(figures, on_step=True, on_epoch=True, batch_size=size)
         return out.loss
 
     def validation_step(self, batch: VideoBatch, batch_index: int) -> None:

@@ -39,7 +39,7 @@ def training_figure(metrics: str | Path, out: str | Path, *, title: str = "") ->
         out: a picture, of the format that its suffix names.
     """
     curves = read_curves(metrics)
-    loss = {name: points for name, points in curves.items() if name.endswith("loss")}
+    loss = {name: points for name, points in curves.items() if "loss" in name}
     scores = {name: points for name, points in curves.items() if name.startswith("val/") and "spread" not in name}
     panels = [(label, panel) for label, panel in (("loss", loss), ("validation", scores)) if panel] or [("", curves)]
     with canvas(4.6 * len(panels), 3.0, columns=len(panels)) as (figure, axes):

@@ -171,7 +171,7 @@ def test_faults_of_single_videos_are_reported_and_do_not_stop_the_rest(source: P
     (source / "en/v1.srt").write_text(SRT.format("dog"))
     mended = build(source, "--replace")
     assert mended.exit_code == 0, mended.output
-    assert "2 videos were there from an earlier run, 1 are new" in mended.stderr
+    assert "from an earlier run: 2 videos; new: 1" in mended.stderr
     assert build(source, out="anew").exit_code == 0
     assert tree(source / "out") == tree(source / "anew")
 
@@ -179,10 +179,10 @@ def test_faults_of_single_videos_are_reported_and_do_not_stop_the_rest(source: P
 def test_a_changed_setting_or_file_makes_parts_anew(source: Path) -> None:
     (source / "en/v1.srt").write_text("")
     assert build(source).exit_code == 1  # parts are kept for v0 and v2
-    assert "2 videos were there" in build(source, "--replace").stderr
+    assert "from an earlier run: 2 videos" in build(source, "--replace").stderr
     assert "were there" not in build(source, "--replace", "--quality", "50").stderr
     os.utime(source / "videos/v0.mp4", (1, 1))
-    assert "1 videos were there" in build(source, "--replace").stderr
+    assert "from an earlier run: 1 videos" in build(source, "--replace").stderr
 
 
 @pytest.mark.slow
@@ -219,7 +219,7 @@ def test_a_full_disk_ends_the_build_and_keeps_what_is_done(source: Path, monkeyp
     assert isinstance(done.exception, OSError) and "is full; free some space" in str(done.exception)
     assert not (source / "out/manifest.json").exists()
     monkeypatch.setattr(shards, "write_video", write)
-    assert "1 videos were there from an earlier run, 2 are new" in build(source).stderr
+    assert "from an earlier run: 1 videos; new: 2" in build(source).stderr
 
 
 def test_names_with_dots_and_blanks_and_names_that_collide(source: Path, film: bytes) -> None:

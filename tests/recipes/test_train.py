@@ -16,6 +16,7 @@ from weaksync.recipes import config
 from weaksync.recipes.config import StoryRecipe
 from weaksync.recipes.evaluate import evaluate
 from weaksync.recipes.train import train
+from weaksync.zoo.models.cclm import CCLM
 
 BIN = Path(sys.executable).parent
 SMALL = (
@@ -93,6 +94,8 @@ def test_a_run_is_not_overwritten_unasked(run: Path, shards: Path) -> None:
         train(again)
     assert train(again, resume=True) == run
     assert same(before, weights(run), tolerance=0)
+    with pytest.raises(ValueError, match=r"optim\.lr was 0\.001 and is 0\.1"):
+        train(recipe(shards, run.parent, "optim.lr=0.1"), resume=True)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(run: Path, shards: Path, tmp_path: Path) -> None:
@@ -111,9 +114,15 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(run: Path, shards: Path,
     assert same(states[0]["state_dict"], states[1]["state_dict"], tolerance=0)
 
 
-def test_a_run_fine_tunes_another(run: Path, shards: Path, tmp_path: Path) -> None:
+def test_a_run_fine_tunes_another(run: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = []
+    encode = CCLM.encode_text
+    monkeypatch.setattr(
+        CCLM, "encode_text", lambda self, *ids: modes.append(self.vision.training) or encode(self, *ids)
+    )
     arguments = [f"model.name={run}", "model.arguments={freeze: [text]}", "trainer.max_steps=1"]
     tuned = train(config.load("story/quickstart", [*overrides(shards, tmp_path)[:-1], *arguments]))
+    assert any(modes)  # loaded for use, trained in training mode: dropout counts
     before, after = weights(run), weights(tuned)
     assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("text."))
     assert not all(torch.equal(before[name], after[name]) for name in before if name.startswith("vision."))
