@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -106,7 +106,14 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(USER_FAULT)
 
 
-def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """A warning as one line of words: whoever runs a command has no use for the line of code that gave it."""
     click.echo(f"warning: {message}", err=True)
 
