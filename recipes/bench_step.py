@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,8 +113,22 @@ def lightning_loop(name: str, batch: PairBatch, steps: int) -> float:
             enable_model_summary=False,
             callbacks=[watch],
         )
-        runner.fit(StoryAlignment(story_model(name)), [batch] * steps)
+        runner.fit(StoryAlignment(story_model(name)), _Steps(batch, steps))
     return (watch.end - watch.start) / (steps - 1)
+
+
+class _Steps:
+    """A loader that yields one batch again and again."""
+
+    def __init__(self, batch: PairBatch, steps: int) -> None:
+        self.batch = batch
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[PairBatch]:
+        return itertools.repeat(self.batch, self.steps)
 
 
 class _Watch(L.Callback):
