@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from weaksync.recipes.bench_step import StepTimes, measure
 
 
