@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from ..datamodules.shards import whole_file
 from .console import err
 
 DIGEST = ".sha256"
@@ -53,15 +53,8 @@ class DurableCheckpointIO(TorchCheckpointIO):
 
 def replace(path: Path, content: bytes | memoryview) -> None:
     """Write a file whole: beside its place, flushed to disk, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def damage(path: Path) -> str:

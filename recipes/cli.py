@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterable
 from typing import Any, TextIO
 
 import click
+
+from ..zoo.registry import did_you_mean
 
 #: verb -> (module of this package, what it does); the listing needs the words alone, so nothing heavy is imported.
 VERBS = {
@@ -65,12 +65,6 @@ class LazyGroup(click.Group):
         if args and not args[0].startswith("-") and args[0] not in self.verbs:
             ctx.fail(f"no verb {args[0]!r}{did_you_mean(args[0], self.verbs)}")
         return super().resolve_command(ctx, args)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'train'?)`` where something known is near `word`, else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 @click.group(

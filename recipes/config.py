@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..zoo.optim import OptimConfig
-from .cli import did_you_mean
+from ..zoo.registry import did_you_mean
 from .schema import ConfigError, read
 
 RECIPES = Path(__file__).parent / "configs"

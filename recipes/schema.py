@@ -11,7 +11,7 @@ import types
 import typing
 from typing import Any, TypeVar
 
-from .cli import did_you_mean
+from ..zoo.registry import did_you_mean
 
 T = TypeVar("T")
 
