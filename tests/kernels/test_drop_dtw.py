@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib import import_module
 from itertools import pairwise, product
 
 import pytest
@@ -162,11 +163,10 @@ def test_empty_sides():
 
 
 def test_large_batches_run_in_slices(monkeypatch):
-    from weaksync.kernels import reference
-
-    cost = torch.rand(7, 6, 3, generator=torch.Generator().manual_seed(1))
+    module = import_module("weaksync.kernels.reference.drop_dtw")
+    cost = torch.rand(7, 6, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     whole = drop_dtw(cost, 0.4, 0.3)
-    monkeypatch.setattr(reference, "CELLS_AT_ONCE", 60)
+    monkeypatch.setattr(module, "CELLS_AT_ONCE", 60)
     sliced = drop_dtw(cost, 0.4, 0.3)
     assert torch.equal(whole[0], sliced[0]) and torch.equal(whole[1], sliced[1])
 
@@ -176,7 +176,8 @@ def test_large_batches_run_in_slices(monkeypatch):
     [
         ((torch.zeros(3, 2), 1.0), {}, "add a batch axis"),
         ((torch.zeros(1, 3, 2, dtype=torch.int64), 1.0), {}, "must be floating"),
-        ((torch.full((1, 3, 2), -torch.inf), 1.0), {}, "-inf"),
+        ((torch.full((1, 3, 2), -torch.inf), 1.0), {"validate": True}, "pair 0 holds NaN or -inf"),
+        ((torch.full((1, 3, 2), torch.inf), torch.inf), {"validate": True}, "pair 0 has no alignment"),
         ((torch.zeros(1, 3, 2), torch.zeros(2)), {}, r"drop_video of shape \(2,\)"),
         ((torch.zeros(1, 3, 2), 1.0, torch.inf), {}, "leave it None"),
         ((torch.zeros(1, 3, 2), 1.0), {"band": -1}, "band must be"),

@@ -1,4 +1,8 @@
-"""The alignment recurrences in plain float64 torch: short, readable, on any device; loops over video steps alone."""
+"""Double Drop-DTW: one row of the table per video step, and the way back over the choices made there.
+
+Source: M-SyMoN, equation 3 and appendix E.1, with the start at d(1, 1) and one state for each way to be in a gap, so
+that each alignment is spelled in one way: in a gap, texts are dropped before video steps.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from .geometry import (
-    broadcast_drop,
-    check_band,
-    check_cost,
-    check_every_text_fits,
-    check_lengths,
-    inside,
-    within_band,
-)
+from .table import Table, rounded
 
 MATCHED, OPEN, TEXT_DROPPED, VIDEO_DROPPED = range(4)
 
@@ -25,96 +20,34 @@ MATCHED, OPEN, TEXT_DROPPED, VIDEO_DROPPED = range(4)
 CELLS_AT_ONCE = 4_000_000
 
 
-@torch.no_grad()
 def drop_dtw(
-    cost: Tensor,
-    drop_video: Tensor | float,
-    drop_text: Tensor | float | None = None,
-    *,
-    video_lengths: Tensor | None = None,
-    text_lengths: Tensor | None = None,
-    contiguous: bool = True,
-    band: int | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The cheapest monotone alignment in which video steps and texts may be dropped (double Drop-DTW).
-
-    A text takes any number of video steps, a video step takes at most one text, and both keep their order.
-    Source: M-SyMoN, equation 3 and appendix E.1, with the start at d(1, 1) and one state for each way to be in a
-    gap, so that each alignment is spelled in one way: texts are dropped before video steps.
-
-    Args:
-        cost: (B, n, m) floating; what it costs that step i shows text j.  +inf forbids the cell.
-        drop_video: what dropping a video step costs, broadcast to (B, n); +inf forbids it.
-        drop_text: what dropping a text costs, broadcast to (B, m), finite; None: every text must be matched.
-        video_lengths: (B,) how many of the n steps are real; None means all.
-        text_lengths: (B,) how many of the m texts are real; None means all.
-        contiguous: whether the steps of one text must be neighbours; if False, dropped steps may lie between them.
-        band: keep only cells near the line from corner to corner (see `geometry.within_band`); None keeps all.
-
-    Returns:
-        The cost (B,), float64 for float64 input and float32 otherwise, and labels (B, n) int64: the 0-based text of
-        each video step, -1 where it is dropped or padding.  Where masks leave no alignment the cost is +inf; where the
-        pair holds a NaN it is NaN; in both cases every label of that pair is -1.
-
-    Raises:
-        ValueError: for shapes, lengths or a band that fit no alignment, naming the pair; for an infinite drop_text.
-    """
-    check_cost(cost)
-    check_band(band)
-    batch, n, m = cost.shape
-    steps = check_lengths("video_lengths", video_lengths, batch, n, cost.device)
-    texts = check_lengths("text_lengths", text_lengths, batch, m, cost.device)
-    video = broadcast_drop("drop_video", drop_video, batch, n, cost)
-    text = None if drop_text is None else broadcast_drop("drop_text", drop_text, batch, m, cost)
-    if text is None:
-        check_every_text_fits(steps, texts, band)
-    elif torch.isinf(text).any():
-        raise ValueError("drop_text holds inf; leave it None to have every text matched, or mask with a large cost")
-
-    values = torch.empty(batch, dtype=torch.float64, device=cost.device)
-    labels = torch.empty(batch, n, dtype=torch.int64, device=cost.device)
-    at_once = max(1, CELLS_AT_ONCE // ((n + 1) * (m + 1)))
-    for start in range(0, batch, at_once):
-        part = slice(start, start + at_once)
-        values[part], labels[part] = _drop_dtw(
-            cost[part].double(),
-            video[part],
-            None if text is None else text[part],
-            steps[part],
-            texts[part],
-            contiguous,
-            band,
-        )
-    return values.to(torch.float64 if cost.dtype == torch.float64 else torch.float32), labels
-
-
-def _drop_dtw(
     cost: Tensor,
     drop_video: Tensor,
     drop_text: Tensor | None,
     steps: Tensor,
     texts: Tensor,
+    *,
     contiguous: bool,
     band: int | None,
+    wanted: bool,
 ) -> tuple[Tensor, Tensor]:
-    n, m = cost.shape[1:]
-    real = inside(steps, texts, n, m)
-    real_step = torch.arange(n, device=cost.device) < steps[:, None]
-    real_text = torch.arange(m, device=cost.device) < texts[:, None]
-    kept = real if band is None else real & within_band(steps, texts, n, m, band)
-    spoiled = (cost.isnan() & real).any(dim=(1, 2)) | (drop_video.isnan() & real_step).any(dim=1)
-    if drop_text is not None:
-        spoiled |= (drop_text.isnan() & real_text).any(dim=1)
-        drop_text = drop_text.where(real_text & ~spoiled[:, None], 0.0)
-    cost = cost.where(kept & ~spoiled[:, None, None], torch.inf)
-    drop_video = drop_video.where(real_step & ~spoiled[:, None], 0.0)
-
-    corner, choices = _fill(cost, drop_video, drop_text, steps, texts, contiguous)
-    value, state = corner.min(dim=0)
-    # a pair that cannot be aligned, or must not be, has nothing to trace
-    traced = steps.where(value.isfinite() & ~spoiled, 0)
-    labels = choices.trace(state.cpu().numpy(), traced.cpu().numpy(), texts.cpu().numpy(), contiguous)
-    return value.where(~spoiled, torch.nan), labels.to(cost.device)
+    """The cheapest alignment with drops, and its labels."""
+    batch, n, m = cost.shape
+    values = torch.empty(batch, dtype=torch.float64, device=cost.device)
+    labels = torch.empty(batch if wanted else 0, n, dtype=torch.int64, device=cost.device)
+    at_once = max(1, CELLS_AT_ONCE // ((n + 1) * (m + 1)))
+    for start in range(0, batch, at_once):
+        part = slice(start, start + at_once)
+        table = Table.of(cost[part], steps[part], texts[part], band)
+        video, text = table.drops(drop_video[part], None if drop_text is None else drop_text[part])
+        corner, choices = _fill(table.cost, video, text, steps[part], texts[part], contiguous)
+        value, state = corner.min(dim=0)
+        values[part] = value.where(~table.spoiled, torch.nan)
+        if wanted:
+            # a pair that cannot be aligned, or must not be, has nothing to trace
+            traced = steps[part].where(values[part].isfinite(), 0)
+            labels[part] = choices.trace(state, traced, texts[part], contiguous).to(cost.device)
+    return rounded(values, cost), labels
 
 
 @dataclass
@@ -135,10 +68,9 @@ class _Choices:
         run = torch.zeros(shape if texts_may_drop else (0, 0, 0), dtype=torch.int32, device=device)
         return cls(flags(), flags(), flags(), flags(), run)
 
-    def trace(
-        self, state: NDArray[np.int64], steps: NDArray[np.int64], texts: NDArray[np.int64], contiguous: bool
-    ) -> Tensor:
-        """Labels (B, n) of the best path, from each pair's corner (`state`, all (B,)) back to the start."""
+    def trace(self, corner: Tensor, lengths: Tensor, last: Tensor, contiguous: bool) -> Tensor:
+        """Labels (B, n) of the best path, from each pair's corner (the state there, steps and texts) to the start."""
+        state, steps, texts = corner.cpu().numpy(), lengths.cpu().numpy(), last.cpu().numpy()
         opened, gap, closed = self.text_open.cpu().numpy(), self.text_closed.cpu().numpy(), self.closed.cpu().numpy()
         stay, run = self.stay.cpu().numpy(), self.run.cpu().numpy()
         n, batch, _ = opened.shape

@@ -1,0 +1,95 @@
+"""Arguments as the recurrences take them, checked where they can be looked at without waiting for a device."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def check_cost(cost: Tensor) -> None:
+    """Raises ValueError unless `cost` is a floating tensor (B, n, m)."""
+    if cost.dim() != 3:
+        raise ValueError(f"cost must have shape (B, n, m), video first, not {tuple(cost.shape)}; add a batch axis")
+    if not cost.is_floating_point():
+        raise ValueError(f"cost must be floating, not {cost.dtype}; convert it with .float()")
+
+
+def check_positive(name: str, number: float) -> None:
+    """Raises ValueError unless `number` is positive and finite."""
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be positive and finite, not {number!r}")
+
+
+def check_not_negative(name: str, number: float) -> None:
+    """Raises ValueError unless `number` is zero or positive, and finite."""
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} must be at least 0 and finite, not {number!r}")
+
+
+def check_whole(name: str, number: int | None) -> None:
+    """Raises ValueError unless `number` is None or a whole number >= 0."""
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+        raise ValueError(f"{name} must be None or a whole number >= 0, not {number!r}")
+
+
+def lengths_of(name: str, given: Tensor | None, batch: int, longest: int, validate: bool) -> Tensor:
+    """Lengths as a (B,) tensor of integers; None means that every row is whole.
+
+    Lengths on another device than the CPU are taken as they are, unless `validate` asks to wait for them.
+
+    Raises:
+        ValueError: for another shape or type, or, naming the pair, for a length outside [0, longest].
+    """
+    if given is None:
+        return torch.full((batch,), longest, dtype=torch.int64)
+    if given.shape != (batch,) or given.is_floating_point():
+        raise ValueError(f"{name} must be (B,) = ({batch},) integers, not {tuple(given.shape)} {given.dtype}")
+    if given.device.type == "cpu" or validate:
+        for pair, length in enumerate(given.tolist()):
+            if not 0 <= length <= longest:
+                raise ValueError(f"{name}[{pair}] is {length}, outside 0..{longest}")
+    return given
+
+
+def check_windows(windows: Tensor | None, batch: int, validate: bool) -> None:
+    """Raises ValueError unless `windows` is None or (B,) whole numbers >= 0, naming the pair."""
+    if windows is None:
+        return
+    if windows.shape != (batch,) or windows.is_floating_point():
+        raise ValueError(f"window must be a number or (B,) = ({batch},) integers, not {tuple(windows.shape)}")
+    if windows.device.type == "cpu" or validate:
+        for pair, window in enumerate(windows.tolist()):
+            if window < 0:
+                raise ValueError(f"window of pair {pair} is {window}; it must be at least 0")
+
+
+def check_dsta_settings(order_weight: float, order_margin: int, band: int | None) -> None:
+    """Raises ValueError unless the weight is at least 0 and margin and band are whole numbers."""
+    check_not_negative("order_weight", order_weight)
+    if order_margin is None:
+        raise ValueError("order_margin must be a whole number >= 0, not None")
+    check_whole("order_margin", order_margin)
+    check_whole("band", band)
+
+
+def windows_of(window: int | Tensor | None, batch: int) -> Tensor | None:
+    """One window for each pair, (B,) int64; None stays None."""
+    if window is None or isinstance(window, Tensor):
+        return window
+    check_whole("window", window)
+    return torch.full((batch,), window, dtype=torch.int64)
+
+
+def broadcast_drop(name: str, drop: Tensor | float, batch: int, steps: int, like: Tensor) -> Tensor:
+    """Drop costs as (B, steps) of the type and on the device of the costs.  Raises ValueError where they do not fit."""
+    drop = torch.as_tensor(drop, dtype=like.dtype, device=like.device)
+    try:
+        return drop.broadcast_to(batch, steps)
+    except RuntimeError as fault:
+        raise ValueError(f"{name} of shape {tuple(drop.shape)} does not broadcast to ({batch}, {steps})") from fault
+
+
+def at_least_float32(cost: Tensor) -> Tensor:
+    return cost if cost.dtype == torch.float64 else cost.float()

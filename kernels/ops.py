@@ -1,0 +1,293 @@
+"""The recurrences as operators of torch: validated, dispatched to a backend, differentiable, visible to torch.compile.
+
+The forward pass computes the value and, where a gradient will be asked for, the alignment with it: the derivative of
+the value with respect to the cost.  The backward pass is then one product, and needs no table of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op, register_autocast
+
+from . import cpu, reference
+from .arguments import check_windows, lengths_of
+from .geometry import check_dsta, check_dtw, check_every_text_fits
+
+
+def backend_of(cost: Tensor) -> ModuleType:
+    """The module whose functions take this tensor: Triton, C++ or the reference; float64 is the reference's."""
+    if cost.device.type not in ("cpu", "cuda"):
+        raise ValueError(f"the kernels run on CPU and CUDA, not on {cost.device}; move the cost with .cpu()")
+    if cost.dtype == torch.float64:
+        return reference
+    if cost.is_cuda:
+        from . import triton
+
+        return triton
+    return cpu if _compiled() else reference
+
+
+@cache
+def _compiled() -> bool:
+    if not cpu.available():
+        warnings.warn(cpu.describe(), RuntimeWarning, stacklevel=2)
+    return cpu.available()
+
+
+@custom_op("weaksync::soft_dtw", mutates_args=())
+def soft_dtw(
+    cost: Tensor,
+    video_lengths: Tensor | None,
+    text_lengths: Tensor | None,
+    gamma: float,
+    band: int | None,
+    validate: bool,
+    wanted: bool,
+) -> tuple[Tensor, Tensor]:
+    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, lambda n, m: check_dtw(n, m, band))
+    value, alignment = backend_of(cost).soft_dtw(cost, steps, texts, gamma=gamma, band=band, wanted=wanted)
+    return _told(value, validate), alignment
+
+
+@custom_op("weaksync::soft_dsta", mutates_args=())
+def soft_dsta(
+    cost: Tensor,
+    video_lengths: Tensor | None,
+    text_lengths: Tensor | None,
+    windows: Tensor | None,
+    gamma: float,
+    order_weight: float,
+    order_margin: int,
+    band: int | None,
+    validate: bool,
+    wanted: bool,
+) -> tuple[Tensor, Tensor]:
+    windows, check = _windows(cost, windows, band, validate)
+    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, check)
+    value, alignment = backend_of(cost).soft_dsta(
+        cost,
+        steps,
+        texts,
+        windows=windows,
+        gamma=gamma,
+        order_weight=order_weight,
+        order_margin=order_margin,
+        band=band,
+        wanted=wanted,
+    )
+    return _told(value, validate), alignment
+
+
+@custom_op("weaksync::soft_drop_dtw", mutates_args=())
+def soft_drop_dtw(
+    cost: Tensor,
+    drop_video: Tensor,
+    drop_text: Tensor | None,
+    video_lengths: Tensor | None,
+    text_lengths: Tensor | None,
+    gamma: float,
+    contiguous: bool,
+    band: int | None,
+    validate: bool,
+    wanted: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, _drop_check(drop_text, band, validate))
+    value, *shares = backend_of(cost).soft_drop_dtw(
+        cost, drop_video, drop_text, steps, texts, gamma=gamma, contiguous=contiguous, band=band, wanted=wanted
+    )
+    return _told(value, validate), *shares
+
+
+@custom_op("weaksync::dtw_path", mutates_args=())
+def dtw_path(
+    cost: Tensor,
+    video_lengths: Tensor | None,
+    text_lengths: Tensor | None,
+    band: int | None,
+    validate: bool,
+    wanted: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, lambda n, m: check_dtw(n, m, band))
+    value, path, path_lengths = backend_of(cost).dtw_path(cost, steps, texts, band=band, wanted=wanted)
+    return _told(value, validate), path, path_lengths
+
+
+@custom_op("weaksync::dsta_path", mutates_args=())
+def dsta_path(
+    cost: Tensor,
+    video_lengths: Tensor | None,
+    text_lengths: Tensor | None,
+    windows: Tensor | None,
+    order_weight: float,
+    order_margin: int,
+    band: int | None,
+    validate: bool,
+    wanted: bool,
+) -> tuple[Tensor, Tensor]:
+    windows, check = _windows(cost, windows, band, validate)
+    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, check)
+    value, labels = backend_of(cost).dsta_path(
+        cost,
+        steps,
+        texts,
+        windows=windows,
+        order_weight=order_weight,
+        order_margin=order_margin,
+        band=band,
+        wanted=wanted,
+    )
+    return _told(value, validate), labels
+
+
+@custom_op("weaksync::drop_dtw", mutates_args=())
+def drop_dtw(
+    cost: Tensor,
+    drop_video: Tensor,
+    drop_text: Tensor | None,
+    video_lengths: Tensor | None,
+    text_lengths: Tensor | None,
+    contiguous: bool,
+    band: int | None,
+    validate: bool,
+    wanted: bool,
+) -> tuple[Tensor, Tensor]:
+    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, _drop_check(drop_text, band, validate))
+    value, labels = backend_of(cost).drop_dtw(
+        cost, drop_video, drop_text, steps, texts, contiguous=contiguous, band=band, wanted=wanted
+    )
+    return _told(value, validate), labels
+
+
+@custom_op("weaksync::scaled", mutates_args=())
+def scaled(value: Tensor, share: Tensor, grad: Tensor) -> Tensor:
+    """`share` (B, …) times the upstream gradient (B,); `value` ties it to the graph, so that a second derivative of
+    the recurrence, which is not implemented, is an error and not a silent zero."""
+    return share * grad.reshape(-1, *[1] * (share.dim() - 1))
+
+
+# ---- what is known before launch is checked before launch
+
+Check = Callable[[Tensor, Tensor], None]
+
+
+def _sizes(
+    cost: Tensor, video: Tensor | None, text: Tensor | None, validate: bool, check: Check
+) -> tuple[Tensor, Tensor]:
+    """Lengths on the device of the cost.  Those that lie on the CPU are checked; others only if `validate` waits."""
+    batch, n, m = cost.shape
+    steps = lengths_of("video_lengths", video, batch, n, validate)
+    texts = lengths_of("text_lengths", text, batch, m, validate)
+    if validate or (steps.device.type == "cpu" and texts.device.type == "cpu"):
+        check(steps.cpu(), texts.cpu())
+    return steps.to(cost.device, torch.int64), texts.to(cost.device, torch.int64)
+
+
+def _windows(cost: Tensor, windows: Tensor | None, band: int | None, validate: bool) -> tuple[Tensor | None, Check]:
+    if windows is None:
+        return None, lambda steps, texts: check_dsta(steps, texts, None, band)
+    check_windows(windows, len(cost), validate)
+    known = windows.cpu() if validate or windows.device.type == "cpu" else None
+    return windows.to(cost.device, torch.int64), lambda steps, texts: check_dsta(steps, texts, known, band)
+
+
+def _drop_check(drop_text: Tensor | None, band: int | None, validate: bool) -> Check:
+    if drop_text is None:
+        return lambda steps, texts: check_every_text_fits(steps, texts, band)
+    if (validate or drop_text.device.type == "cpu") and torch.isposinf(drop_text).any():
+        raise ValueError("drop_text holds inf; leave it None to have every text matched, or mask with a large cost")
+    return lambda steps, texts: None
+
+
+def _told(value: Tensor, validate: bool) -> Tensor:
+    """`value`; if asked to validate, an error that names the first pair without one."""
+    if validate:
+        for pair, found in enumerate(value.tolist()):
+            if math.isnan(found):
+                raise ValueError(f"pair {pair} holds NaN or -inf among its costs")
+            if math.isinf(found):
+                raise ValueError(f"pair {pair} has no alignment: its masks (+inf) leave no path; loosen them")
+    return value
+
+
+# ---- shapes for tracing
+
+
+def _results(cost: Tensor, wanted: bool, *shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """A value (B,), then one tensor of the same type for each shape, empty where it is not wanted."""
+    dtype = torch.float64 if cost.dtype == torch.float64 else torch.float32
+    rest = (cost.new_empty(shape if wanted else (0,), dtype=dtype) for shape in shapes)
+    return cost.new_empty(cost.shape[0], dtype=dtype), *rest
+
+
+def _indices(cost: Tensor, wanted: bool, *shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
+    rest = (cost.new_empty(shape if wanted else (0,), dtype=torch.int64) for shape in shapes)
+    return *_results(cost, False), *rest
+
+
+@soft_dtw.register_fake
+@soft_dsta.register_fake
+def _(cost: Tensor, *settings: Any) -> tuple[Tensor, ...]:
+    return _results(cost, settings[-1], cost.shape)
+
+
+@soft_drop_dtw.register_fake
+def _(cost: Tensor, *settings: Any) -> tuple[Tensor, ...]:
+    batch, n, m = cost.shape
+    return _results(cost, settings[-1], (batch, n, m), (batch, n), (batch, m))
+
+
+@dtw_path.register_fake
+def _(cost: Tensor, *settings: Any) -> tuple[Tensor, ...]:
+    batch, n, m = cost.shape
+    return _indices(cost, settings[-1], (batch, n + m - 1, 2), (batch,))
+
+
+@dsta_path.register_fake
+@drop_dtw.register_fake
+def _(cost: Tensor, *settings: Any) -> tuple[Tensor, ...]:
+    return _indices(cost, settings[-1], cost.shape[:2])
+
+
+@scaled.register_fake
+def _(value: Tensor, share: Tensor, grad: Tensor) -> Tensor:
+    return torch.empty_like(share)
+
+
+# ---- derivatives: of the soft values, with respect to costs and drop costs
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    value, *shares = output
+    ctx.mark_non_differentiable(*shares)
+    ctx.set_materialize_grads(False)
+    ctx.others = len(inputs) - len(shares)
+    ctx.save_for_backward(value, *shares)
+
+
+def _backward(ctx: Any, grad: Tensor | None, *nothing: None) -> tuple[Tensor | None, ...]:
+    value, *shares = ctx.saved_tensors
+    asked = zip(shares, ctx.needs_input_grad, strict=False)
+    grads = [None if grad is None or not need else scaled(value, share, grad) for share, need in asked]
+    return *grads, *[None] * ctx.others
+
+
+def _no_second_derivative(ctx: Any, *grads: Tensor) -> None:
+    raise NotImplementedError("the alignment kernels have no second derivative; detach the gradient first")
+
+
+for _op in (soft_dtw, soft_dsta, soft_drop_dtw):
+    _op.register_autograd(_backward, setup_context=_remember)
+scaled.register_autograd(_no_second_derivative, setup_context=lambda ctx, inputs, output: None)
+
+# bfloat16 and float16 costs are summed in float32, also where autocast made them
+for _op in (soft_dtw, soft_dsta, soft_drop_dtw, dtw_path, dsta_path, drop_dtw):
+    for _device in ("cpu", "cuda"):
+        register_autocast(_op, _device, torch.float32)

@@ -1,0 +1,12 @@
+"""The alignment recurrences in plain float64 torch: the truth that the fast backends are held to, and their stand-in.
+
+Every function takes what every backend takes: `cost` (B, n, m), lengths (B,) of each pair, and the settings.  `wanted`
+says whether what follows the value is computed; where it is not, it comes back empty.
+"""
+
+from .drop_dtw import drop_dtw
+from .hard import dsta_path, dtw_path
+from .soft import soft_dsta, soft_dtw
+from .soft_drop_dtw import soft_drop_dtw
+
+__all__ = ["drop_dtw", "dsta_path", "dtw_path", "soft_drop_dtw", "soft_dsta", "soft_dtw"]
