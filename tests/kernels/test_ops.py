@@ -1,0 +1,209 @@
+"""The operators as torch sees them: registration, compilation, dtypes, strides, derivatives only where asked."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounter
+
+from weaksync import kernels
+from weaksync.kernels import ops
+
+B, N, M = 3, 5, 4
+LENGTHS = (torch.tensor([5, 4, 3]), torch.tensor([4, 2, 3]))
+SOFT = {
+    "soft_dtw": ((), (*LENGTHS, 0.1, 3, False, True)),
+    "soft_dsta": ((), (*LENGTHS, torch.tensor([2, 3, 4]), 0.1, 1.0, 1, None, False, True)),
+    "soft_drop_dtw": ((torch.full((B, N), 0.4), torch.full((B, M), 0.6)), (*LENGTHS, 0.1, True, None, False, True)),
+}
+HARD = {
+    "dtw_path": ((), (*LENGTHS, 3, False, True)),
+    "dsta_path": ((), (*LENGTHS, None, 1.0, 1, None, False, True)),
+    "drop_dtw": ((torch.full((B, N), 0.4), None), (*LENGTHS, True, None, False, True)),
+}
+
+
+def cost_of(seed=0, dtype=torch.float32):
+    return torch.rand(B, N, M, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype) * 2
+
+
+@pytest.mark.parametrize("name", [*SOFT, *HARD])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_opcheck(name, dtype):
+    drops, settings = {**SOFT, **HARD}[name]
+    inputs = [cost_of(dtype=dtype), *(None if drop is None else drop.to(dtype) for drop in drops)]
+    if name in SOFT:
+        inputs = [value.clone().requires_grad_() for value in inputs]
+    results = torch.library.opcheck(getattr(torch.ops.weaksync, name).default, (*inputs, *settings))
+    assert set(results.values()) == {"SUCCESS"}
+
+
+def calls(cost, lengths):
+    video, text = lengths
+    options = {"video_lengths": video, "text_lengths": text}
+    return {
+        "soft_dtw": lambda c=cost: kernels.soft_dtw(c, **options),
+        "soft_dsta": lambda c=cost: kernels.soft_dsta(c, window=4, **options),
+        "soft_drop_dtw": lambda c=cost: kernels.soft_drop_dtw(c, 0.4, 0.6, **options),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(SOFT))
+def test_compiled_whole_and_once_for_all_lengths(name):
+    counter = CompileCounter()
+
+    @torch.compile(backend=counter, fullgraph=True)
+    def loss(cost, video, text):
+        return (calls(cost, (video, text))[name]() / video).mean()
+
+    for lengths in (LENGTHS, (torch.tensor([3, 3, 5]), torch.tensor([1, 4, 2]))):
+        cost = cost_of().requires_grad_()
+        value = loss(cost, *lengths)
+        value.backward()
+        plain = cost_of().requires_grad_()
+        (calls(plain, lengths)[name]() / lengths[0]).mean().backward()
+        torch.testing.assert_close(cost.grad, plain.grad)
+    assert counter.frame_count == 1
+
+
+@pytest.mark.slow
+def test_compiled_by_inductor():
+    @torch.compile(fullgraph=True)
+    def loss(video, text):
+        return kernels.soft_dtw(kernels.cosine_cost(video, text)).sum()
+
+    video = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    text = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(1))
+    (compiled,) = torch.autograd.grad(loss(video, text), video)
+    (plain,) = torch.autograd.grad(kernels.soft_dtw(kernels.cosine_cost(video, text)).sum(), video)
+    torch.testing.assert_close(compiled, plain)
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_short_floats_are_summed_in_float32(name, dtype):
+    cost = cost_of(dtype=dtype).requires_grad_()
+    value = calls(cost, LENGTHS)[name]()
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, calls(cost.detach().float(), LENGTHS)[name]())
+    value.sum().backward()
+    assert cost.grad.dtype == dtype and cost.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+def test_autocast_leaves_the_sums_in_float32(name):
+    video, text = torch.randn(B, N, 8), torch.randn(B, M, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cost = kernels.cosine_cost(video, text)
+        value = calls(cost, LENGTHS)[name]()
+        direct = torch.ops.weaksync.soft_dtw(cost.bfloat16(), None, None, 0.1, None, False, False)[0]
+    assert value.dtype == direct.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_any_strides(name, dtype):
+    plain = cost_of(dtype=dtype)
+    expected = calls(plain, LENGTHS)[name]()
+    wide = torch.full((B, N, 2 * M), torch.nan, dtype=dtype)
+    wide[..., ::2] = plain
+    for cost in (plain.transpose(1, 2).contiguous().transpose(1, 2), wide[..., ::2]):
+        assert not cost.is_contiguous()
+        torch.testing.assert_close(calls(cost, LENGTHS)[name](), expected, rtol=0, atol=0)
+    torch.testing.assert_close(calls(plain[:1].expand(B, N, M), LENGTHS)[name]()[0], expected[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+def test_alignments_are_computed_only_where_asked(name, monkeypatch):
+    wanted = []
+    backend = ops.backend_of(cost_of())
+    original = getattr(backend, name)
+    monkeypatch.setattr(backend, name, lambda *a, **k: (wanted.append(k["wanted"]), original(*a, **k))[1])
+    calls(cost_of(), LENGTHS)[name]()
+    with torch.no_grad():
+        calls(cost_of().requires_grad_(), LENGTHS)[name]()
+    calls(cost_of().requires_grad_(), LENGTHS)[name]()
+    assert wanted == [False, False, True]
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+def test_the_alignment_is_the_derivative(name):
+    cost = cost_of().requires_grad_()
+    calls(cost, LENGTHS)[name]().sum().backward()
+    video, text = LENGTHS
+    options = {"video_lengths": video, "text_lengths": text}
+    alignment = {
+        "soft_dtw": lambda: kernels.soft_dtw_alignment(cost, **options),
+        "soft_dsta": lambda: kernels.soft_dsta_alignment(cost, window=4, **options),
+        "soft_drop_dtw": lambda: kernels.soft_drop_dtw_alignment(cost, 0.4, 0.6, **options),
+    }[name]()
+    assert not alignment.requires_grad
+    torch.testing.assert_close(alignment, cost.grad, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+def test_a_second_derivative_is_an_error_and_not_a_zero(name):
+    cost = cost_of().requires_grad_()
+    (gradient,) = torch.autograd.grad(calls(cost, LENGTHS)[name]().sum(), cost, create_graph=True)
+    with pytest.raises(NotImplementedError, match="no second derivative"):
+        gradient.square().sum().backward()
+
+
+def test_drop_costs_get_their_derivatives():
+    cost = cost_of(dtype=torch.float64)
+    video = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    text = torch.rand(M, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda v, t: kernels.soft_drop_dtw(cost, v, t, gamma=0.5), (video, text))
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+def test_the_same_bits_every_time(name):
+    cost = cost_of(3)
+    assert torch.equal(calls(cost, LENGTHS)[name](), calls(cost, LENGTHS)[name]())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", list(SOFT))
+def test_nan_spoils_its_own_pair_and_masks_leave_zero_gradients(name, dtype):
+    cost = cost_of(dtype=dtype)
+    clean = calls(cost, LENGTHS)[name]()
+    cost[1, 2, 1] = torch.nan  # a real cell
+    cost[2, :, :] = torch.inf
+    cost.requires_grad_()
+    with_drops = name == "soft_drop_dtw"
+    value = calls(cost, LENGTHS)[name]()
+    value[[0, 2]].sum().backward()
+    assert value[1].isnan() and value[0] == clean[0]
+    assert value[2].isfinite() if with_drops else value[2].isposinf()
+    assert (cost.grad[2] == 0).all() and cost.grad[0].isfinite().all()
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+def test_no_pairs_at_all(name):
+    cost = torch.zeros(0, N, M, requires_grad=True)
+    none = torch.zeros(0, dtype=torch.int64)
+    calls(cost, (none, none))[name]().sum().backward()
+    assert cost.grad.shape == (0, N, M)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"gamma": 0.0}, "gamma must be positive"),
+        ({"gamma": float("nan")}, "gamma must be positive"),
+        ({"band": -1}, "band must be None or a whole number"),
+        ({"video_lengths": torch.tensor([6, 1, 1])}, r"video_lengths\[0\] is 6, outside 0..5"),
+        ({"text_lengths": torch.tensor([1.0, 1.0, 1.0])}, "text_lengths must be"),
+        ({"video_lengths": torch.tensor([5, 0, 1])}, r"pair 1 \(0 x 4\) is empty"),
+    ],
+)
+def test_bad_settings_are_named(options, words):
+    for function in (kernels.soft_dtw, kernels.soft_dsta):
+        with pytest.raises(ValueError, match=words):
+            function(cost_of(), **options)
+
+
+def test_devices_without_a_kernel_are_named():
+    with pytest.raises(ValueError, match="run on CPU and CUDA, not on meta"):
+        ops.backend_of(torch.zeros(1, 1, 1, device="meta"))
