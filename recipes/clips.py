@@ -53,7 +53,7 @@ def cut_video(video: Path, cutter: Cutter, pictures: Pictures, *, threads: int =
 
     A shot with fewer frames than that repeats them.  Raises as `media.open_video` does.
     """
-    with media.open_video(video, threads=threads) as reader:
+    with media.open_video(video, threads=threads, quick=True) as reader:
         # TransNetV2 looks 75 frames ahead: rather than hold so many, the video is decoded a second time
         if cutter.method == "transnetv2":
             _, starts = transnet_cuts(reader, _model(str(cutter.weights)))

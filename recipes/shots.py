@@ -23,12 +23,11 @@ from .console import err, print_table
 Method = Literal["auto", "transnetv2", "content"]
 METHODS = ("auto", "transnetv2", "content")
 
-#: content-based detection compares pictures of this size; how far from each other is measured in values of 0 to 255
-SMALL = (32, 18)
+#: how far pictures lie from each other is measured in values of 0 to 255
 #: a cut changes the picture by so much, and by so many times what the frames around it change, so many on each side
-CHANGE, RATIO, AROUND = 13.0, 2.0, 2
+CHANGE, RATIO, AROUND = 7.5, 2.0, 2
 #: frames are looked at one by one where those so many apart differ by so much, and so many times the strides around
-STRIDE, STIR, RISE = 4, 10.0, 1.3
+STRIDE, STIR, RISE = 4, 7.0, 1.3
 #: no content-based shot is shorter than this, in seconds
 LEAST_SECONDS = 0.4
 
@@ -109,12 +108,12 @@ class ContentDetector:
     """Content-based detection, frame by frame: a cut is a change that stands out from those around it.
 
     A frame begins a shot where it differs from the one before by `CHANGE` or more, and by `RATIO` times as much as the
-    two frames before it and the two after it differ from theirs.  Pictures are compared very small.  Most of a shot
-    changes slowly, so only those `STRIDE` frames apart are held against each other, and every frame is looked at only
+    two frames before it and the two after it differ from theirs.  Pictures are compared at a few places.  Most of a
+    shot changes slowly, so only frames `STRIDE` apart are held against each other, and every frame is looked at only
     where two of them differ, and by more than those before or those after them.
 
     Args:
-        reader: of the video, which makes the small pictures.
+        reader: of the video, which takes the samples.
     """
 
     #: a cut is known at most so many frames after it
@@ -136,7 +135,7 @@ class ContentDetector:
         self._recent.append(frame)
         if self._number % STRIDE:
             return []
-        glance = self._small(frame)
+        glance = self._samples(frame)
         change = 0.0 if self._glance is None else float(np.abs(glance - self._glance).mean())
         self._glance = glance
         before, between, after = self._changes = (*self._changes[1:], change)
@@ -158,7 +157,7 @@ class ContentDetector:
             return []
         oldest = self._number + 1 - len(self._recent)
         frames = itertools.islice(self._recent, start - oldest, stop - oldest)
-        pictures = np.stack([self._small(frame) for frame in frames])
+        pictures = np.stack([self._samples(frame) for frame in frames])
         changes = np.abs(np.diff(pictures, axis=0)).mean(axis=1)  # of frames start + 1 and on
         around = np.ones(2 * AROUND + 1)
         others = np.convolve(changes, around)[AROUND:-AROUND] - changes
@@ -171,9 +170,8 @@ class ContentDetector:
                 self._last_cut = number
         return cuts
 
-    def _small(self, frame: VideoFrame) -> NDArray[np.int16]:
-        """Its pixels in a row."""
-        return self._reader.picture(frame, SMALL, "FAST_BILINEAR").reshape(-1).astype(np.int16)
+    def _samples(self, frame: VideoFrame) -> NDArray[np.int16]:
+        return self._reader.samples(frame).astype(np.int16)
 
 
 def _content_cuts(reader: media.VideoReader) -> tuple[list[float], list[int]]:

@@ -152,3 +152,31 @@ def test_a_frame_as_jpeg_is_its_picture(tmp_path: Path, size: tuple[int, int], t
         got = media.decode_jpeg(reader.jpeg(frame, size, quality=95)).permute(1, 2, 0).numpy()
     assert got.shape == wanted.shape == (size[1], size[0], 3)
     assert np.abs(got - wanted).mean() < 3
+
+
+def test_samples_are_the_colours_of_a_frame_whatever_its_layout(tmp_path: Path) -> None:
+    halves = np.zeros((144, 256, 3), np.uint8)
+    halves[:, :128], halves[:, 128:] = (200, 40, 40), (40, 40, 200)
+    media.write_video(tmp_path / "a.mp4", [halves], 25, crf=1)
+    with media.open_video(tmp_path / "a.mp4") as reader:
+        frame = next(iter(reader))[1]
+        found = reader.samples(frame)
+        luma, u, v = frame.to_ndarray(format="yuv444p")
+        places = found[: 64 * 36].reshape(36, 64)
+        assert len(found) == 64 * 36 * 3 // 2
+        assert np.array_equal(places, luma[2::4, 2::4])
+        assert np.abs(found[64 * 36 :].reshape(2, 18, 32) - np.stack([u, v])[:, 4::8, 4::8].astype(int)).max() <= 2
+        for layout in ("yuv422p", "yuv444p", "yuv420p10le", "rgb24"):
+            assert np.abs(reader.samples(frame.reformat(format=layout)) - found.astype(int)).mean() < 1.5, layout
+
+
+def test_quick_decoding_shows_the_same_frames(tmp_path: Path) -> None:
+    place = np.random.default_rng(0).integers(0, 255, (9, 12, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+    media.write_video(tmp_path / "a.mp4", (np.roll(place, 3 * n, axis=1) for n in range(60)), 25, crf=26)
+    with media.open_video(tmp_path / "a.mp4") as slow, media.open_video(tmp_path / "a.mp4", quick=True) as quick:
+        errors = []
+        for (time, frame), (other_time, other) in zip(slow, quick, strict=True):
+            assert time == other_time
+            errors.append(float(np.square(slow.picture(frame).astype(float) - quick.picture(other)).mean()))
+    assert max(errors) < 255**2 / 10**3.5  # 35 dB
+    assert max(errors) > 0, "nothing was saved"
