@@ -1,7 +1,8 @@
 """What is hard: alignment recurrences over a cost matrix, video first, with a readable reference of each."""
 
-from .costs import cosine_cost, logit_costs, percentile_drop
+from .costs import cosine_cost, duration_prior, logit_costs, pairwise_cosine_cost, percentile_drop
 from .hard import drop_dtw, dsta_path, dtw_path
+from .pairwise import pairwise_dsta, pairwise_dtw, pairwise_soft_dsta, pairwise_soft_dtw
 from .soft import (
     soft_drop_dtw,
     soft_drop_dtw_alignment,
@@ -16,7 +17,13 @@ __all__ = [
     "drop_dtw",
     "dsta_path",
     "dtw_path",
+    "duration_prior",
     "logit_costs",
+    "pairwise_cosine_cost",
+    "pairwise_dsta",
+    "pairwise_dtw",
+    "pairwise_soft_dsta",
+    "pairwise_soft_dtw",
     "percentile_drop",
     "soft_drop_dtw",
     "soft_drop_dtw_alignment",

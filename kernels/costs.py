@@ -1,6 +1,6 @@
-"""From similarities to what an alignment pays: the cost of a match, and three policies for the cost of a drop.
+"""From similarities to what an alignment pays: the cost of a match, a prior on durations, and policies for drops.
 
-A constant needs no function: `drop_dtw` takes numbers.
+A constant drop cost needs no function: `drop_dtw` takes numbers.
 """
 
 from __future__ import annotations
@@ -30,6 +30,65 @@ def cosine_cost(video: Tensor, text: Tensor) -> Tensor:
             "or (n, d) and (m, d)"
         )
     return (1.0 - normalize(video, dim=-1) @ normalize(text, dim=-1).transpose(-1, -2)).clamp(0.0, 2.0)
+
+
+def pairwise_cosine_cost(video: Tensor, text: Tensor) -> Tensor:
+    """1 - cosine of every step of every video with every step of every text.
+
+    Args:
+        video: (V, n, d).
+        text: (S, m, d).
+
+    Returns:
+        (V, S, n, m), a view of one matrix product: its rows lie S * m apart, so that nothing is copied.
+
+    Raises:
+        ValueError: where the shapes do not go together.
+    """
+    if video.dim() != 3 or text.dim() != 3 or video.shape[-1] != text.shape[-1]:
+        raise ValueError(f"video {tuple(video.shape)} and text {tuple(text.shape)} must be (V, n, d) and (S, m, d)")
+    steps, texts = normalize(video, dim=-1).flatten(0, 1), normalize(text, dim=-1).flatten(0, 1)
+    cost = torch.addmm(steps.new_ones(1, 1), steps, texts.T, alpha=-1.0)
+    return cost.unflatten(1, text.shape[:2]).unflatten(0, video.shape[:2]).transpose(1, 2)
+
+
+def duration_prior(
+    n: int,
+    m: int,
+    *,
+    rate: Tensor | float = 0.85,
+    tolerance: float = 2.0,
+    form: str = "square",
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """How unlikely it is that speech of a known rate is at text step j after video step i (Video2Subtitle, Eq. 5).
+
+    1 - exp(-(j - rate i)^2 / (2 tolerance^2 i)), with i and j from 1: a Gaussian whose variance grows with time.  The
+    equation is printed with |j - rate i| where its own derivation has the square; `form="printed"` gives that.
+
+    Args:
+        n: video steps.
+        m: text steps.
+        rate: text steps per video step, a number or a tensor (...), such as a learned rate for each pair's language.
+        tolerance: standard deviation after one video step, in text steps.
+        form: ``square`` or ``printed``.
+        device: where to make it; that of `rate` if it is a tensor.
+
+    Returns:
+        (..., n, m) in [0, 1), to be added to a cost with a weight; differentiable in `rate`.
+
+    Raises:
+        ValueError: for another form, or a tolerance that is not positive.
+    """
+    if form not in ("square", "printed"):
+        raise ValueError(f"form must be 'square' or 'printed', not {form!r}")
+    if not tolerance > 0:
+        raise ValueError(f"tolerance must be positive, not {tolerance}")
+    rate = torch.as_tensor(rate, device=device)
+    i = torch.arange(1, n + 1, device=rate.device, dtype=torch.float32)[:, None]
+    j = torch.arange(1, m + 1, device=rate.device, dtype=torch.float32)
+    away = j - rate[..., None, None] * i
+    return 1.0 - torch.exp(-(away.square() if form == "square" else away.abs()) / (2.0 * tolerance**2 * i))
 
 
 def percentile_drop(cost: Tensor, shares: Tensor) -> Tensor:

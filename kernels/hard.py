@@ -56,7 +56,7 @@ def dsta_path(
     band: int | None = None,
     validate: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Dynamic spatio-temporal alignment (Video2Subtitle, equation 2): the best text for every video step.
+    """Duration-shifts temporal alignment (Video2Subtitle, equation 4): the best text for every video step.
 
     Arguments and errors are those of `soft_dsta`.
 

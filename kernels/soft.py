@@ -9,6 +9,10 @@ pair and the least feasible width; where they lie on the GPU the value is +inf i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor
 
@@ -80,7 +84,7 @@ def soft_dsta(
     band: int | None = None,
     validate: bool = False,
 ) -> Tensor:
-    """Soft dynamic spatio-temporal alignment (Video2Subtitle, equations 2 to 7): every video step takes one text.
+    """Soft duration-shifts temporal alignment (Video2Subtitle, equations 2 to 8): every video step takes one text.
 
     r(i, j) = cost(i, j) + softmin over |p - j| <= window of r(i-1, p) + order_weight max(p - j - order_margin, 0).
     Texts may be skipped for free; going back is allowed, but costs.  The value is r(n, m).
@@ -211,8 +215,22 @@ def soft_drop_dtw_alignment(
         )[1]
 
 
+_alignments_follow = ContextVar("alignments follow", default=True)
+
+
+@contextmanager
+def values_alone() -> Iterator[None]:
+    """For a forward pass that will be run again before its derivatives are taken: it computes no alignments."""
+    token = _alignments_follow.set(False)
+    try:
+        yield
+    finally:
+        _alignments_follow.reset(token)
+
+
 def _differentiates(*tensors: Tensor) -> bool:
-    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    asked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return asked and _alignments_follow.get()
 
 
 def _soft_dtw(

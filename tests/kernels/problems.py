@@ -65,7 +65,8 @@ def costs(draw: st.DrawFn, n: int, m: int) -> Tensor:
     """(n, m) float64 with ties, and now and then with masked cells."""
     number = st.floats(0, 2, allow_subnormal=False) | st.sampled_from([0.0, 0.5, 1.0])
     cell = number | st.just(math.inf) if draw(st.booleans()) else number
-    return torch.tensor(draw(st.lists(st.lists(cell, min_size=m, max_size=m), min_size=n, max_size=n)), dtype=torch.float64)
+    rows = st.lists(st.lists(cell, min_size=m, max_size=m), min_size=n, max_size=n)
+    return torch.tensor(draw(rows), dtype=torch.float64)
 
 
 gammas = st.sampled_from([0.001, 0.03, 0.1, 1.0, 10.0])

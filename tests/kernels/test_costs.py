@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from weaksync.kernels import cosine_cost, logit_costs, percentile_drop
+from weaksync.kernels import cosine_cost, duration_prior, logit_costs, pairwise_cosine_cost, percentile_drop
 
 
 def test_cosine_cost_is_one_minus_the_cosine():
@@ -61,3 +61,37 @@ def test_logit_costs_are_a_posterior_with_none_as_a_text():
     for wrong in ({"keep_share": 0.0}, {"temperature": 0.0}):
         with pytest.raises(ValueError, match="must"):
             logit_costs(similarity, **wrong)
+
+
+def test_all_pairs_of_costs_are_those_of_each_pair():
+    video = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0))
+    text = torch.randn(2, 4, 7, generator=torch.Generator().manual_seed(1))
+    cost = pairwise_cosine_cost(video, text)
+    for v in range(3):
+        for s in range(2):
+            torch.testing.assert_close(cost[v, s], cosine_cost(video[v], text[s]), atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match=r"\(V, n, d\) and \(S, m, d\)"):
+        pairwise_cosine_cost(video, text[..., :6])
+
+
+def test_the_duration_prior_is_a_gaussian_whose_variance_grows():
+    prior = duration_prior(4, 6, rate=0.8, tolerance=1.5)
+    printed = duration_prior(4, 6, rate=0.8, tolerance=1.5, form="printed")
+    for i in range(4):
+        for j in range(6):
+            away, variance = (j + 1) - 0.8 * (i + 1), 1.5**2 * (i + 1)
+            assert prior[i, j].item() == pytest.approx(1 - math.exp(-(away**2) / (2 * variance)), abs=1e-6)
+            assert printed[i, j].item() == pytest.approx(1 - math.exp(-abs(away) / (2 * variance)), abs=1e-6)
+
+
+def test_the_rate_of_each_language_can_be_learned():
+    rate = torch.tensor([0.6, 0.9], dtype=torch.float64, requires_grad=True)
+    assert duration_prior(3, 4, rate=rate).shape == (2, 3, 4)
+    assert torch.autograd.gradcheck(lambda r: duration_prior(3, 4, rate=r), rate, eps=1e-4, atol=1e-3)
+
+
+def test_bad_priors_are_named():
+    with pytest.raises(ValueError, match="'square' or 'printed'"):
+        duration_prior(2, 2, form="cubic")
+    with pytest.raises(ValueError, match="tolerance must be positive"):
+        duration_prior(2, 2, tolerance=0.0)

@@ -41,7 +41,7 @@ def test_a_dsta_window_is_told_infeasible_exactly_where_it_is(n, m, window, band
     if m in reachable:
         assert dsta_path(torch.zeros(1, n, m), window=window, band=band, order_weight=0.0)[0].item() == 0
         return
-    with pytest.raises(ValueError, match="pair 0 .*least feasible") as told:
+    with pytest.raises(ValueError, match=r"pair 0 .*least feasible") as told:
         dsta_path(torch.zeros(1, n, m), window=window, band=band)
     if "window" in str(told.value):
         least = least_dsta_window(n, m, band)

@@ -95,7 +95,9 @@ def test_soft_dsta_sums_over_all_choices(data, n, m, gamma, window, weight, marg
         assert price[tuple(enumerate(labels[0].tolist()))] == pytest.approx(prices.min().item(), abs=1e-12)
 
 
-@given(st.data(), st.integers(1, 4), st.integers(1, 3), gammas, st.booleans(), st.booleans(), st.sampled_from([None, 1]))
+@given(
+    st.data(), st.integers(1, 4), st.integers(1, 3), gammas, st.booleans(), st.booleans(), st.sampled_from([None, 1])
+)
 @settings(max_examples=250, deadline=None)
 def test_soft_drop_dtw_sums_over_all_labellings(data, n, m, gamma, contiguous, must, band):
     must = must and m <= n

@@ -1,0 +1,232 @@
+"""Every video against every text: values (V, S) for ranking and retrieval, in bounded memory.
+
+Costs of a block of pairs come from one matrix product and go to the recurrence as they lie; where derivatives are asked
+for and all blocks together would not fit, each block is computed again on the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from . import ops
+from .arguments import at_least_float32, check_dsta_settings, check_whole
+from .costs import pairwise_cosine_cost
+from .soft import soft_dsta, soft_dtw, values_alone
+
+#: costs of a block: video (v, n, d) and text (s, m, d) to (v, s, n, m)
+BlockCost = Callable[[Tensor, Tensor], Tensor]
+
+MEMORY = 256 << 20
+
+
+def pairwise_soft_dtw(
+    video: Tensor,
+    text: Tensor,
+    *,
+    video_lengths: Tensor | None = None,
+    text_lengths: Tensor | None = None,
+    gamma: float = 0.1,
+    band: int | None = None,
+    cost: BlockCost = pairwise_cosine_cost,
+    memory: int = MEMORY,
+    validate: bool = False,
+) -> Tensor:
+    """`soft_dtw` of every pair.
+
+    Args:
+        video: (V, n, d) steps of V videos.
+        text: (S, m, d) steps of S texts.
+        video_lengths: (V,) integers, how many of the n steps are real; None means all.
+        text_lengths: (S,) integers, how many of the m steps are real; None means all.
+        gamma: as in `soft_dtw`.
+        band: as in `soft_dtw`.
+        cost: makes the costs (v, s, n, m) of a block of videos and texts; 1 - cosine unless given.
+        memory: bytes that the costs and alignments of a block may take; at least one pair is always computed.
+        validate: as in `soft_dtw`.
+
+    Returns:
+        (V, S), sums over the path; divide by lengths before ranking pairs of different lengths.  Differentiable in
+        `video` and `text`, and in what `cost` closes over.
+
+    Raises:
+        ValueError: as in `soft_dtw`; the pair that an error names counts within its block.
+    """
+
+    def value(costs: Tensor, rows: Rows) -> Tensor:
+        steps, texts, _ = rows
+        return soft_dtw(costs, video_lengths=steps, text_lengths=texts, gamma=gamma, band=band, validate=validate)
+
+    return _all_pairs(value, video, text, video_lengths, text_lengths, None, cost, memory)
+
+
+def pairwise_soft_dsta(
+    video: Tensor,
+    text: Tensor,
+    *,
+    video_lengths: Tensor | None = None,
+    text_lengths: Tensor | None = None,
+    gamma: float = 0.1,
+    window: int | Tensor | None = None,
+    order_weight: float = 1.0,
+    order_margin: int = 1,
+    band: int | None = None,
+    cost: BlockCost = pairwise_cosine_cost,
+    memory: int = MEMORY,
+    validate: bool = False,
+) -> Tensor:
+    """`soft_dsta` of every pair.  `window` is a number or (V, S) integers; the rest is as in `pairwise_soft_dtw`."""
+
+    def value(costs: Tensor, rows: Rows) -> Tensor:
+        steps, texts, windows = rows
+        return soft_dsta(
+            costs,
+            video_lengths=steps,
+            text_lengths=texts,
+            gamma=gamma,
+            window=window if windows is None else windows,
+            order_weight=order_weight,
+            order_margin=order_margin,
+            band=band,
+            validate=validate,
+        )
+
+    windows = window if isinstance(window, Tensor) else None
+    return _all_pairs(value, video, text, video_lengths, text_lengths, windows, cost, memory)
+
+
+@torch.no_grad()
+def pairwise_dtw(
+    video: Tensor,
+    text: Tensor,
+    *,
+    video_lengths: Tensor | None = None,
+    text_lengths: Tensor | None = None,
+    band: int | None = None,
+    cost: BlockCost = pairwise_cosine_cost,
+    memory: int = MEMORY,
+    validate: bool = False,
+) -> Tensor:
+    """The cost of the best warping path of every pair, (V, S); arguments and errors as in `pairwise_soft_dtw`."""
+    check_whole("band", band)
+
+    def value(costs: Tensor, rows: Rows) -> Tensor:
+        steps, texts, _ = rows
+        return ops.dtw_path(at_least_float32(costs), steps, texts, band, validate, False)[0]
+
+    return _all_pairs(value, video, text, video_lengths, text_lengths, None, cost, memory)
+
+
+@torch.no_grad()
+def pairwise_dsta(
+    video: Tensor,
+    text: Tensor,
+    *,
+    video_lengths: Tensor | None = None,
+    text_lengths: Tensor | None = None,
+    window: int | Tensor | None = None,
+    order_weight: float = 1.0,
+    order_margin: int = 1,
+    band: int | None = None,
+    cost: BlockCost = pairwise_cosine_cost,
+    memory: int = MEMORY,
+    validate: bool = False,
+) -> Tensor:
+    """The cost of the best DSTA alignment of every pair, (V, S); arguments and errors as in `pairwise_soft_dsta`."""
+    check_dsta_settings(order_weight, order_margin, band)
+
+    def value(costs: Tensor, rows: Rows) -> Tensor:
+        steps, texts, windows = rows
+        costs = at_least_float32(costs)
+        return ops.dsta_path(costs, steps, texts, windows, order_weight, order_margin, band, validate, False)[0]
+
+    if window is not None and not isinstance(window, Tensor):
+        check_whole("window", window)
+        window = torch.full((len(video), len(text)), window)
+    return _all_pairs(value, video, text, video_lengths, text_lengths, window, cost, memory)
+
+
+#: lengths of the videos, lengths of the texts, and windows, for the pairs of a block; None as given
+Rows = tuple[Tensor | None, Tensor | None, Tensor | None]
+
+
+def _all_pairs(
+    value: Callable[[Tensor, Rows], Tensor],
+    video: Tensor,
+    text: Tensor,
+    video_lengths: Tensor | None,
+    text_lengths: Tensor | None,
+    windows: Tensor | None,
+    cost: BlockCost,
+    memory: int,
+) -> Tensor:
+    if video.dim() != 3 or text.dim() != 3:
+        raise ValueError(f"video {tuple(video.shape)} and text {tuple(text.shape)} must be (V, n, d) and (S, m, d)")
+    for name, lengths, steps in (("video_lengths", video_lengths, video), ("text_lengths", text_lengths, text)):
+        if lengths is not None and lengths.shape != (len(steps),):
+            raise ValueError(f"{name} must be ({len(steps)},), not {tuple(lengths.shape)}")
+    if windows is not None and windows.shape != (len(video), len(text)):
+        raise ValueError(f"window must be a number or (V, S) = ({len(video)}, {len(text)}), not {tuple(windows.shape)}")
+
+    def block(some_videos: Tensor, some_texts: Tensor, rows: Rows) -> Tensor:
+        costs = cost(some_videos, some_texts)
+        expected = (len(some_videos), len(some_texts), video.shape[1], text.shape[1])
+        if costs.shape != expected:
+            raise ValueError(f"cost must give (v, s, n, m) = {expected} for a block of pairs, not {tuple(costs.shape)}")
+        return value(costs.flatten(0, 1), rows).unflatten(0, expected[:2])
+
+    blocks = list(_blocks(video, text, memory))
+    again = torch.is_grad_enabled() and len(blocks) > 1
+    parts: list[list[Tensor]] = []
+    for v, s in blocks:
+        rows = _rows(v, s, video_lengths, text_lengths, windows, len(video), len(text))
+        if again:
+            # the first pass needs values alone, so what it saves differs from what the second one does
+            part = checkpoint(
+                block, video[v], text[s], rows, use_reentrant=False, context_fn=_contexts, determinism_check="none"
+            )
+        else:
+            part = block(video[v], text[s], rows)
+        if s.start == 0:
+            parts.append([])
+        parts[-1].append(part)
+    if not parts:
+        return video.new_empty(len(video), len(text))
+    return torch.cat([torch.cat(row, dim=1) for row in parts])
+
+
+def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    return values_alone(), nullcontext()
+
+
+def _blocks(video: Tensor, text: Tensor, memory: int) -> Iterator[tuple[slice, slice]]:
+    """Slices of videos and texts whose costs and alignments fit the memory.
+
+    On the CPU a block is one video at most: its costs need no copy to be read pair by pair.
+    """
+    pair = 2 * max(1, video.shape[1] * text.shape[1]) * max(4, video.element_size())
+    pairs = max(1, memory // pair)
+    texts = min(pairs, max(1, len(text)))
+    videos = max(1, pairs // texts) if video.device.type != "cpu" else 1
+    for v in range(0, len(video), videos):
+        for s in range(0, len(text), texts):
+            yield slice(v, v + videos), slice(s, s + texts)
+
+
+def _rows(
+    v: slice,
+    s: slice,
+    video_lengths: Tensor | None,
+    text_lengths: Tensor | None,
+    windows: Tensor | None,
+    videos: int,
+    texts: int,
+) -> Rows:
+    some_videos, some_texts = len(range(videos)[v]), len(range(texts)[s])
+    steps = None if video_lengths is None else video_lengths[v].repeat_interleave(some_texts)
+    ends = None if text_lengths is None else text_lengths[s].repeat(some_videos)
+    return steps, ends, None if windows is None else windows[v, s].flatten()

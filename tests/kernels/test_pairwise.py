@@ -1,0 +1,107 @@
+"""Every pair at once is every pair alone, whatever the blocks, derivatives included."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from weaksync import kernels
+
+VIDEO_LENGTHS, TEXT_LENGTHS = torch.tensor([6, 5, 4, 6, 3]), torch.tensor([5, 3, 2, 4])
+WINDOWS = torch.randint(2, 6, (5, 4), generator=torch.Generator().manual_seed(2))
+SOFT = [
+    ("soft_dtw", {"gamma": 0.2}),
+    ("soft_dsta", {"gamma": 0.2, "window": 3}),
+    ("soft_dsta", {"window": WINDOWS, "order_weight": 0.3, "order_margin": 0}),
+]
+HARD = [("dtw", {}), ("dsta", {"window": 3}), ("dsta", {"window": WINDOWS})]
+
+
+def features(count, steps, seed, dtype=torch.float64):
+    return torch.randn(count, steps, 8, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def one_by_one(function, video, text, options, cost=kernels.cosine_cost):
+    """(V, S), from each pair without its padding."""
+    rows = []
+    for v, n in enumerate(VIDEO_LENGTHS.tolist()):
+        row = []
+        for s, m in enumerate(TEXT_LENGTHS.tolist()):
+            alone = {k: w[v, s].item() if isinstance(w, torch.Tensor) else w for k, w in options.items()}
+            value = function(cost(video[v : v + 1, :n], text[s : s + 1, :m]), **alone)
+            row.append((value[0] if isinstance(value, tuple) else value)[0])
+        rows.append(torch.stack(row))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize(("name", "options"), SOFT)
+@pytest.mark.parametrize("memory", [1, 1500, 1 << 30])
+def test_soft_values_and_derivatives(name, options, memory):
+    video, text = features(5, 6, 0).requires_grad_(), features(4, 5, 1).requires_grad_()
+    upstream = torch.randn(5, 4, dtype=torch.float64)
+    expected = one_by_one(getattr(kernels, name), video, text, options)
+    lengths = {"video_lengths": VIDEO_LENGTHS, "text_lengths": TEXT_LENGTHS}
+    found = getattr(kernels, f"pairwise_{name}")(video, text, **lengths, **options, memory=memory)
+    torch.testing.assert_close(found, expected)
+    gradients = torch.autograd.grad((found * upstream).sum(), (video, text))
+    for gradient, truth in zip(gradients, torch.autograd.grad((expected * upstream).sum(), (video, text)), strict=True):
+        torch.testing.assert_close(gradient, truth)
+
+
+@pytest.mark.parametrize(("name", "options"), HARD)
+@pytest.mark.parametrize("memory", [1, 1 << 30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_hard_values(name, options, memory, dtype):
+    video, text = features(5, 6, 0, dtype), features(4, 5, 1, dtype)
+    lengths = {"video_lengths": VIDEO_LENGTHS, "text_lengths": TEXT_LENGTHS}
+    found = getattr(kernels, f"pairwise_{name}")(video, text, **lengths, **options, memory=memory)
+    torch.testing.assert_close(found, one_by_one(getattr(kernels, f"{name}_path"), video, text, options))
+
+
+@pytest.mark.parametrize("memory", [1, 1 << 30])
+def test_a_cost_of_ones_own_keeps_its_derivatives(memory):
+    rate = torch.tensor(0.8, requires_grad=True)
+    video, text = features(2, 6, 0, torch.float32), features(3, 5, 1, torch.float32)
+
+    def cost(v, s):
+        return kernels.pairwise_cosine_cost(v, s) + 0.3 * kernels.duration_prior(v.shape[1], s.shape[1], rate=rate)
+
+    kernels.pairwise_soft_dsta(video, text, cost=cost, memory=memory).sum().backward()
+    found, rate.grad = rate.grad, None
+    for v in video:
+        for s in text:
+            prior = kernels.duration_prior(6, 5, rate=rate)
+            kernels.soft_dsta(kernels.cosine_cost(v[None], s[None]) + 0.3 * prior).sum().backward()
+    torch.testing.assert_close(found, rate.grad, rtol=1e-5, atol=1e-5)
+    assert found != 0
+
+
+def test_values_alone_are_computed_without_alignments(monkeypatch):
+    from weaksync.kernels import ops
+
+    wanted = []
+    backend = ops.backend_of(torch.zeros(1, 1, 1))
+    original = backend.soft_dtw
+    monkeypatch.setattr(backend, "soft_dtw", lambda *a, **k: (wanted.append(k["wanted"]), original(*a, **k))[1])
+    video = features(2, 6, 0, torch.float32).requires_grad_()
+    kernels.pairwise_soft_dtw(video, features(3, 5, 1, torch.float32), memory=1).sum().backward()
+    assert wanted.count(False) == wanted.count(True) == 6  # blocks of one pair: there, and again on the way back
+
+
+def test_no_videos_or_no_texts():
+    assert kernels.pairwise_dtw(features(0, 6, 0), features(4, 5, 1)).shape == (0, 4)
+    assert kernels.pairwise_soft_dtw(features(2, 6, 0), features(0, 5, 1)).shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        ((features(2, 6, 0)[0], features(3, 5, 1)), {}, r"\(V, n, d\) and \(S, m, d\)"),
+        ((features(2, 6, 0), features(3, 5, 1)), {"video_lengths": torch.tensor([6])}, r"video_lengths must be \(2,\)"),
+        ((features(2, 6, 0), features(3, 5, 1)), {"window": torch.ones(2)}, r"\(V, S\) = \(2, 3\)"),
+        ((features(2, 6, 0), features(3, 5, 1)), {"cost": lambda v, s: v}, r"\(v, s, n, m\) = \(1, 3, 6, 5\)"),
+    ],
+)
+def test_bad_input_is_named(arguments, options, words):
+    with pytest.raises(ValueError, match=words):
+        kernels.pairwise_soft_dsta(*arguments, **options)
