@@ -86,7 +86,7 @@ def align(
         notes.append("the model saw no annotated video that could tune its drop costs: default ones were used")
     decoder = decoder or (Decoder.from_dict(model.decoder) if model.decoder else DEFAULT)
 
-    made = cut_video(Path(video), cutter, Pictures(frames=max(Pictures.frames, model.preprocess.frames)))
+    made = cut_video(Path(video), cutter, stored_pictures(model, notes))
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     similarity = compare(model, made, [sentence.text for sentence in told], batch_size=batch_size, track=track)
     return Alignment(
@@ -103,6 +103,18 @@ def align(
         notes=[cutter.reason, *notes],
         pictures=_small_pictures(made),
     )
+
+
+def stored_pictures(model: CCLM, notes: list[str]) -> Pictures:
+    """How the clips were kept that the model was trained on; the defaults of `data build` if it does not say."""
+    if model.pictures is not None:
+        return Pictures(**model.pictures)
+    made = Pictures(frames=max(Pictures.frames, model.preprocess.frames))
+    notes.append(
+        f"the model does not say which pictures it was trained on: {made.frames} of each clip were taken, "
+        f"of {made.size} pixels"
+    )
+    return made
 
 
 def known_language(model: CCLM, language: str | None, notes: list[str]) -> str:

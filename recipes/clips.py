@@ -6,10 +6,10 @@ import bisect
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from av.video.frame import VideoFrame
 
@@ -37,6 +37,12 @@ class Pictures:
                 f"{self.frames} frames of {self.size} pixels at quality {self.quality}: "
                 "there must be at least 1 frame, 8 pixels, and a quality from 1 to 100"
             )
+
+    @classmethod
+    def of_settings(cls, settings: dict[str, Any]) -> Pictures | None:
+        """Those of a shard set, from its manifest's settings; None where they do not say."""
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: settings[name] for name in names}) if settings.keys() >= set(names) else None
 
 
 @dataclass

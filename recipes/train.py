@@ -17,6 +17,7 @@ from ..zoo.models.cclm import CCLM
 from ..zoo.story import StoryAlignment
 from . import config as recipes
 from .checkpointing import DurableCheckpointIO, latest_good, replace
+from .clips import Pictures
 from .config import StoryRecipe
 from .launch import SayWhere, progress_bar, say, trainer
 from .report.training import training_figure
@@ -49,6 +50,8 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     model = build_model(recipe)
     data = build_data(recipe, model)
     model.languages = sorted({*model.languages, *(recipe.data.languages or data.manifest.languages)})
+    stored = Pictures.of_settings(data.manifest.settings)
+    model.pictures = dataclasses.asdict(stored) if stored else None  # so that `align` makes them alike
     task = StoryAlignment(model, optim=recipe.optim, **vars(recipe.loss))
     # whole videos are read by offset: a set in an object store has no validation
     validates = "val" in data.manifest.counts and Path(recipe.data.shards).is_dir()

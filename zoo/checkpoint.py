@@ -47,6 +47,8 @@ class Pretrained(nn.Module, ABC):
         registry_name: the row of the registry that made it.
         languages: codes of the languages that it was made or trained for.
         decoder: settings that turn its similarities into labels, as `Decoder.to_dict` gives them; None until tuned.
+        pictures: how the clips that it was trained on were kept: candidate ``frames`` of each, the short side ``size``
+            in pixels, the JPEG ``quality``; None where nobody said.
     """
 
     config_class: ClassVar[type]
@@ -59,6 +61,7 @@ class Pretrained(nn.Module, ABC):
         self.registry_name = ""
         self.languages: list[str] = []
         self.decoder: dict[str, Any] | None = None
+        self.pictures: dict[str, int] | None = None
 
     @property
     @abstractmethod
@@ -93,6 +96,7 @@ class Pretrained(nn.Module, ABC):
             "languages": self.languages,
             "units": UNITS,
             "decoder": decoder if decoder is not None else self.decoder,
+            "pictures": self.pictures,
             "metrics": metrics or {},
         }
         has_text = "tokenizer" in config["arguments"]
@@ -195,6 +199,7 @@ def load(
         _load_strictly(model, load_file(folder / WEIGHTS))
     model.languages = list(config["languages"])
     model.decoder = config["decoder"]
+    model.pictures = config.get("pictures")  # what was saved before it was noted has none
     return model.eval()
 
 

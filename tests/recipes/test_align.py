@@ -13,8 +13,19 @@ from weaksync.datamodules.index import open_set
 from weaksync.datamodules.records import Sentence
 from weaksync.datamodules.videos import Videos
 from weaksync.recipes import data_build
-from weaksync.recipes.align import JSON, REPORT, SRT, align, command, known_language, read_sentences, save
+from weaksync.recipes.align import (
+    JSON,
+    REPORT,
+    SRT,
+    align,
+    command,
+    known_language,
+    read_sentences,
+    save,
+    stored_pictures,
+)
 from weaksync.recipes.alignment import Alignment
+from weaksync.recipes.clips import Pictures
 from weaksync.zoo.decoding import Decoder
 from weaksync.zoo.story import StoryAlignment
 
@@ -204,3 +215,19 @@ def test_it_is_what_evaluation_sees_of_the_shards(model, film, tmp_path):
     assert [sentence.text for sentence in found.sentences] == batch.texts[: len(found.sentences)]
     np.testing.assert_allclose(found.clips, expected.clips, atol=1e-3)
     np.testing.assert_allclose(found.similarity, expected.similarity[:, : len(found.sentences)], atol=1e-5)
+
+
+def test_pictures_are_taken_as_those_the_model_was_trained_on(film, tmp_path):
+    model = zoo.create("cclm-tiny")
+    model.pictures = {"frames": 4, "size": 32, "quality": 80}
+    saved = zoo.load(model.save_pretrained(tmp_path / "model"))
+    notes = []
+    assert stored_pictures(saved, notes) == Pictures(4, 32, 80) and notes == []
+    found = align(saved, film, SENTENCES, language="en", shots="content")
+    assert {media.decode_jpeg(picture).shape for picture in found.pictures} == {(3, 32, 57)}
+
+    model.pictures = None
+    assert stored_pictures(zoo.load(model.save_pretrained(tmp_path / "old")), notes) == Pictures()
+    assert notes == [
+        "the model does not say which pictures it was trained on: 5 of each clip were taken, of 256 pixels"
+    ]

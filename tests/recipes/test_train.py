@@ -128,6 +128,12 @@ def test_a_run_fine_tunes_another(run: Path, shards: Path, tmp_path: Path, monke
     assert not all(torch.equal(before[name], after[name]) for name in before if name.startswith("vision."))
 
 
+def test_the_model_says_which_pictures_it_was_trained_on(tmp_path: Path) -> None:
+    stored = {"frames": 3, "size": 64, "quality": 95}
+    make_set(tmp_path / "set", {"train": [6, 6]}, size=(64, 64), clips_per_sentence=1, settings=stored | {"shots": "?"})
+    assert zoo.load(train(recipe(tmp_path / "set", tmp_path, "trainer.max_steps=1")) / "model").pictures == stored
+
+
 def test_without_annotated_videos_the_newest_weights_are_kept(tmp_path: Path) -> None:
     make_set(tmp_path / "set", {"train": [6, 6]}, size=(64, 64), clips_per_sentence=1)
     model = zoo.load(train(recipe(tmp_path / "set", tmp_path, "trainer.max_steps=1")) / "model")

@@ -87,6 +87,14 @@ def test_what_was_set_travels(tmp_path: Path) -> None:
     assert (tmp_path / "a/config.json").read_bytes() == (tmp_path / "b/config.json").read_bytes()
 
 
+def test_a_checkpoint_of_before_pictures_were_noted_still_loads(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del config["pictures"]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    rehash(folder)
+    assert zoo.load(folder).pictures is None
+
+
 def test_arguments_that_leave_the_weights_alone_may_differ(saved: Path) -> None:
     model = zoo.load(saved, freeze=["text"], augment="none")
     assert not any(parameter.requires_grad for parameter in model.text.parameters())
