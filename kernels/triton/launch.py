@@ -1,0 +1,92 @@
+"""What every launcher needs: aligned costs, the layout of a row over lanes, and the device to launch on."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import rows
+
+#: widest row that one program holds in registers; wider ones go in blocks of 1024 columns, or to the reference
+WIDEST = 2048
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a row lies over the lanes of a program: lane l owns `columns` columns from l * columns on."""
+
+    columns: int
+    warps: int
+    every: int  # rows between two renormalisations: r grows by what the paths through so many rows multiply to
+
+    @property
+    def lanes(self) -> int:
+        return self.warps * (64 if torch.version.hip else 32)
+
+    @property
+    def width(self) -> int:
+        return self.columns * self.lanes
+
+    @property
+    def constants(self) -> dict[str, object]:
+        return {"Q": tuple(range(self.columns)), "L": self.lanes, "num_warps": self.warps, "num_stages": 1}
+
+
+#: 128, 256, 512, 1024 and 2048 columns on warps of 32 lanes
+LAYOUTS = (Layout(4, 1, 8), Layout(8, 1, 8), Layout(8, 2, 4), Layout(8, 4, 4), Layout(8, 8, 2))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The layout for a row of `texts` columns under a band, and the flags that follow from it."""
+
+    layout: Layout
+    band: int | None
+    narrow: bool  # the band is narrower than the row, and only it is held and stored
+    chunked: bool  # a row may take several blocks
+
+    @property
+    def constants(self) -> dict[str, object]:
+        return self.layout.constants | {"BAND": self.band is not None, "NARROW": self.narrow, "CHUNKED": self.chunked}
+
+
+def plan(texts: int, band: int | None) -> Plan:
+    def layout(width: int) -> Layout:
+        fitting = [one for one in LAYOUTS if one.width >= width]
+        return fitting[0] if fitting else LAYOUTS[-2]
+
+    whole = layout(texts)
+    if band is not None:
+        # a band's row, a column on either side, and the step of a lane that its start is rounded to
+        moving = layout(2 * band + 3 + max(one.columns for one in LAYOUTS))
+        if moving.width < min(texts, whole.width + 1):
+            return Plan(moving, band, narrow=True, chunked=True)
+    return Plan(whole, band, narrow=False, chunked=whole.width < texts)
+
+
+def aligned(table: Tensor) -> Tensor:
+    """`table` (B, n, m) as float32 rows that start at multiples of 16 bytes and hold a multiple of 4 columns."""
+    batch, n, m = table.shape
+    strides_fit = table.stride(2) == 1 and table.stride(1) % 4 == 0 and table.stride(0) % 4 == 0
+    if table.dtype == torch.float32 and m and m % 4 == 0 and strides_fit and table.data_ptr() % 16 == 0:
+        return table
+    wide = table.new_zeros(batch, max(n, 1), max((m + 3) // 4, 1) * 4, dtype=torch.float32)
+    wide[:, :n, :m] = table
+    return wide
+
+
+def on(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Launches go to the tensor's device, which need not be the current one."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+
+
+def spoiled_pairs(cost: Tensor, steps: Tensor, texts: Tensor) -> Tensor:
+    """(B,) int32: 1 for a pair with a NaN or -inf among its real cells. `cost` is aligned."""
+    spoiled = torch.empty(len(steps), dtype=torch.int32, device=cost.device)
+    rows.find_spoiled[(len(steps),)](
+        cost, steps, texts, spoiled, cost.stride(1) // 4, cost.stride(0) // 4, BLOCK=1024, num_warps=4
+    )
+    return spoiled

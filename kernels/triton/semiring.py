@@ -1,0 +1,230 @@
+"""Rows of an alignment table as scans over the sum-product semiring, in scaled-linear numbers.
+
+A cell is R = r * 2**e: r a float32, e a float32 that only has to be roughly log2 R. So the exponents of a row can come
+from a scan of their own (a running maximum plus rounded weights), and once they are known r follows a plain linear
+recurrence x[j] = a[j] * x[j-1] + b[j], whose coefficients 2**(y + e_before - e) are near 1 or below. There is no log
+and no exponent in the recurrence itself, and whatever error e has cancels.
+
+One program computes one pair. Lane l of L = warps * warp size owns columns l*W ... l*W+W-1 of a row; a row is a tuple
+of W lane vectors, indexed by q in Q = (0, 1, ..., W-1). So scans and shifts inside a lane cost registers only, and
+what crosses lanes is one scan over the L lane totals. Lanes are scanned forwards always; a row that runs from right to
+left mirrors its lane totals.
+"""
+
+import triton
+import triton.language as tl
+
+#: the exponent of an unreachable cell, whose r is 0; sums of 10**7 of them are still finite
+NEVER = tl.constexpr(-1.0e30)
+
+
+# ---------------------------------------------------------------- rows in and out
+
+
+@triton.jit
+def same(value, lane, Q: tl.constexpr):
+    """A row that is `value` everywhere."""
+    return [lane * 0.0 + value for _ in Q]
+
+
+@triton.jit
+def load(start, lane, limit, Q: tl.constexpr):
+    """The row at `start`, 16-byte aligned; columns from `limit` (a multiple of 4) on read 0."""
+    W: tl.constexpr = len(Q)
+    row = []
+    for part in tl.static_range(W // 4):
+        column = lane[:, None] * W + (part * 4 + tl.arange(0, 4))[None, :]
+        four = tl.load(start + column, column < limit, other=0.0)
+        even, odd = tl.split(tl.reshape(four, (lane.shape[0], 2, 2)))
+        x0, x2 = tl.split(even)
+        x1, x3 = tl.split(odd)
+        row = row + [x0, x1, x2, x3]
+    return row
+
+
+@triton.jit
+def store(start, x, lane, limit, Q: tl.constexpr):
+    W: tl.constexpr = len(Q)
+    for part in tl.static_range(W // 4):
+        column = lane[:, None] * W + (part * 4 + tl.arange(0, 4))[None, :]
+        even, odd = tl.join(x[4 * part], x[4 * part + 2]), tl.join(x[4 * part + 1], x[4 * part + 3])
+        tl.store(start + column, tl.reshape(tl.join(even, odd), (lane.shape[0], 4)), column < limit)
+
+
+# ---------------------------------------------------------------- shifts
+
+
+@triton.jit
+def from_lane(x, lane, ahead, fill):
+    """x of the lane `ahead` of each lane (behind, where negative); `fill` beyond either end."""
+    source = lane + ahead
+    last: tl.constexpr = lane.shape[0] - 1
+    inside = (source >= 0) & (source <= last)
+    return tl.where(inside, tl.gather(x, tl.minimum(tl.maximum(source, 0), last), 0), fill)
+
+
+@triton.jit
+def shifted(x, lane, by: tl.constexpr, fill, Q: tl.constexpr):
+    """out[j] = x[j + by], `fill` beyond either end."""
+    W: tl.constexpr = len(Q)
+    out = []
+    for q in tl.static_range(W):
+        if (q + by) // W == 0:
+            out = out + [x[(q + by) % W]]
+        else:
+            out = out + [from_lane(x[(q + by) % W], lane, (q + by) // W, fill)]
+    return out
+
+
+@triton.jit
+def rebased(x, lane, lanes, fill, Q: tl.constexpr):
+    """The row seen from `lanes` lanes further right, a number known at run time only (a band's left edge moves)."""
+    return [from_lane(x[q], lane, lanes, fill) for q in Q]
+
+
+@triton.jit
+def at(x, lane, column, Q: tl.constexpr):
+    """The value at a column, as a scalar; 0 where there is no such column."""
+    W: tl.constexpr = len(Q)
+    value = 0.0
+    for q in tl.static_range(W):
+        value += tl.sum(tl.where(lane * W + q == column, x[q], 0.0), 0)
+    return value
+
+
+# ---------------------------------------------------------------- scans
+
+
+@triton.jit
+def linear_step(a, x, b, y):
+    return a * b, x * b + y
+
+
+@triton.jit
+def maximum_step(a, x, b, y):
+    return a + b, tl.maximum(x + b, y)
+
+
+@triton.jit
+def larger(x, y):
+    return tl.maximum(x, y)
+
+
+@triton.jit
+def mirrored(x, lane):
+    return tl.gather(x, lane.shape[0] - 1 - lane, 0)
+
+
+@triton.jit
+def entering(total, lane, first, RIGHT_TO_LEFT: tl.constexpr):
+    """What enters each lane: the scanned total of the lane before it; `first` for the first."""
+    order = lane.shape[0] - 1 - lane if RIGHT_TO_LEFT else lane
+    return tl.where(order == 0, first, tl.gather(total, tl.maximum(order - 1, 0), 0))
+
+
+@triton.jit
+def linear_scan(a, b, lane, first, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
+    """x[j] = a[j] * x[j-1] + b[j], with x[-1] = `first`. Returns x, and x[j-1] at every j."""
+    W: tl.constexpr = len(Q)
+    if RIGHT_TO_LEFT:
+        a, b = a[::-1], b[::-1]
+    A, B = a[0], b[0]
+    for q in tl.static_range(1, W):
+        A, B = linear_step(A, B, a[q], b[q])
+    if RIGHT_TO_LEFT:
+        A, B = mirrored(A, lane), mirrored(B, lane)
+    if first is not None:
+        B = tl.where(lane == 0, A * first + B, B)
+    A, B = tl.associative_scan((A, B), 0, linear_step)
+    x = entering(B, lane, 0.0 if first is None else first, RIGHT_TO_LEFT)
+    out, before = [], []
+    for q in tl.static_range(W):
+        before = before + [x]
+        x = a[q] * x + b[q]
+        out = out + [x]
+    if RIGHT_TO_LEFT:
+        out, before = out[::-1], before[::-1]
+    return out, before
+
+
+@triton.jit
+def exponent_scan(k, g, lane, first, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
+    """e[j] = max(e[j-1], g[j]) + k[j], with e[-1] = `first`; k None is 0. Returns e, and e[j-1] at every j."""
+    W: tl.constexpr = len(Q)
+    if RIGHT_TO_LEFT:
+        g = g[::-1]
+        if k is not None:
+            k = k[::-1]
+    if k is None:
+        total = g[0]
+        for q in tl.static_range(1, W):
+            total = tl.maximum(total, g[q])
+        if RIGHT_TO_LEFT:
+            total = mirrored(total, lane)
+        if first is not None:
+            total = tl.where(lane == 0, tl.maximum(total, first), total)
+        total = tl.associative_scan(total, 0, larger)
+    else:
+        K, total = k[0], g[0] + k[0]
+        for q in tl.static_range(1, W):
+            K, total = K + k[q], tl.maximum(total, g[q]) + k[q]
+        if RIGHT_TO_LEFT:
+            K, total = mirrored(K, lane), mirrored(total, lane)
+        if first is not None:
+            total = tl.where(lane == 0, tl.maximum(total, first + K), total)
+        K, total = tl.associative_scan((K, total), 0, maximum_step)
+    e = entering(total, lane, NEVER if first is None else first, RIGHT_TO_LEFT)
+    out, before = [], []
+    for q in tl.static_range(W):
+        before = before + [e]
+        e = tl.maximum(e, g[q])
+        if k is not None:
+            e = e + k[q]
+        out = out + [e]
+    # Beyond 2**20 sums depend on their order: what a lane takes over is the very number its neighbour stores.
+    left = from_lane(out[W - 1], lane, 1 if RIGHT_TO_LEFT else -1, NEVER if first is None else first)
+    before = [left] + before[1:]
+    if RIGHT_TO_LEFT:
+        out, before = out[::-1], before[::-1]
+    return out, before
+
+
+# ---------------------------------------------------------------- numbers r * 2**e
+
+
+@triton.jit
+def weights(cost, forbidden, scale, Q: tl.constexpr):
+    """log2 of a row's weights 2**(cost * scale), and the same on a grid of 1/16, on which exponents add exactly.
+
+    `forbidden` is +inf in columns that do not count, whatever their cost (NaN too), and -inf in the others.
+    """
+    y = [tl.maximum(cost[q], forbidden[q]) * scale for q in Q]
+    k = [tl.maximum((y[q] + 786432.0) - 786432.0, NEVER) for q in Q]  # 1.5 * 2**19 leaves 4 bits of a fraction
+    return y, k
+
+
+@triton.jit
+def reaching(y, e, Q: tl.constexpr):
+    """y, but -1e30 in cells that nothing reaches: their exponents swallow the weight, and 0 * inf must not happen."""
+    return [tl.minimum(y[q], e[q] + 1.0e29) for q in Q]
+
+
+@triton.jit
+def renormalised(r, e, Q: tl.constexpr):
+    """r in [1, 2), its exponent moved into e; what is 0 becomes unreachable."""
+    bits = [r[q].to(tl.int32, bitcast=True) for q in Q]
+    # an exponent byte as a float, without a conversion: it is the low end of 2**23's mantissa
+    power_of_r = [((bits[q] >> 23) | 0x4B000000).to(tl.float32, bitcast=True) - 8388735.0 for q in Q]
+    mantissa = [((bits[q] & 0x007FFFFF) | 0x3F800000).to(tl.float32, bitcast=True) for q in Q]
+    r = [tl.where(bits[q] == 0, 0.0, mantissa[q]) for q in Q]
+    e = [tl.where(bits[q] == 0, NEVER, e[q] + power_of_r[q]) for q in Q]
+    return r, e
+
+
+@triton.jit
+def value_of(r, e, scale, spoiled):
+    """The value that a scalar r * 2**e stands for; +inf for 0."""
+    safe = tl.maximum(r, 1.0e-37)
+    bits = (e.to(tl.float64) + tl.log2(safe).to(tl.float64)) / tl.cast(scale, tl.float64)
+    value = tl.where(r > 0.0, bits.to(tl.float32), float("inf"))
+    return tl.where(spoiled, float("nan"), value)

@@ -1,0 +1,197 @@
+"""soft-DTW on the GPU: D[i, j] = C[i, j] + softmin(D[i-1, j-1], D[i-1, j], D[i, j-1]) (Cuturi and Blondel, 2017).
+
+With R = 2**(-D / unit) the softmin is a sum: R[i, j] = K[i, j] (R[i-1, j-1] + R[i-1, j] + R[i, j-1]), K = 2**(C * scale).
+So a row is one linear recurrence from left to right, fed by the row above (semiring.py).
+
+The forward pass can store, for every cell, which share of R came from the left and which from above. The expected
+alignment is then a walk of mass back from the corner along these shares: plain float32 numbers, and no exponents.
+"""
+
+import triton
+import triton.language as tl
+
+from .rows import band_edges, blocks, fill_unvisited, first_column, forbidden_row, lengths
+from .semiring import (
+    NEVER,
+    at,
+    exponent_scan,
+    linear_scan,
+    load,
+    reaching,
+    rebased,
+    renormalised,
+    same,
+    shifted,
+    store,
+    value_of,
+    weights,
+)
+
+
+@triton.jit
+def forward(
+    cost,  # (B, n, >= limit) float32
+    steps,
+    texts,
+    spoiled,  # (B,) int64, int64, int32
+    value,  # (B,) out
+    left,
+    up,  # (B, n, share_row4 * 4) out: shares of the left and the upper neighbour in each cell
+    edge,  # (B, 2, n, 2) scratch: r and e of the last column of a block
+    n,
+    limit4,
+    row4,
+    pair4,
+    share_row4,
+    scale,
+    band,
+    STORE: tl.constexpr,
+    BAND: tl.constexpr,
+    NARROW: tl.constexpr,
+    CHUNKED: tl.constexpr,
+    EVERY: tl.constexpr,
+    Q: tl.constexpr,
+    L: tl.constexpr,
+):
+    W: tl.constexpr = len(Q)
+    pair = tl.program_id(0).to(tl.int64)
+    lane = tl.arange(0, L)
+    N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
+    N = tl.where(is_spoiled, 0, N)
+    limit = limit4 * 4
+    cost_row, share_row = tl.cast(row4, tl.int64) * 4, tl.cast(share_row4, tl.int64) * 4
+    cost += pair * pair4 * 4
+    left += pair * n * share_row
+    up += pair * n * share_row
+    edge += pair * n * 4
+    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
+    for block in range(count):
+        base = first_column(0, block, N, NARROW, W, L)
+        r, e = same(0.0, lane, Q), same(NEVER, lane, Q)  # the row above
+        corner = (lane == 0) & (block == 0)
+        rd = [tl.where(corner, 1.0, 0.0)] + r[1:]  # the row above, one column to the left
+        ed = [tl.where(corner, 0.0, NEVER)] + e[1:]
+        forbidden = forbidden_row(lane, 0, M - 1 - base, False, Q)
+        for i in range(N):
+            if BAND:
+                low, high = band_edges(i, N, M, band)
+            if NARROW:
+                before = base
+                base = first_column(low, block, N, NARROW, W, L)
+                lanes = (base - before) // W
+                r, e = rebased(r, lane, lanes, 0.0, Q), rebased(e, lane, lanes, NEVER, Q)
+                rd, ed = rebased(rd, lane, lanes, 0.0, Q), rebased(ed, lane, lanes, NEVER, Q)
+            if BAND:
+                forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
+            first_r, first_e = None, None
+            if CHUNKED:
+                first = edge + ((block % 2) * n + i) * 2
+                first_r = tl.load(first, block > 0, other=0.0)
+                first_e = tl.load(first + 1, block > 0, other=NEVER)
+            row = load(cost + i * cost_row + base, lane, limit - base, Q)
+            y, k = weights(row, forbidden, scale, Q)
+
+            f, fd = exponent_scan(k, [tl.maximum(e[q], ed[q]) for q in Q], lane, first_e, False, Q)
+            y = reaching(y, f, Q)
+            a = [tl.exp2((fd[q] - f[q]) + y[q]) for q in Q]
+            from_up = [r[q] * tl.exp2((e[q] - f[q]) + y[q]) for q in Q]
+            b = [from_up[q] + rd[q] * tl.exp2((ed[q] - f[q]) + y[q]) for q in Q]
+            r, rd = linear_scan(a, b, lane, first_r, False, Q)
+            e, ed = f, fd
+
+            if STORE:
+                inverse = [1.0 / tl.maximum(r[q], 1.0e-37) for q in Q]
+                at_row = i * share_row + (0 if NARROW else base)
+                share_limit = share_row - (0 if NARROW else base)
+                store(left + at_row, [a[q] * rd[q] * inverse[q] for q in Q], lane, share_limit, Q)
+                store(up + at_row, [from_up[q] * inverse[q] for q in Q], lane, share_limit, Q)
+            if CHUNKED:
+                last = edge + (((block + 1) % 2) * n + i) * 2 + lane * 0
+                tl.store(last, r[W - 1], lane == L - 1)
+                tl.store(last + 1, e[W - 1], lane == L - 1)
+            if (i & (EVERY - 1)) == EVERY - 1:
+                r, e = renormalised(r, e, Q)
+                rd = shifted(r, lane, -1, first_r if CHUNKED else 0.0, Q)
+                ed = shifted(e, lane, -1, first_e if CHUNKED else NEVER, Q)
+        if block == count - 1:
+            r, e = renormalised(r, e, Q)
+            column = M - 1 - base
+            tl.store(value + pair, value_of(at(r, lane, column, Q), at(e, lane, column, Q), scale, is_spoiled))
+        if CHUNKED:
+            tl.debug_barrier()
+
+
+@triton.jit
+def backward(
+    left,
+    up,  # (B, n, share_row4 * 4), as the forward pass left them; `alignment` may be the same memory as `left`
+    steps,
+    texts,
+    spoiled,
+    value,  # (B,)
+    alignment,  # (B, n, limit) out
+    edge,  # (B, 2, n, 2) scratch: the mass that goes left, and diagonally, over the first column of a block
+    n,
+    limit4,
+    share_row4,
+    band,
+    BAND: tl.constexpr,
+    NARROW: tl.constexpr,
+    CHUNKED: tl.constexpr,
+    Q: tl.constexpr,
+    L: tl.constexpr,
+):
+    W: tl.constexpr = len(Q)
+    pair = tl.program_id(0).to(tl.int64)
+    lane = tl.arange(0, L)
+    N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
+    done = tl.where(is_spoiled | (tl.load(value + pair) == float("inf")), 0, N)
+    limit, share_row = tl.cast(limit4, tl.int64) * 4, tl.cast(share_row4, tl.int64) * 4
+    left += pair * n * share_row
+    up += pair * n * share_row
+    alignment += pair * n * limit
+    edge += pair * n * 4
+    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
+    for turn in range(count):
+        block = count - 1 - turn
+        low = 0
+        if NARROW:
+            low, high = band_edges(tl.maximum(N - 1, 0), N, M, band)
+        base = first_column(low, block, N, NARROW, W, L)
+        upward = [tl.where(lane * W + q == M - 1 - base, 1.0, 0.0) for q in Q]  # mass from the row below, by its way
+        diagonal = same(0.0, lane, Q)
+        for t in range(done):
+            i = N - 1 - t
+            if NARROW:
+                before = base
+                low, high = band_edges(i, N, M, band)
+                base = first_column(low, block, N, NARROW, W, L)
+                lanes = (base - before) // W
+                upward, diagonal = rebased(upward, lane, lanes, 0.0, Q), rebased(diagonal, lane, lanes, 0.0, Q)
+            first_left, first_diagonal = None, 0.0
+            if CHUNKED:
+                first = edge + ((turn % 2) * n + i) * 2
+                first_left = tl.load(first, turn > 0, other=0.0)
+                first_diagonal = tl.load(first + 3, (turn > 0) & (t > 0), other=0.0)
+            at_row = i * share_row + (0 if NARROW else base)
+            share_limit = share_row - (0 if NARROW else base)
+            to_left = load(left + at_row, lane, share_limit, Q)
+            to_up = load(up + at_row, lane, share_limit, Q)
+
+            diagonal = shifted(diagonal, lane, 1, first_diagonal, Q)
+            below = [upward[q] + diagonal[q] for q in Q]
+            # what goes left: l[j] = share[j] (below[j] + l[j+1])
+            leaving, from_right = linear_scan(to_left, [to_left[q] * below[q] for q in Q], lane, first_left, True, Q)
+            mass = [below[q] + from_right[q] for q in Q]
+            upward = [mass[q] * to_up[q] for q in Q]
+            diagonal = [(mass[q] - leaving[q]) - upward[q] for q in Q]
+            # shares that add up to 1 but for rounding leave nothing for the diagonal, which may be forbidden
+            diagonal = [tl.where(diagonal[q] > 4.0e-7 * mass[q], diagonal[q], 0.0) for q in Q]
+            store(alignment + i * limit + base, mass, lane, limit - base, Q)
+            if CHUNKED:
+                last = edge + (((turn + 1) % 2) * n + i) * 2 + lane * 0
+                tl.store(last, leaving[0], lane == 0)
+                tl.store(last + 1, diagonal[0], lane == 0)
+        if CHUNKED:
+            tl.debug_barrier()
+    fill_unvisited(alignment, limit, n, limit, N, M, done, count, is_spoiled, lane, Q, L)

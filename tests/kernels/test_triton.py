@@ -1,0 +1,65 @@
+"""The Triton backend without a GPU: in the interpreter, and compiled for four GPUs that are not there."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed here")
+
+
+def run(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    without = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=without | environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scan", ["parallel", "stock"])
+def test_every_kernel_in_the_interpreter(scan: str) -> None:
+    """In a process of its own, since Triton reads TRITON_INTERPRET when it is imported."""
+    select = ["-k", "stock"] if scan == "stock" else []
+    done = run(
+        ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "triton_interpreted.py"), *select],
+        {"TRITON_INTERPRET": "1", "STOCK_SCAN": "1" if scan == "stock" else "0", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_every_kernel_compiles_for_four_gpus(tmp_path: Path) -> None:
+    """Without spills or a word on stderr, and in no more instructions than the committed table."""
+    if not (Path(importlib.import_module("triton").__file__).parent / "backends/nvidia/bin/cuobjdump").exists():
+        pytest.skip("this Triton comes without cuobjdump")
+    done = run([str(HERE / "triton_static.py"), "--json"], {"TRITON_CACHE_DIR": str(tmp_path)})
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    baseline = json.loads((HERE / "triton_baseline.json").read_text(encoding="utf-8"))
+    rewrite = "python tests/kernels/triton_static.py --write"
+    assert set(found) == set(baseline), f"kernels came or went; rewrite the table: {rewrite}"
+    faults = []
+    for name, targets in found.items():
+        for target, figures in targets.items():
+            if figures["spills"]:
+                faults.append(f"{name} on {target} spills {figures['spills']} bytes")
+            for figure in ("registers", "instructions"):
+                old = baseline[name][target][figure]
+                if figures[figure] > 1.05 * old:
+                    faults.append(f"{name} on {target}: {figure} grew from {old} to {figures[figure]}")
+    assert not faults, "\n".join([*faults, f"if that is meant, rewrite the table: {rewrite}"])

@@ -1,0 +1,135 @@
+"""The Triton launchers in Triton's interpreter, against the float64 reference.
+
+Not collected by itself: `test_triton.py` runs it in a process that has TRITON_INTERPRET=1 from the start. By hand:
+
+    TRITON_INTERPRET=1 pytest tests/kernels/triton_interpreted.py
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from weaksync.kernels import reference
+from weaksync.kernels import triton as backend
+
+if os.environ.get("STOCK_SCAN") != "1":
+    import importlib.util
+
+    # the suite imports by path, so a neighbour has no package to be imported from
+    spec = importlib.util.spec_from_file_location("triton_scan", Path(__file__).with_name("triton_scan.py"))
+    assert spec and spec.loader
+    scan = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(scan)
+    scan.install()
+
+
+@pytest.fixture(autouse=True)
+def poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is allocated without a value holds NaN, or a number out of place."""
+
+    def poisoned(allocate: Any) -> Any:
+        def allocated(*arguments: Any, **options: Any) -> Tensor:
+            tensor: Tensor = allocate(*arguments, **options)
+            return tensor.fill_(torch.nan if tensor.is_floating_point() else 77)
+
+        return allocated
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned(torch.Tensor.new_empty))
+    monkeypatch.setattr(torch, "empty", poisoned(torch.empty))
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with np.errstate(invalid="raise", over="ignore"):
+        yield
+
+
+@dataclass
+class Pairs:
+    """A ragged batch; padding holds NaN."""
+
+    cost: Tensor
+    steps: Tensor
+    texts: Tensor
+    draw: torch.Generator
+
+    @property
+    def real(self) -> Tensor:
+        n, m = self.cost.shape[1:]
+        rows = torch.arange(n)[None, :, None] < self.steps[:, None, None]
+        return rows & (torch.arange(m)[None, None] < self.texts[:, None, None])
+
+
+def pairs(
+    batch: int, n: int, m: int, *, seed: int = 0, shortest: int = 0, forbidden: float = 0.0, low: float = 0.0
+) -> Pairs:
+    """Costs in [low, low + 2]; the first pair is whole, the second has one step, the third one text."""
+    draw = torch.Generator().manual_seed(seed)
+    cost = torch.rand(batch, n, m, generator=draw) * 2 + low
+    steps = torch.randint(min(shortest, n), n + 1, (batch,), generator=draw)
+    texts = torch.randint(min(shortest, m), m + 1, (batch,), generator=draw)
+    steps[0], texts[0] = n, m
+    if batch > 3:
+        steps[1], texts[2] = min(1, n), min(1, m)
+    cost[torch.rand(batch, n, m, generator=draw) < forbidden] = torch.inf
+    made = Pairs(cost, steps, texts, draw)
+    made.cost[~made.real] = torch.nan
+    return made
+
+
+def assert_close(found: Tensor, truth: Tensor, tolerance: float) -> None:
+    """Absolutely for gradients (their maximum is 1); NaN and inf where the truth has them, zeros where it has none."""
+    assert found.dtype == torch.float32
+    assert found.shape == truth.shape
+    torch.testing.assert_close(found.double(), truth, atol=tolerance, rtol=2e-7, equal_nan=True)
+    assert not ((found != 0) & (truth == 0)).any(), "mass where no alignment passes"
+
+
+def spoil(batch: Pairs, pair: int, value: float = torch.nan) -> None:
+    batch.cost[pair, int(batch.steps[pair]) - 1, 0] = value
+
+
+# ---------------------------------------------------------------- soft-DTW
+
+SOFT_DTW = {
+    "ragged": (pairs(4, 9, 14, seed=1), 0.1, None),
+    "masked": (pairs(5, 15, 37, seed=2, forbidden=0.15), 0.3, None),
+    "negative": (pairs(3, 8, 11, seed=3, low=-3.0, forbidden=0.1, shortest=5), 0.02, None),
+    "sharp": (pairs(2, 12, 13, seed=4, shortest=5), 0.001, None),
+    "band": (pairs(4, 12, 30, seed=5, forbidden=0.02), 0.5, 3),
+    "one step": (pairs(2, 1, 6, seed=6), 0.1, None),
+    "one text": (pairs(2, 6, 1, seed=7), 0.1, 0),
+}
+
+
+@pytest.mark.parametrize("case", SOFT_DTW)
+def test_soft_dtw(case: str) -> None:
+    batch, gamma, band = SOFT_DTW[case]
+    if case == "ragged":
+        spoil(batch, 3)
+    found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, gamma=gamma, band=band, wanted=True)
+    truth = reference.soft_dtw(batch.cost.double(), batch.steps, batch.texts, gamma=gamma, band=band, wanted=True)
+    assert_close(found[0], truth[0], 1e-7)
+    assert_close(found[1], truth[1], 3e-5 if gamma < 0.01 else 2e-6)
+
+
+def test_soft_dtw_of_nothing() -> None:
+    for shape in ((0, 3, 4), (2, 0, 4), (2, 3, 0)):
+        value, alignment = backend.soft_dtw(
+            torch.zeros(shape),
+            torch.full((shape[0],), shape[1]),
+            torch.full((shape[0],), shape[2]),
+            gamma=1.0,
+            band=None,
+            wanted=True,
+        )
+        assert torch.isinf(value).all()
+        assert alignment.shape == shape

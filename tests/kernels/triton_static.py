@@ -1,0 +1,194 @@
+"""Compiles every Triton kernel for GPUs that are not there, and reads registers, spills and instructions per row.
+
+    python tests/kernels/triton_static.py            prints the table
+    python tests/kernels/triton_static.py --write    writes it to tests/kernels/triton_baseline.json
+
+Runs without TRITON_INTERPRET, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+BASELINE = Path(__file__).with_name("triton_baseline.json")
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+TARGETS = {
+    "sm_80": GPUTarget("cuda", 80, 32),
+    "sm_90": GPUTarget("cuda", 90, 32),
+    "sm_100": GPUTarget("cuda", 100, 32),
+    "gfx942": GPUTarget("hip", "gfx942", 64),
+}
+#: 256 columns: eight on each of 32 lanes, or four on each of 64
+FLAGS = {"BAND": False, "NARROW": False, "CHUNKED": False}
+EVERY = {"EVERY": 8}
+INTEGERS = ("steps", "texts")
+INT32 = ("spoiled",)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kernel with its compile-time arguments."""
+
+    name: str
+    module: str
+    kernel: str
+    constants: dict[str, Any] = field(default_factory=dict)
+    columns: int = 256
+    warps: int = 1
+
+
+CASES = [
+    Case("soft-DTW value", "soft_dtw", "forward", FLAGS | EVERY | {"STORE": False}),
+    Case("soft-DTW forward", "soft_dtw", "forward", FLAGS | EVERY | {"STORE": True}),
+    Case("soft-DTW backward", "soft_dtw", "backward", FLAGS),
+]
+
+
+def compiled(case: Case, target: str) -> Any:
+    module = importlib.import_module(f"weaksync.kernels.triton.{case.module}")
+    function = getattr(module, case.kernel)
+    goal = TARGETS[target]
+    constants = dict(case.constants)
+    if "Q" in function.arg_names:
+        lanes = case.warps * goal.warp_size
+        constants |= {"Q": tuple(range(case.columns // lanes)), "L": lanes}
+    signature: dict[str, str] = {}
+    attributes: dict[tuple[int, ...], list[list[Any]]] = {}
+    kinds: dict[str, str] = module.POINTERS if hasattr(module, "POINTERS") else {}
+    for place, name in enumerate(function.arg_names):
+        if name in constants:
+            signature[name] = "constexpr"
+            continue
+        signature[name] = argument_type(function, name, kinds)
+        if signature[name].startswith("*"):
+            attributes[(place,)] = [["tt.divisibility", 16]]
+    source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=attributes)
+    return triton.compile(source, target=goal, options={"num_warps": case.warps, "num_stages": 1})
+
+
+#: what is no pointer to float32
+TYPES = {
+    "steps": "*i64",
+    "texts": "*i64",
+    "windows": "*i64",
+    "spoiled": "*i32",
+    "choices": "*i8",
+    "path": "*i64",
+    "path_lengths": "*i64",
+    "labels": "*i64",
+    "n": "i32",
+    "m": "i32",
+    "band": "i32",
+    "order_margin": "i32",
+    "scale": "fp32",
+    "log2_decay": "fp32",
+    "order_weight": "fp32",
+}
+
+
+def argument_type(function: Any, name: str, kinds: dict[str, str]) -> str:
+    return TYPES.get(name) or ("i32" if name.endswith("4") else "*fp32")
+
+
+def figures(kernel: Any) -> dict[str, int]:
+    """Registers, spilled bytes, and for NVIDIA the instructions of the row loop."""
+    if "cubin" not in kernel.asm:
+        text = kernel.asm["amdgcn"]
+
+        def read(name: str) -> int:
+            found = re.search(rf"\.{name}:\s*(\d+)", text)
+            return int(found.group(1)) if found else -1
+
+        spills = read("vgpr_spill_count") + read("sgpr_spill_count") + read("private_segment_fixed_size")
+        return {"registers": read("vgpr_count"), "spills": spills, "instructions": amd_row_loop(text)}
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(kernel.asm["cubin"])
+        file.flush()
+        usage = subprocess.run(
+            [TOOLS / "cuobjdump", "-res-usage", file.name], capture_output=True, text=True, check=True
+        ).stdout
+        sass = subprocess.run([TOOLS / "nvdisasm", "-c", file.name], capture_output=True, text=True, check=True).stdout
+    used = {name: int(count) for name, count in re.findall(r"\b(REG|STACK|LOCAL):(\d+)", usage)}
+    return {"registers": used["REG"], "spills": used["STACK"] + used["LOCAL"], "instructions": nvidia_row_loop(sass)}
+
+
+def row_loop(lines: list[str], labels: dict[str, int], jumps: list[tuple[int, str]], instruction: str) -> int:
+    """Instructions of a common pass through the longest innermost loop, which is the loop over rows.
+
+    What a forward jump leaves out (renormalising, every few rows) does not count.
+    """
+    loops = [(labels[label], place) for place, label in jumps if labels.get(label, place) < place]
+    inner = [one for one in loops if not any(one != o and one[0] <= o[0] and o[1] <= one[1] for o in loops)]
+    counts = [0]
+    for start, end in inner:
+        skipped = {
+            line
+            for place, label in jumps
+            if start < place < labels.get(label, 0) <= end
+            for line in range(place + 1, labels[label])
+        }
+        body = [lines[line] for line in range(start, end + 1) if line not in skipped]
+        counts.append(sum(bool(re.search(instruction, line)) for line in body))
+    return max(counts)
+
+
+def nvidia_row_loop(sass: str) -> int:
+    lines = sass.splitlines()
+    labels = {m.group(1): place for place, line in enumerate(lines) if (m := re.match(r"\s*(\.L_x_\d+):", line))}
+    jump = re.compile(r"\bBRA(?:\.U)?\s.*?`\((\.L_x_\d+)\)")
+    jumps = [(place, m.group(1)) for place, line in enumerate(lines) if (m := jump.search(line))]
+    return row_loop(lines, labels, jumps, r"/\*[0-9a-f]{4,}\*/\s+\S")
+
+
+def amd_row_loop(text: str) -> int:
+    lines = text.splitlines()
+    labels = {m.group(1): place for place, line in enumerate(lines) if (m := re.match(r"(\.LBB\d+_\d+):", line))}
+    jump = re.compile(r"\s+s_c?branch\w*\s+(\.LBB\d+_\d+)")
+    jumps = [(place, m.group(1)) for place, line in enumerate(lines) if (m := jump.match(line))]
+    return row_loop(lines, labels, jumps, r"^\s+(?:s|v|ds|buffer|global)_\w+")
+
+
+def table(only: str = "", targets: tuple[str, ...] = tuple(TARGETS)) -> dict[str, dict[str, dict[str, int]]]:
+    return {
+        case.name: {target: figures(compiled(case, target)) for target in targets}
+        for case in CASES
+        if only in case.name
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("only", nargs="?", default="", help="a part of the kernel's name")
+    parser.add_argument("--write", action="store_true", help="write the baseline")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--targets", default=",".join(TARGETS))
+    arguments = parser.parse_args()
+    found = table(arguments.only, tuple(arguments.targets.split(",")))
+    if arguments.write:
+        BASELINE.write_text(json.dumps(found, indent=1) + "\n")
+    if arguments.json:
+        json.dump(found, sys.stdout)
+        return
+    for name, row in found.items():
+        cells = (
+            f"{target} {c['instructions']:5d} instr {c['registers']:3d} reg {c['spills']} sp"
+            for target, c in row.items()
+        )
+        print(f"{name:28s}", "   ".join(cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
