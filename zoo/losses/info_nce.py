@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""InfoNCE over clip-sentence pairs, with negatives from the same video or from the whole step."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from .registry import did_you_mean
+from .gather import all_rows, sizes_of_ranks, world_size
+from .settings import REDUCTIONS, one_of
 
 NEGATIVES = ("video", "batch")
 FALSE_NEGATIVES = ("exclude", "multi_positive")
-REDUCTIONS = ("mean", "sum", "none")
 
 
 @dataclass
@@ -54,16 +54,9 @@ class InfoNCE(nn.Module):
 
     def __init__(self, negatives: str = "video", false_negatives: str = "exclude", reduction: str = "mean") -> None:
         super().__init__()
-        for name, value, known in (
-            ("negatives", negatives, NEGATIVES),
-            ("false_negatives", false_negatives, FALSE_NEGATIVES),
-            ("reduction", reduction, REDUCTIONS),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}{did_you_mean(value, known)}")
-        self.negatives = negatives
-        self.false_negatives = false_negatives
-        self.reduction = reduction
+        self.negatives = one_of("negatives", negatives, NEGATIVES)
+        self.false_negatives = one_of("false_negatives", false_negatives, FALSE_NEGATIVES)
+        self.reduction = one_of("reduction", reduction, REDUCTIONS)
 
     def forward(
         self,
@@ -164,44 +157,13 @@ class _Everyone:
 
 def _gather(clips: Tensor, texts: Tensor, video: Tensor, sentence: Tensor, weight: Tensor) -> _Everyone:
     """The pairs of all ranks, in the order of ranks; ranks may have different numbers of them."""
-    world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    world = world_size()
     if world == 1:
         return _Everyone(clips, texts, video, sentence, weight, 0, 1)
-    count = torch.tensor([len(clips)], device=clips.device)
-    counts = [torch.zeros_like(count) for _ in range(world)]
-    dist.all_gather(counts, count)
-    sizes = [int(c) for c in counts]
-    features = torch.cat([clips, texts], dim=1)
-    both = _GatherRows.apply(features, sizes)
-    ids = _all_gather(torch.stack([video, sentence], dim=1), sizes)
-    weights = _all_gather(weight[:, None].float(), sizes)[:, 0]
+    sizes = sizes_of_ranks(len(clips), clips.device)
+    both = all_rows(torch.cat([clips, texts], dim=1), sizes)
+    ids = all_rows(torch.stack([video, sentence], dim=1), sizes)
+    weights = all_rows(weight.float(), sizes)
     width = clips.shape[1]
     first = sum(sizes[: dist.get_rank()])
     return _Everyone(both[:, :width], both[:, width:], ids[:, 0], ids[:, 1], weights, first, world)
-
-
-class _GatherRows(torch.autograd.Function):
-    """Rows of all ranks; the gradient of a row is the sum of what every rank's loss has for it."""
-
-    @staticmethod
-    def forward(ctx, rows: Tensor, sizes: list[int]) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.sizes = sizes
-        return _all_gather(rows, sizes)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
-        gradient = gradient.contiguous()
-        dist.all_reduce(gradient)
-        rank = dist.get_rank()
-        first = sum(ctx.sizes[:rank])
-        return gradient[first : first + ctx.sizes[rank]], None
-
-
-def _all_gather(rows: Tensor, sizes: list[int]) -> Tensor:
-    """(b, C) of this rank to (sum of sizes, C); ranks with fewer rows pad for the journey."""
-    most = max(sizes)
-    padded = rows.new_zeros(most, rows.shape[1])
-    padded[: len(rows)] = rows
-    parts = [torch.empty_like(padded) for _ in sizes]
-    dist.all_gather(parts, padded)
-    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])

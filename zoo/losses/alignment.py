@@ -1,0 +1,144 @@
+"""Soft alignment values as losses: what it costs to align pairs that belong together."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ...kernels import soft_drop_dtw, soft_dsta, soft_dtw
+from .settings import REDUCTIONS, one_of, reduced
+
+
+class _AlignmentLoss(nn.Module):
+    """What the losses below share: a temperature, a band, the division by the length, and the reduction.
+
+    Args:
+        gamma: temperature of the soft minimum, in units of cost.
+        band: keep only cells near the line from corner to corner; None keeps all.
+        per_step: divide each value by the pair's number of video steps, so that long pairs do not weigh more.
+        reduction: ``mean`` over the pairs, ``sum``, or ``none``: (B,).
+    """
+
+    def __init__(
+        self, gamma: float = 0.1, *, band: int | None = None, per_step: bool = True, reduction: str = "mean"
+    ) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.band = band
+        self.per_step = per_step
+        self.reduction = one_of("reduction", reduction, REDUCTIONS)
+
+    def extra_repr(self) -> str:
+        return f"gamma={self.gamma}, band={self.band}, per_step={self.per_step}, reduction={self.reduction!r}"
+
+    def _finish(self, value: Tensor, cost: Tensor, video_lengths: Tensor | None) -> Tensor:
+        if self.per_step:
+            value = value / (cost.shape[1] if video_lengths is None else video_lengths.to(value.device))
+        return reduced(value, self.reduction)
+
+
+class SoftDTW(_AlignmentLoss):
+    """`kernels.soft_dtw` as a loss: every video step and every text lies on the path.  See `_AlignmentLoss`."""
+
+    def forward(
+        self, cost: Tensor, *, video_lengths: Tensor | None = None, text_lengths: Tensor | None = None
+    ) -> Tensor:
+        """The loss of pairs with costs (B, n, m) and lengths (B,); errors are those of `kernels.soft_dtw`."""
+        value = soft_dtw(cost, video_lengths=video_lengths, text_lengths=text_lengths, gamma=self.gamma, band=self.band)
+        return self._finish(value, cost, video_lengths)
+
+
+class SoftDSTA(_AlignmentLoss):
+    """`kernels.soft_dsta` as a loss: every video step takes one text, texts may be skipped.
+
+    Args:
+        gamma, band, per_step, reduction: as in `SoftDTW`.
+        window: how far the text of one step may lie from that of the next; None: as far as it likes.
+        order_weight: price of each text gone back beyond the margin.
+        order_margin: how many texts one may go back for free.
+    """
+
+    def __init__(
+        self,
+        gamma: float = 0.1,
+        *,
+        window: int | None = None,
+        order_weight: float = 1.0,
+        order_margin: int = 1,
+        band: int | None = None,
+        per_step: bool = True,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(gamma, band=band, per_step=per_step, reduction=reduction)
+        self.window = window
+        self.order_weight = order_weight
+        self.order_margin = order_margin
+
+    def forward(
+        self,
+        cost: Tensor,
+        *,
+        video_lengths: Tensor | None = None,
+        text_lengths: Tensor | None = None,
+        window: Tensor | None = None,
+    ) -> Tensor:
+        """The loss of pairs with costs (B, n, m) and lengths (B,); `window` (B,) goes before the module's own.
+
+        Errors are those of `kernels.soft_dsta`.
+        """
+        value = soft_dsta(
+            cost,
+            video_lengths=video_lengths,
+            text_lengths=text_lengths,
+            gamma=self.gamma,
+            window=self.window if window is None else window,
+            order_weight=self.order_weight,
+            order_margin=self.order_margin,
+            band=self.band,
+        )
+        return self._finish(value, cost, video_lengths)
+
+
+class SoftDropDTW(_AlignmentLoss):
+    """`kernels.soft_drop_dtw` as a loss: video steps and texts without a counterpart are dropped at a price.
+
+    Args:
+        gamma, band, per_step, reduction: as in `SoftDTW`.
+        contiguous: whether the steps of one text must be neighbours.
+    """
+
+    def __init__(
+        self,
+        gamma: float = 0.1,
+        *,
+        contiguous: bool = True,
+        band: int | None = None,
+        per_step: bool = True,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(gamma, band=band, per_step=per_step, reduction=reduction)
+        self.contiguous = contiguous
+
+    def forward(
+        self,
+        cost: Tensor,
+        drop_video: Tensor | float,
+        drop_text: Tensor | float | None = None,
+        *,
+        video_lengths: Tensor | None = None,
+        text_lengths: Tensor | None = None,
+    ) -> Tensor:
+        """The loss of pairs with costs (B, n, m); drop costs broadcast to (B, n) and (B, m) and may be learned.
+
+        Errors are those of `kernels.soft_drop_dtw`.
+        """
+        value = soft_drop_dtw(
+            cost,
+            drop_video,
+            drop_text,
+            video_lengths=video_lengths,
+            text_lengths=text_lengths,
+            gamma=self.gamma,
+            contiguous=self.contiguous,
+            band=self.band,
+        )
+        return self._finish(value, cost, video_lengths)

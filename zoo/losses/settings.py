@@ -1,0 +1,25 @@
+"""Settings that losses share, checked when they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ..registry import did_you_mean
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def one_of(name: str, value: str, known: Sequence[str]) -> str:
+    """`value`, or a ValueError that lists what is known."""
+    if value not in known:
+        raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}{did_you_mean(value, known)}")
+    return value
+
+
+def reduced(each: Tensor, reduction: str) -> Tensor:
+    """The mean or the sum of `each`, or `each` itself."""
+    if reduction == "none":
+        return each
+    return each.mean() if reduction == "mean" else each.sum()
