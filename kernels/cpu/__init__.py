@@ -1,0 +1,337 @@
+"""The alignment recurrences in C++: the backend for float32 costs on CPU, and hard forms in either precision.
+
+The library beside this file is built when weaksync is installed, if there is a compiler, and is called through ctypes.
+It holds one set of functions for each vector width and takes the widest that the processor has; the environment variable
+WEAKSYNC_CPU (avx512, avx2 or plain) forces one.  Threads follow torch.set_num_threads.
+
+Every function takes what every backend takes (see `reference`).  Soft values are accurate to 1e-7, gradients to 2e-6.
+Pairs whose costs leave the range of the arithmetic (|cost| / gamma of 7e5 in a cell, 2.3e7 along a path) are handed to
+the reference.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "available",
+    "describe",
+    "drop_dtw",
+    "dsta_path",
+    "dtw_path",
+    "soft_drop_dtw",
+    "soft_dsta",
+    "soft_dtw",
+    "use",
+]
+
+INSTRUCTION_SETS = ("avx512", "avx2", "plain")
+ENVIRONMENT = "WEAKSYNC_CPU"
+#: fewer cells than this are not worth a second thread
+CELLS_PER_THREAD = 20_000
+
+
+class _Batch(ctypes.Structure):
+    """`Batch` of interface.cpp."""
+
+    _fields_ = (
+        ("cost", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("pairs", "n", "m", "pair_stride", "row_stride")),
+        ("steps", ctypes.c_void_p),
+        ("texts", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("band", "doubles", "threads")),
+        ("value", ctypes.c_void_p),
+        ("beyond_range", ctypes.c_void_p),
+    )
+
+
+_POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+#: what follows the batch
+_ARGUMENTS: dict[str, tuple[type, ...]] = {
+    "soft_dtw": (_DOUBLE, _POINTER),
+    "soft_dsta": (_POINTER, _INT, _DOUBLE, _DOUBLE, _POINTER),
+    "soft_drop_dtw": (_POINTER, _POINTER, _INT, _DOUBLE, _POINTER, _POINTER, _POINTER),
+    "dtw_path": (_POINTER, _POINTER),
+    "dsta_path": (_POINTER, _INT, _DOUBLE, _POINTER),
+    "drop_dtw": (_POINTER, _POINTER, _INT, _POINTER),
+}
+
+
+def _load() -> tuple[ctypes.CDLL | None, str]:
+    """The library, or None and why it is not there."""
+    folder = Path(__file__).parent
+    found = [path for suffix in EXTENSION_SUFFIXES if (path := folder / f"_recurrences{suffix}").is_file()]
+    if not found:
+        return None, "it was not built"
+    try:
+        library = ctypes.CDLL(str(found[0]))
+        library.weaksync_choose.argtypes = (ctypes.c_char_p,)
+        library.weaksync_choose.restype = ctypes.c_char_p
+        library.weaksync_lanes.restype = _INT
+        for name, arguments in _ARGUMENTS.items():
+            function = getattr(library, f"weaksync_{name}")
+            function.argtypes = (ctypes.POINTER(_Batch), *arguments)
+            function.restype = _INT
+    except (OSError, AttributeError) as fault:
+        return None, f"{found[0].name} does not load ({fault})"
+    return library, ""
+
+
+_library, _fault = _load()
+_chosen = ""
+
+
+def available() -> bool:
+    """Whether the library was built and loads.  Raises ValueError where WEAKSYNC_CPU names what this processor lacks."""
+    if _library is not None and not _chosen:
+        use(os.environ.get(ENVIRONMENT) or None)
+    return _library is not None
+
+
+def describe() -> str:
+    """The instruction set in use, "avx512, 16 lanes"; or why there is none, and how to have one."""
+    if not available():
+        return (
+            f"the compiled CPU kernels are missing: {_fault}; the reference in torch serves instead, about a hundred "
+            "times slower. With GCC 9 or newer, `pip install --force-reinstall --no-deps weaksync` (in a checkout: "
+            "`pip install -e .`) builds them"
+        )
+    assert _library is not None
+    return f"{_chosen}, {_library.weaksync_lanes()} lanes"
+
+
+def use(name: str | None) -> str:
+    """Take the named instruction set from now on, or the widest for None, and return its name.
+
+    Raises ValueError for a name that is unknown, or that this processor or build does not have; ImportError where the
+    library is missing.
+    """
+    global _chosen
+    if _library is None:
+        raise ImportError(describe())
+    if name is not None and name not in INSTRUCTION_SETS:
+        raise ValueError(f"{ENVIRONMENT} is {name!r}; it must be one of {', '.join(INSTRUCTION_SETS)}")
+    chosen = _library.weaksync_choose(None if name is None else name.encode())
+    if chosen is None:
+        raise ValueError(f"{ENVIRONMENT} is {name!r}, which this processor does not have; unset it to take the widest")
+    _chosen = chosen.decode()
+    return _chosen
+
+
+# ---- the six functions
+
+
+def soft_dtw(
+    cost: Tensor, steps: Tensor, texts: Tensor, *, gamma: float, band: int | None, wanted: bool
+) -> tuple[Tensor, Tensor]:
+    call = _Call("soft_dtw", cost, steps, texts, band)
+    alignment = call.output(wanted, *cost.shape)
+    call.run(gamma, _address(alignment))
+    settings = {"gamma": gamma, "band": band, "wanted": wanted}
+    call.hand_over([alignment], lambda pairs: _reference().soft_dtw(*call.part(pairs), **settings))
+    return call.value, alignment
+
+
+def soft_dsta(
+    cost: Tensor,
+    steps: Tensor,
+    texts: Tensor,
+    *,
+    windows: Tensor | None,
+    gamma: float,
+    order_weight: float,
+    order_margin: int,
+    band: int | None,
+    wanted: bool,
+) -> tuple[Tensor, Tensor]:
+    call = _Call("soft_dsta", cost, steps, texts, band)
+    alignment = call.output(wanted, *cost.shape)
+    windows = None if windows is None else windows.contiguous()
+    call.run(_address(windows), min(order_margin, call.longest), order_weight, gamma, _address(alignment))
+
+    def reference(pairs: Tensor) -> tuple[Tensor, ...]:
+        return _reference().soft_dsta(
+            *call.part(pairs),
+            windows=None if windows is None else windows[pairs],
+            gamma=gamma,
+            order_weight=order_weight,
+            order_margin=order_margin,
+            band=band,
+            wanted=wanted,
+        )
+
+    call.hand_over([alignment], reference)
+    return call.value, alignment
+
+
+def soft_drop_dtw(
+    cost: Tensor,
+    drop_video: Tensor,
+    drop_text: Tensor | None,
+    steps: Tensor,
+    texts: Tensor,
+    *,
+    gamma: float,
+    contiguous: bool,
+    band: int | None,
+    wanted: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    call = _Call("soft_drop_dtw", cost, steps, texts, band)
+    batch, n, m = cost.shape
+    video, text = drop_video.double().contiguous(), None if drop_text is None else drop_text.double().contiguous()
+    alignment = call.output(wanted, batch, n, m)
+    video_drops = call.output(wanted, batch, n)
+    text_drops = call.output(wanted and text is not None, batch, m)
+    call.run(
+        _address(video),
+        _address(text),
+        contiguous,
+        gamma,
+        _address(alignment),
+        _address(video_drops),
+        _address(text_drops),
+    )
+    if wanted and text is None:
+        text_drops = cost.new_zeros(batch, m, dtype=torch.float32)
+
+    def reference(pairs: Tensor) -> tuple[Tensor, ...]:
+        part, *lengths = call.part(pairs)
+        return _reference().soft_drop_dtw(
+            part,
+            video[pairs],
+            None if text is None else text[pairs],
+            *lengths,
+            gamma=gamma,
+            contiguous=contiguous,
+            band=band,
+            wanted=wanted,
+        )
+
+    call.hand_over([alignment, video_drops, text_drops], reference)
+    return call.value, alignment, video_drops, text_drops
+
+
+def dtw_path(
+    cost: Tensor, steps: Tensor, texts: Tensor, *, band: int | None, wanted: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    call = _Call("dtw_path", cost, steps, texts, band)
+    batch, n, m = cost.shape
+    path = call.output(wanted, batch, max(n + m - 1, 0), 2, dtype=torch.int64)
+    lengths = call.output(wanted, batch, dtype=torch.int64)
+    call.run(_address(path), _address(lengths))
+    return call.value, path, lengths
+
+
+def dsta_path(
+    cost: Tensor,
+    steps: Tensor,
+    texts: Tensor,
+    *,
+    windows: Tensor | None,
+    order_weight: float,
+    order_margin: int,
+    band: int | None,
+    wanted: bool,
+) -> tuple[Tensor, Tensor]:
+    call = _Call("dsta_path", cost, steps, texts, band)
+    labels = call.output(wanted, *cost.shape[:2], dtype=torch.int64)
+    windows = None if windows is None else windows.contiguous()
+    call.run(_address(windows), min(order_margin, call.longest), order_weight, _address(labels))
+    return call.value, labels
+
+
+def drop_dtw(
+    cost: Tensor,
+    drop_video: Tensor,
+    drop_text: Tensor | None,
+    steps: Tensor,
+    texts: Tensor,
+    *,
+    contiguous: bool,
+    band: int | None,
+    wanted: bool,
+) -> tuple[Tensor, Tensor]:
+    call = _Call("drop_dtw", cost, steps, texts, band)
+    labels = call.output(wanted, *cost.shape[:2], dtype=torch.int64)
+    video, text = drop_video.double().contiguous(), None if drop_text is None else drop_text.double().contiguous()
+    call.run(_address(video), _address(text), contiguous, _address(labels))
+    return call.value, labels
+
+
+# ---- one call
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return tensor.data_ptr() if tensor is not None and tensor.numel() else None
+
+
+def _reference() -> Any:
+    from .. import reference  # here, so that either module can be read without the other
+
+    return reference
+
+
+class _Call:
+    """One call of the library: its tensors, kept alive, and what it says about them."""
+
+    def __init__(self, name: str, cost: Tensor, steps: Tensor, texts: Tensor, band: int | None) -> None:
+        if not available():
+            raise ImportError(describe())
+        double = cost.dtype == torch.float64 and not name.startswith("soft")
+        cost = cost.detach().to(torch.float64 if double else torch.float32)
+        if cost.shape[2] > 1 and cost.stride(2) != 1:
+            cost = cost.contiguous()
+        self.name, self.cost, self.steps, self.texts = name, cost, steps.contiguous(), texts.contiguous()
+        batch, n, m = cost.shape
+        self.longest = max(n, m)
+        self.value = cost.new_empty(batch)
+        self.beyond_range = torch.empty(batch, dtype=torch.bool)
+        self.batch = _Batch(
+            cost.data_ptr(),
+            batch,
+            n,
+            m,
+            cost.stride(0),
+            cost.stride(1),
+            self.steps.data_ptr(),
+            self.texts.data_ptr(),
+            -1 if band is None else min(band, self.longest),
+            double,
+            min(torch.get_num_threads(), 1 + cost.numel() // CELLS_PER_THREAD),
+            self.value.data_ptr(),
+            self.beyond_range.data_ptr(),
+        )
+        self.beyond = 0
+
+    def output(self, wanted: bool, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """An empty tensor that the library fills, without elements where it is not wanted."""
+        return torch.empty(shape if wanted else 0, dtype=dtype)
+
+    def run(self, *arguments: Any) -> None:
+        """Raises MemoryError where the workspace of a pair does not fit."""
+        self.beyond = getattr(_library, f"weaksync_{self.name}")(self.batch, *arguments)
+        if self.beyond < 0:
+            raise MemoryError(
+                f"{self.name} of {tuple(self.cost.shape)} needs more memory than there is; give a band, or fewer threads"
+            )
+
+    def part(self, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.cost[pairs], self.steps[pairs], self.texts[pairs]
+
+    def hand_over(self, outputs: list[Tensor], reference: Callable[[Tensor], tuple[Tensor, ...]]) -> None:
+        """Has the reference compute the pairs that are beyond the range of the arithmetic."""
+        if not self.beyond:
+            return
+        pairs = self.beyond_range.nonzero().squeeze(1)
+        self.value[pairs], *results = reference(pairs)
+        for output, result in zip(outputs, results, strict=True):
+            if output.numel():
+                output[pairs] = result

@@ -1,0 +1,4 @@
+#define LANES 4
+#define NAME "plain"
+#define RECURRENCES plain_recurrences
+#include "instruction_set.h"
