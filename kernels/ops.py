@@ -35,6 +35,13 @@ def backend_of(cost: Tensor) -> ModuleType:
     return cpu if _compiled() else reference
 
 
+def describe(device: str = "cpu") -> str:
+    """What float32 costs on this device run on, in words."""
+    if device.startswith("cuda"):
+        return "Triton"
+    return f"C++, {cpu.describe()}" if cpu.available() else f"reference in torch: {cpu.describe()}"
+
+
 @cache
 def _compiled() -> bool:
     if not cpu.available():

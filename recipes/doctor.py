@@ -26,15 +26,32 @@ PARTS = {
 
 
 @click.command()
+@click.option("--gpu", is_flag=True, help="Check the kernels on the GPU against the reference, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(as_json: bool) -> None:
+def command(gpu: bool, as_json: bool) -> None:
     """Say what this machine has and what is missing."""
-    print_table("weaksync on this machine", ["part", "found"], findings(), as_json=as_json)
+    if not gpu:
+        print_table("weaksync on this machine", ["part", "found"], findings(), as_json=as_json)
+        return
+    import torch
+
+    from . import doctor_gpu
+
+    if not torch.cuda.is_available():
+        raise ValueError("no GPU is visible here: run `weaksync doctor --gpu` where there is one")
+    rows = doctor_gpu.findings("cuda")
+    print_table("kernels against the float64 reference", ["what", "found", "verdict"], rows, as_json=as_json)
+    if wrong := sum(verdict != "ok" for *_, verdict in rows):
+        raise ValueError(
+            f"{wrong} checks failed: do not train on this GPU before they are understood; please report them"
+        )
 
 
 def findings() -> list[tuple[str, str]]:
     """What was found, a row each."""
     import torch
+
+    from ..kernels import ops
 
     rows = [
         ("weaksync", _version("weaksync")),
@@ -49,7 +66,9 @@ def findings() -> list[tuple[str, str]]:
             rows.append((f"gpu {number}", name))
     else:
         rows.append(("gpu", "none: models run on the CPU"))
-    rows.append(("alignment kernels", "reference (torch, float64)"))
+    rows.append(
+        ("alignment kernels", ops.describe("cpu") + ("; Triton on the GPU" if torch.cuda.is_available() else ""))
+    )
     for part, purpose in PARTS.items():
         version = _version(part)
         absent = "MISSING" if purpose is None else f"absent: {purpose}"

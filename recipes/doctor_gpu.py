@@ -1,0 +1,76 @@
+"""`weaksync doctor --gpu`: the first things to know of the kernels on hardware they have not run on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from .. import kernels
+
+#: largest error of a gradient, max |g - g64| / max |g64|, and of a value, that passes
+GRADIENT, VALUE = 1e-5, 1e-5
+#: B, n, m: one warp, a row of one block, and rows in several chunks
+SIZES = ((4, 33, 61), (2, 200, 256), (1, 500, 1500), (1, 64, 3000))
+
+
+def findings(device: str, *, sizes: tuple[tuple[int, int, int], ...] = SIZES) -> list[tuple[str, str, str]]:
+    """For each kernel and size: what was compared, the figure, and "ok" or "WRONG".
+
+    Rows are scans whose steps do not commute, so a scan in the wrong order shows in every value; fast exponentials show
+    in the gradients; a race shows as runs that differ.
+    """
+    return [row for size in sizes for row in _of_size(size, device)]
+
+
+def _soft() -> dict[str, Callable[[Tensor], Tensor]]:
+    return {
+        "soft-DTW": partial(kernels.soft_dtw, gamma=0.1),
+        "soft-DTW, gamma 0.001": partial(kernels.soft_dtw, gamma=0.001),
+        "soft-DSTA": partial(kernels.soft_dsta, gamma=0.1),
+        "soft-DSTA, window 50": partial(kernels.soft_dsta, gamma=0.1, window=50),
+        "soft Drop-DTW": partial(kernels.soft_drop_dtw, drop_video=0.4, drop_text=0.6, gamma=0.1),
+    }
+
+
+def _hard() -> dict[str, Callable[[Tensor], tuple[Tensor, ...]]]:
+    return {
+        "DTW": kernels.dtw_path,
+        "DSTA": kernels.dsta_path,
+        "Drop-DTW": partial(kernels.drop_dtw, drop_video=0.4, drop_text=0.6),
+    }
+
+
+def _of_size(size: tuple[int, int, int], device: str) -> Iterator[tuple[str, str, str]]:
+    cost = 2 * torch.rand(size, generator=torch.Generator().manual_seed(0)).to(device)
+    label = " x ".join(map(str, size))
+    for name, value in _soft().items():
+        found, gradient = _differentiated(value, cost)
+        truth, exact = _differentiated(value, cost.double())
+        again, gradient_again = _differentiated(value, cost)
+        error = float((found.double() - truth).abs().max() / truth.abs().max())
+        yield f"{name}, {label}: value", f"{error:.1e}", _verdict(error <= VALUE)
+        error = float((gradient.double() - exact).abs().max() / exact.abs().max())
+        yield f"{name}, {label}: gradient", f"{error:.1e}", _verdict(error <= GRADIENT)
+        same = torch.equal(found, again) and torch.equal(gradient, gradient_again)
+        yield f"{name}, {label}: two runs", "equal" if same else "differ", _verdict(same)
+    for name, path in _hard().items():
+        found, *rest = path(cost)
+        truth, *_ = path(cost.double())
+        error = float((found.double() - truth).abs().max() / truth.abs().max())
+        yield f"{name}, {label}: value", f"{error:.1e}", _verdict(error <= VALUE)
+        same = all(torch.equal(one, two) for one, two in zip(rest, path(cost)[1:], strict=True))
+        yield f"{name}, {label}: two runs", "equal" if same else "differ", _verdict(same)
+
+
+def _differentiated(value: Callable[[Tensor], Tensor], cost: Tensor) -> tuple[Tensor, Tensor]:
+    leaf = cost.clone().requires_grad_()
+    found = value(leaf)
+    (gradient,) = torch.autograd.grad(found.sum(), leaf)
+    return found.detach(), gradient
+
+
+def _verdict(passed: bool) -> str:
+    return "ok" if passed else "WRONG"

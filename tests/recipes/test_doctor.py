@@ -1,0 +1,37 @@
+"""What doctor says of this machine, and its checks of the kernels on the device that is here."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from weaksync import kernels
+from weaksync.recipes import doctor, doctor_gpu
+
+
+def test_doctor_names_the_backend_of_the_kernels():
+    result = CliRunner().invoke(doctor.command, ["--json"])
+    found = {row["part"]: row["found"] for row in json.loads(result.stdout)}
+    assert found["alignment kernels"] == kernels.ops.describe("cpu")
+
+
+def test_the_checks_pass_here_and_notice_a_wrong_kernel(monkeypatch):
+    rows = doctor_gpu.findings("cpu", sizes=((2, 9, 7),))
+    assert {verdict for *_, verdict in rows} == {"ok"} and len(rows) == 5 * 3 + 3 * 2
+    right = kernels.soft_dtw
+    monkeypatch.setattr(
+        kernels,
+        "soft_dtw",
+        lambda cost, **settings: right(cost * (1 + 1e-4 * (cost.dtype == torch.float32)), **settings),
+    )
+    rows = doctor_gpu.findings("cpu", sizes=((2, 9, 7),))
+    assert {what.split(",")[0] for what, _, verdict in rows if verdict != "ok"} == {"soft-DTW"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_it_says_so():
+    result = CliRunner().invoke(doctor.command, ["--gpu"])
+    assert "no GPU is visible" in str(result.exception)
