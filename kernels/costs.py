@@ -47,9 +47,13 @@ def pairwise_cosine_cost(video: Tensor, text: Tensor) -> Tensor:
     """
     if video.dim() != 3 or text.dim() != 3 or video.shape[-1] != text.shape[-1]:
         raise ValueError(f"video {tuple(video.shape)} and text {tuple(text.shape)} must be (V, n, d) and (S, m, d)")
-    steps, texts = normalize(video, dim=-1).flatten(0, 1), normalize(text, dim=-1).flatten(0, 1)
-    cost = torch.addmm(steps.new_ones(1, 1), steps, texts.T, alpha=-1.0)
-    return cost.unflatten(1, text.shape[:2]).unflatten(0, video.shape[:2]).transpose(1, 2)
+    return unit_cost(normalize(video, dim=-1), normalize(text, dim=-1))
+
+
+def unit_cost(video: Tensor, text: Tensor) -> Tensor:
+    """`pairwise_cosine_cost` of vectors that have unit length already."""
+    products = torch.addmm(video.new_ones(1, 1), video.flatten(0, 1), text.flatten(0, 1).T, alpha=-1.0)
+    return products.unflatten(1, text.shape[:2]).unflatten(0, video.shape[:2]).transpose(1, 2)
 
 
 def duration_prior(

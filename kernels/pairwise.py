@@ -11,17 +11,19 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
 from . import ops
 from .arguments import at_least_float32, check_dsta_settings, check_whole
-from .costs import pairwise_cosine_cost
+from .costs import unit_cost
 from .soft import soft_dsta, soft_dtw, values_alone
 
 #: costs of a block: video (v, n, d) and text (s, m, d) to (v, s, n, m)
 BlockCost = Callable[[Tensor, Tensor], Tensor]
 
-MEMORY = 256 << 20
+#: bytes for the costs and alignments of a block; beside them stand the features of its texts
+MEMORY = 64 << 20
 
 
 def pairwise_soft_dtw(
@@ -32,7 +34,7 @@ def pairwise_soft_dtw(
     text_lengths: Tensor | None = None,
     gamma: float = 0.1,
     band: int | None = None,
-    cost: BlockCost = pairwise_cosine_cost,
+    cost: BlockCost | None = None,
     memory: int = MEMORY,
     validate: bool = False,
 ) -> Tensor:
@@ -45,7 +47,7 @@ def pairwise_soft_dtw(
         text_lengths: (S,) integers, how many of the m steps are real; None means all.
         gamma: as in `soft_dtw`.
         band: as in `soft_dtw`.
-        cost: makes the costs (v, s, n, m) of a block of videos and texts; 1 - cosine unless given.
+        cost: makes the costs (v, s, n, m) of a block from its videos (v, n, d) and texts (s, m, d); None: 1 - cosine.
         memory: bytes that the costs and alignments of a block may take; at least one pair is always computed.
         validate: as in `soft_dtw`.
 
@@ -75,7 +77,7 @@ def pairwise_soft_dsta(
     order_weight: float = 1.0,
     order_margin: int = 1,
     band: int | None = None,
-    cost: BlockCost = pairwise_cosine_cost,
+    cost: BlockCost | None = None,
     memory: int = MEMORY,
     validate: bool = False,
 ) -> Tensor:
@@ -107,7 +109,7 @@ def pairwise_dtw(
     video_lengths: Tensor | None = None,
     text_lengths: Tensor | None = None,
     band: int | None = None,
-    cost: BlockCost = pairwise_cosine_cost,
+    cost: BlockCost | None = None,
     memory: int = MEMORY,
     validate: bool = False,
 ) -> Tensor:
@@ -132,7 +134,7 @@ def pairwise_dsta(
     order_weight: float = 1.0,
     order_margin: int = 1,
     band: int | None = None,
-    cost: BlockCost = pairwise_cosine_cost,
+    cost: BlockCost | None = None,
     memory: int = MEMORY,
     validate: bool = False,
 ) -> Tensor:
@@ -161,7 +163,7 @@ def _all_pairs(
     video_lengths: Tensor | None,
     text_lengths: Tensor | None,
     windows: Tensor | None,
-    cost: BlockCost,
+    cost: BlockCost | None,
     memory: int,
 ) -> Tensor:
     if video.dim() != 3 or text.dim() != 3:
@@ -173,60 +175,65 @@ def _all_pairs(
         raise ValueError(f"window must be a number or (V, S) = ({len(video)}, {len(text)}), not {tuple(windows.shape)}")
 
     def block(some_videos: Tensor, some_texts: Tensor, rows: Rows) -> Tensor:
-        costs = cost(some_videos, some_texts)
+        costs = unit_cost(some_videos, some_texts) if cost is None else cost(some_videos, some_texts)
         expected = (len(some_videos), len(some_texts), video.shape[1], text.shape[1])
         if costs.shape != expected:
             raise ValueError(f"cost must give (v, s, n, m) = {expected} for a block of pairs, not {tuple(costs.shape)}")
         return value(costs.flatten(0, 1), rows).unflatten(0, expected[:2])
 
-    blocks = list(_blocks(video, text, memory))
-    again = torch.is_grad_enabled() and len(blocks) > 1
-    parts: list[list[Tensor]] = []
-    for v, s in blocks:
-        rows = _rows(v, s, video_lengths, text_lengths, windows, len(video), len(text))
-        if again:
-            # the first pass needs values alone, so what it saves differs from what the second one does
-            part = checkpoint(
-                block, video[v], text[s], rows, use_reentrant=False, context_fn=_contexts, determinism_check="none"
-            )
-        else:
-            part = block(video[v], text[s], rows)
-        if s.start == 0:
-            parts.append([])
-        parts[-1].append(part)
-    if not parts:
-        return video.new_empty(len(video), len(text))
-    return torch.cat([torch.cat(row, dim=1) for row in parts])
+    at_once, fits = _block_size(video, text, memory)
+    columns = []
+    for s in _slices(len(text), at_once[1]):
+        some_texts = normalize(text[s], dim=-1) if cost is None else text[s]
+        column = []
+        for v in _slices(len(video), at_once[0]):
+            some_videos = normalize(video[v], dim=-1) if cost is None else video[v]
+            rows = _rows(v, s, video_lengths, text_lengths, windows)
+            if fits or not torch.is_grad_enabled():
+                column.append(block(some_videos, some_texts, rows))
+            else:
+                # the first pass needs values alone, so what it saves differs from what the second one does
+                column.append(
+                    checkpoint(
+                        block,
+                        some_videos,
+                        some_texts,
+                        rows,
+                        use_reentrant=False,
+                        context_fn=_contexts,
+                        determinism_check="none",
+                    )
+                )
+        columns.append(torch.cat(column) if column else video.new_empty(0, len(some_texts)))
+    return torch.cat(columns, dim=1) if columns else video.new_empty(len(video), 0)
 
 
 def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     return values_alone(), nullcontext()
 
 
-def _blocks(video: Tensor, text: Tensor, memory: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of videos and texts whose costs and alignments fit the memory.
+def _block_size(video: Tensor, text: Tensor, memory: int) -> tuple[tuple[int, int], bool]:
+    """How many videos and texts make a block that fits the memory, and whether all blocks together do.
 
-    On the CPU a block is one video at most: its costs need no copy to be read pair by pair.
+    On the CPU a block has one video: its costs need no copy to be read pair by pair.
     """
-    pair = 2 * max(1, video.shape[1] * text.shape[1]) * max(4, video.element_size())
+    tables = 2 if torch.is_grad_enabled() else 1  # costs, and alignments
+    pair = tables * max(1, video.shape[1] * text.shape[1]) * max(4, video.element_size())
     pairs = max(1, memory // pair)
     texts = min(pairs, max(1, len(text)))
-    videos = max(1, pairs // texts) if video.device.type != "cpu" else 1
-    for v in range(0, len(video), videos):
-        for s in range(0, len(text), texts):
-            yield slice(v, v + videos), slice(s, s + texts)
+    videos = 1 if video.device.type == "cpu" else max(1, pairs // texts)
+    return (videos, texts), len(video) * len(text) <= pairs
+
+
+def _slices(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
 def _rows(
-    v: slice,
-    s: slice,
-    video_lengths: Tensor | None,
-    text_lengths: Tensor | None,
-    windows: Tensor | None,
-    videos: int,
-    texts: int,
+    v: slice, s: slice, video_lengths: Tensor | None, text_lengths: Tensor | None, windows: Tensor | None
 ) -> Rows:
-    some_videos, some_texts = len(range(videos)[v]), len(range(texts)[s])
-    steps = None if video_lengths is None else video_lengths[v].repeat_interleave(some_texts)
-    ends = None if text_lengths is None else text_lengths[s].repeat(some_videos)
+    videos, texts = v.stop - v.start, s.stop - s.start
+    steps = None if video_lengths is None else video_lengths[v].repeat_interleave(texts)
+    ends = None if text_lengths is None else text_lengths[s].repeat(videos)
     return steps, ends, None if windows is None else windows[v, s].flatten()
