@@ -62,7 +62,7 @@ def soft_dsta(gamma: float, window: int | None, weight: float, margin: int) -> l
         return []
     from numba import njit
 
-    @njit(error_model="numpy")  # type: ignore[untyped-decorator]
+    @njit(error_model="numpy")
     def loops(cost: np.ndarray, width: int) -> np.ndarray:
         n, m = cost.shape
         value = np.full((n + 1, m + 1), np.inf)

@@ -94,7 +94,7 @@ def start_of(m: int, windows: Tensor | None, device: torch.device) -> Tensor:
 
 
 def _dsta_table(cost: Tensor, first: Tensor, leap: Tensor, gamma: float) -> Tensor:
-    rows = []
+    rows: list[Tensor] = []
     for i in range(cost.shape[1]):
         reached = first if i == 0 else -gamma * torch.logsumexp((rows[-1][:, :, None] + leap) / -gamma, dim=1)
         rows.append(cost[:, i] + reached)
