@@ -22,11 +22,14 @@ from .arguments import check_windows, lengths_of
 from .geometry import check_dsta, check_dtw, check_every_text_fits
 
 
-def backend_of(cost: Tensor) -> ModuleType:
-    """The module whose functions take this tensor: Triton, C++ or the reference; float64 is the reference's."""
+def backend_of(cost: Tensor, *, soft: bool = True) -> ModuleType:
+    """The module whose functions take this tensor.
+
+    Triton on CUDA and C++ on the CPU; float64 is the reference's, but for the hard recurrences in C++.
+    """
     if cost.device.type not in ("cpu", "cuda"):
         raise ValueError(f"the kernels run on CPU and CUDA, not on {cost.device}; move the cost with .cpu()")
-    if cost.dtype == torch.float64:
+    if cost.dtype == torch.float64 and (soft or cost.is_cuda):
         return reference
     if cost.is_cuda:
         from . import triton
@@ -123,7 +126,7 @@ def dtw_path(
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     steps, texts = _sizes(cost, video_lengths, text_lengths, validate, lambda n, m: check_dtw(n, m, band))
-    value, path, path_lengths = backend_of(cost).dtw_path(cost, steps, texts, band=band, wanted=wanted)
+    value, path, path_lengths = backend_of(cost, soft=False).dtw_path(cost, steps, texts, band=band, wanted=wanted)
     return _told(value, validate), path, path_lengths
 
 
@@ -141,7 +144,7 @@ def dsta_path(
 ) -> tuple[Tensor, Tensor]:
     windows, check = _windows(cost, windows, band, validate)
     steps, texts = _sizes(cost, video_lengths, text_lengths, validate, check)
-    value, labels = backend_of(cost).dsta_path(
+    value, labels = backend_of(cost, soft=False).dsta_path(
         cost,
         steps,
         texts,
@@ -167,7 +170,7 @@ def drop_dtw(
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
     steps, texts = _sizes(cost, video_lengths, text_lengths, validate, _drop_check(drop_text, band, validate))
-    value, labels = backend_of(cost).drop_dtw(
+    value, labels = backend_of(cost, soft=False).drop_dtw(
         cost, drop_video, drop_text, steps, texts, contiguous=contiguous, band=band, wanted=wanted
     )
     return _told(value, validate), labels

@@ -11,8 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weaksync.kernels import drop_dtw
+from weaksync.kernels import drop_dtw, ops
 from weaksync.kernels.geometry import within_band
+
+pytestmark = pytest.mark.usefixtures("each_backend")
 
 
 def price(labels, cost, drop_video, drop_text, contiguous):
@@ -164,6 +166,7 @@ def test_empty_sides():
 
 def test_large_batches_run_in_slices(monkeypatch):
     module = import_module("weaksync.kernels.reference.drop_dtw")
+    monkeypatch.setattr(ops, "_compiled", lambda: False)  # the reference's slices
     cost = torch.rand(7, 6, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     whole = drop_dtw(cost, 0.4, 0.3)
     monkeypatch.setattr(module, "CELLS_AT_ONCE", 60)

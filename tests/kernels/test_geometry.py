@@ -12,6 +12,8 @@ from weaksync.kernels.geometry import least_dsta_window, least_dtw_band
 
 from .problems import near
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 
 def masked(n, m, band):
     return torch.zeros(1, n, m, dtype=torch.float64).where(near(n, m, band), torch.inf)

@@ -16,6 +16,8 @@ from .problems import costs, dsta_paths, dtw_paths, gammas, gibbs, labellings, n
 
 TIGHT = {"rtol": 1e-9, "atol": 1e-9}
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 
 def expected(shares, paths, shape):
     """The probability that a path takes each cell."""
