@@ -8,6 +8,7 @@ a run is two numbers: the epoch and the step.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -202,11 +203,17 @@ def worker_options(workers: int, context: str | None, ahead: int = 2) -> dict[st
     return {
         "batch_size": None,
         "collate_fn": _as_it_is,
+        "worker_init_fn": _stand_apart,
         "num_workers": workers,
         "multiprocessing_context": context if workers else None,
         "prefetch_factor": ahead if workers else None,
         "generator": torch.Generator(),  # its own: the seeds of workers must not draw from the model's stream
     }
+
+
+def _stand_apart(worker: int) -> None:
+    """Leave the group of processes: a signal to all of it is the main one's to answer, which then ends its workers."""
+    os.setpgid(0, 0)
 
 
 def _as_it_is(read: Any) -> Any:

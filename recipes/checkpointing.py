@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ..datamodules.shards import whole_file
 from .console import err
@@ -51,6 +53,22 @@ class DurableCheckpointIO(TorchCheckpointIO):
         Path(f"{path}{DIGEST}").unlink(missing_ok=True)
 
 
+class NewestCheckpoints(ModelCheckpoint):
+    """Keeps the checkpoints of the last steps, ``step=<step>.ckpt``; SIGTERM makes one more of the step it ends.
+
+    Of several processes only some may know of the signal yet, so there it makes none.
+    """
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        told = trainer.received_sigterm and trainer.world_size == 1
+        between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if told and between_steps and not self._should_skip_saving_checkpoint(trainer):
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+
 def replace(path: Path, content: bytes | memoryview) -> None:
     """Write a file whole: beside its place, flushed to disk, then renamed."""
     with whole_file(path) as file:
@@ -68,6 +86,11 @@ def damage(path: Path) -> str:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     expected = digest.read_text().strip()
     return "" if found == expected else f"is damaged: its sha256 is {found[:12]}…, {digest.name} says {expected[:12]}…"
+
+
+def step_of(path: Path) -> int:
+    """The step at which ``step=<step>.ckpt`` was made."""
+    return int(path.stem.partition("=")[2])
 
 
 def latest_good(folder: Path, *, say: Callable[[str], None] = err.print) -> Path | None:

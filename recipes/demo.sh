@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 absent() { [ ! -e "$1" ]; }
+resume() { absent "runs/$1/recipe.yaml" || echo --resume; }
 
 say '1/2  The synthetic story world: generate, build shards, train, evaluate on held-out stories, align one of them'
 weaksync data world --out demo/world --languages en --stories 200
@@ -12,7 +13,7 @@ absent demo/shards/manifest.json && weaksync data build story --shots content --
     --videos demo/world/videos --subtitles demo/world/subtitles/en --language en \
     --annotations demo/world/annotations/en.json --splits demo/world/splits.json --out demo/shards
 weaksync data stats demo/shards --figure demo/stats.png
-weaksync train story/quickstart --resume
+weaksync train story/quickstart $(resume quickstart)
 story=$(python -c 'import json; print(json.load(open("demo/world/splits.json"))["test"][0])')
 weaksync align --model runs/quickstart "demo/world/videos/$story.mp4" "demo/world/subtitles/en/$story.srt" \
     --shots content --out demo/aligned
@@ -23,7 +24,7 @@ python tests/real_clips/collect.py demo/real
 absent demo/real/shards/manifest.json && weaksync data build story --language en \
     --videos demo/real/videos --subtitles demo/real/subtitles --annotations tests/real_clips/annotations.json \
     --splits tests/real_clips/splits.json --out demo/real/shards
-weaksync train story/quickstart --resume name=real-clips data.shards=demo/real/shards data.global_batch=1 \
+weaksync train story/quickstart $(resume real-clips) name=real-clips data.shards=demo/real/shards data.global_batch=1 \
     trainer.max_epochs=2
 weaksync align --model runs/real-clips demo/real/videos/bikes.mp4 demo/real/subtitles/bikes.srt --out demo/real/aligned
 weaksync eval runs/real-clips --split test --out demo/real/evaluation

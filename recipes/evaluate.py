@@ -18,7 +18,7 @@ from . import config as recipes
 from .checkpointing import replace
 from .config import TrainerConfig
 from .console import print_table
-from .launch import leads, progress_bar, say, trainer
+from .launch import answering_sigterm, leads, progress_bar, say, trainer
 from .report.evaluation import evaluation_figure, evaluation_page
 from .runs import RECIPE, model_folder
 
@@ -62,7 +62,8 @@ def evaluate(
     )
     runner = trainer(settings or TrainerConfig(), logger=False, enable_checkpointing=False, callbacks=progress_bar())
     task = StoryAlignment(model)
-    runner.test(task, datamodule=data, verbose=False)
+    with answering_sigterm():
+        runner.test(task, datamodule=data, verbose=False)
     return score(task.videos, decoder or model_decoder(model))
 
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from .checkpointing import step_of
 from .config import TrainerConfig
 from .console import err
 
@@ -70,11 +76,30 @@ def progress_bar() -> list[Callback]:
 
 
 class SayWhere(Callback):
-    """What an interrupted run says: where it is, and how it goes on."""
+    """What a run says that is interrupted or told to end: where it is, and how it goes on.
+
+    Args:
+        checkpoints: folder of the run's checkpoints.
+    """
+
+    def __init__(self, checkpoints: Path) -> None:
+        self.checkpoints = checkpoints
 
     def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, KeyboardInterrupt):
-            say(f"stopped at step {trainer.global_step}; --resume goes on from the last checkpoint")
+        if not isinstance(exception, KeyboardInterrupt | SIGTERMException):
+            return
+        steps = [step_of(path) for path in self.checkpoints.glob("step=*.ckpt")]
+        goes_on = f"--resume goes on from step {max(steps)}" if steps else "no checkpoint yet, --resume begins again"
+        say(f"stopped at step {trainer.global_step}: {goes_on}")
+
+
+@contextmanager
+def answering_sigterm() -> Iterator[None]:
+    """Lightning ends a process that got SIGTERM with exit code 0; whoever started it expects 143."""
+    try:
+        yield
+    except SIGTERMException as stop:
+        raise SystemExit(128 + signal.SIGTERM) from stop
 
 
 class EpochLines(Callback):

@@ -14,12 +14,13 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from .. import zoo
 from ..datamodules.story import StoryDataModule
 from ..zoo.models.cclm import CCLM
+from ..zoo.registry import did_you_mean
 from ..zoo.story import StoryAlignment
 from . import config as recipes
-from .checkpointing import DurableCheckpointIO, latest_good, replace
+from .checkpointing import DurableCheckpointIO, NewestCheckpoints, latest_good, replace
 from .clips import Pictures
 from .config import StoryRecipe
-from .launch import SayWhere, progress_bar, say, trainer
+from .launch import SayWhere, answering_sigterm, progress_bar, say, trainer
 from .report.training import training_figure
 from .runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
 
@@ -37,10 +38,13 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
         and ``model/``.
 
     Raises:
+        FileNotFoundError: there is no run to resume.
         ValueError: a run of that name is there, and neither `resume` nor `force` is set; or the recipe, the shards
             and the model do not fit each other.
     """
     folder = recipe.folder
+    if resume:
+        known_run(recipe)
     if resume and (folder / MODEL).is_dir():
         refuse_changes(folder, recipe)
         say(f"{folder} is trained already (--force trains it anew)")
@@ -67,9 +71,22 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     if runner.is_global_zero:
         prepare(folder, recipe, resume=resume, force=force)
     runner.strategy.barrier("the folder of the run")
-    runner.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
-    finish(runner, task, data if validates else None, best.best_model_path)
+    with answering_sigterm():
+        runner.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
+        finish(runner, task, data if validates else None, best.best_model_path)
     return folder
+
+
+def known_run(recipe: StoryRecipe) -> None:
+    """Raises FileNotFoundError, with the nearest name, where there is no such run to go on with."""
+    if (recipe.folder / RECIPE).is_file():
+        return
+    runs = sorted(path.parent.name for path in Path(recipe.root).glob(f"*/{RECIPE}"))
+    near = did_you_mean(recipe.name, runs)
+    raise FileNotFoundError(
+        f"no run {recipe.folder} to go on with{near}; there are: {', '.join(runs) or 'none'}. "
+        "Leave --resume out to start it"
+    )
 
 
 def refuse_changes(folder: Path, recipe: StoryRecipe) -> None:
@@ -139,7 +156,7 @@ def watch(recipe: StoryRecipe, *, validates: bool) -> tuple[ModelCheckpoint, lis
     """The callback that keeps the best model (the newest where nothing is validated), and all callbacks."""
     folder = recipe.folder / CHECKPOINTS
     # two of them: if the newest is damaged, the run goes on from the one before
-    newest = ModelCheckpoint(
+    newest = NewestCheckpoints(
         folder,
         "{step:08d}",
         monitor="step",
@@ -149,7 +166,7 @@ def watch(recipe: StoryRecipe, *, validates: bool) -> tuple[ModelCheckpoint, lis
         every_n_epochs=None if recipe.save_every_n_steps else 1,
         save_on_train_epoch_end=True,
     )
-    callbacks = [newest, LearningRateMonitor("step"), SayWhere(), *progress_bar()]
+    callbacks = [newest, LearningRateMonitor("step"), SayWhere(folder), *progress_bar()]
     best = newest
     if validates:
         best = ModelCheckpoint(folder, "best", monitor="val/f1", mode="max", enable_version_counter=False)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +22,7 @@ from weaksync.recipes.config import StoryRecipe
 from weaksync.recipes.evaluate import evaluate
 from weaksync.recipes.train import train
 from weaksync.zoo.models.cclm import CCLM
+from weaksync.zoo.story import StoryAlignment
 
 BIN = Path(sys.executable).parent
 SMALL = (
@@ -112,6 +118,49 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(run: Path, shards: Path,
     states = [torch.load(path, weights_only=True) for path in last]
     assert states[0]["global_step"] == states[1]["global_step"]
     assert same(states[0]["state_dict"], states[1]["state_dict"], tolerance=0)
+
+
+def test_a_run_that_is_not_there_is_not_resumed(run: Path, shards: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no run .*rum to go on with \(did you mean 'run'\?\); there are: run"):
+        train(recipe(shards, run.parent, "name=rum"), resume=True)
+    assert not (run.parent / "rum").exists()
+
+
+def test_sigterm_saves_the_step_it_ends(
+    run: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    steps = itertools.count()
+    step = StoryAlignment.training_step
+
+    def told_to_end(self: StoryAlignment, *batch: Any) -> torch.Tensor:
+        if next(steps) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *batch)
+
+    monkeypatch.setattr(StoryAlignment, "training_step", told_to_end)
+    with pytest.raises(SystemExit) as stopped:
+        train(recipe(shards, tmp_path))
+    assert stopped.value.code == 143
+    assert "stopped at step 3: --resume goes on from step 3" in capfd.readouterr().err
+    train(recipe(shards, tmp_path), resume=True)
+    assert same(weights(run), weights(tmp_path / "run"), tolerance=0)
+
+
+@pytest.mark.slow
+def test_sigterm_to_all_processes_is_one_line(shards: Path, tmp_path: Path) -> None:
+    more = ["data.workers=2", "trainer.max_epochs=10000", "save_every_n_steps=1"]
+    command = [str(BIN / "weaksync"), "train", "story/quickstart", *overrides(shards, tmp_path, *more)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not any((tmp_path / "run" / "checkpoints").glob("step=*.ckpt")) and process.poll() is None:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            said = process.communicate(timeout=60)[1].splitlines()
+        finally:
+            process.kill()
+    assert process.returncode == 143, said
+    assert not [line for line in said if not line.startswith(("epoch ", "stopped at step "))]
+    assert said[-1].startswith("stopped at step ")
 
 
 def test_a_run_fine_tunes_another(run: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
