@@ -209,6 +209,8 @@ def verify(folder: str | Path) -> list[str]:
     if not folder.is_dir():
         return [f"{folder}: no such checkpoint folder{_bare_weights(folder)}"]
     config, fault = _read_json(folder / CONFIG)
+    if fault and (folder / "model" / CONFIG).is_file():
+        return [f"{folder}: the folder of a run, whose model is {folder / 'model'}: load that"]
     if fault:
         return [fault + _bare_weights(folder)]
     if config.get("format") != FORMAT:

@@ -168,6 +168,12 @@ def test_what_is_missing_is_named(folder: Path, name: str, words: str) -> None:
         zoo.load(folder)
 
 
+def test_the_folder_of_a_run_says_where_its_model_is(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved, tmp_path / "run" / "model")
+    with pytest.raises(ValueError, match=r"run: the folder of a run, whose model is .*run/model: load that"):
+        zoo.load(tmp_path / "run")
+
+
 def test_a_bare_weights_file_is_refused(saved: Path) -> None:
     with pytest.raises(ValueError, match="bare weights are refused: weaksync convert"):
         zoo.load(saved / "model.safetensors")
