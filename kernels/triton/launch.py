@@ -53,13 +53,13 @@ class Plan:
         return self.layout.constants | {"BAND": self.band is not None, "NARROW": self.narrow, "CHUNKED": self.chunked}
 
 
-def plan(texts: int, band: int | None) -> Plan:
+def plan(texts: int, band: int | None, *, narrows: bool = True) -> Plan:
     def layout(width: int) -> Layout:
         fitting = [one for one in LAYOUTS if one.width >= width]
         return fitting[0] if fitting else LAYOUTS[-2]
 
     whole = layout(texts)
-    if band is not None:
+    if band is not None and narrows:
         # a band's row, a column on either side, and the step of a lane that its start is rounded to
         moving = layout(2 * band + 3 + max(one.columns for one in LAYOUTS))
         if moving.width < min(texts, whole.width + 1):

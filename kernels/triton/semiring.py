@@ -16,6 +16,8 @@ import triton.language as tl
 
 #: the exponent of an unreachable cell, whose r is 0; sums of 10**7 of them are still finite
 NEVER = tl.constexpr(-1.0e30)
+#: what enters a scan from outside the row, below every sum of unreachable cells
+OUTSIDE = tl.constexpr(-3.0e38)
 
 
 # ---------------------------------------------------------------- rows in and out
@@ -24,7 +26,7 @@ NEVER = tl.constexpr(-1.0e30)
 @triton.jit
 def same(value, lane, Q: tl.constexpr):
     """A row that is `value` everywhere."""
-    return [lane * 0.0 + value for _ in Q]
+    return [tl.full(lane.shape, value, tl.float32) for _ in Q]
 
 
 @triton.jit
@@ -38,7 +40,7 @@ def load(start, lane, limit, Q: tl.constexpr):
         even, odd = tl.split(tl.reshape(four, (lane.shape[0], 2, 2)))
         x0, x2 = tl.split(even)
         x1, x3 = tl.split(odd)
-        row = row + [x0, x1, x2, x3]
+        row += [x0, x1, x2, x3]
     return row
 
 
@@ -70,9 +72,9 @@ def shifted(x, lane, by: tl.constexpr, fill, Q: tl.constexpr):
     out = []
     for q in tl.static_range(W):
         if (q + by) // W == 0:
-            out = out + [x[(q + by) % W]]
+            out += [x[(q + by) % W]]
         else:
-            out = out + [from_lane(x[(q + by) % W], lane, (q + by) // W, fill)]
+            out += [from_lane(x[(q + by) % W], lane, (q + by) // W, fill)]
     return out
 
 
@@ -80,6 +82,16 @@ def shifted(x, lane, by: tl.constexpr, fill, Q: tl.constexpr):
 def rebased(x, lane, lanes, fill, Q: tl.constexpr):
     """The row seen from `lanes` lanes further right, a number known at run time only (a band's left edge moves)."""
     return [from_lane(x[q], lane, lanes, fill) for q in Q]
+
+
+@triton.jit
+def shifted_by(x, lane, by, fill, SIGN: tl.constexpr, Q: tl.constexpr):
+    """out[j] = x[j + SIGN * by] for a number `by` >= 0 that is known at run time only."""
+    W: tl.constexpr = len(Q)
+    for bit in tl.static_range(W.bit_length() - 1):
+        other = shifted(x, lane, SIGN * 2**bit, fill, Q)
+        x = [tl.where((by & 2**bit) != 0, other[q], x[q]) for q in Q]
+    return rebased(x, lane, SIGN * (by // W), fill, Q)
 
 
 @triton.jit
@@ -139,54 +151,60 @@ def linear_scan(a, b, lane, first, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr)
     x = entering(B, lane, 0.0 if first is None else first, RIGHT_TO_LEFT)
     out, before = [], []
     for q in tl.static_range(W):
-        before = before + [x]
+        before += [x]
         x = a[q] * x + b[q]
-        out = out + [x]
+        out += [x]
     if RIGHT_TO_LEFT:
         out, before = out[::-1], before[::-1]
     return out, before
 
 
 @triton.jit
-def exponent_scan(k, g, lane, first, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
-    """e[j] = max(e[j-1], g[j]) + k[j], with e[-1] = `first`; k None is 0. Returns e, and e[j-1] at every j."""
+def exponent_scan(k, h, lane, first, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
+    """e[j] = max(e[j-1] + k[j], h[j]), with e[-1] = `first`; k None is 0. Returns e, and e[j-1] at every j."""
     W: tl.constexpr = len(Q)
     if RIGHT_TO_LEFT:
-        g = g[::-1]
+        h = h[::-1]
         if k is not None:
             k = k[::-1]
+    total = h[0]
     if k is None:
-        total = g[0]
         for q in tl.static_range(1, W):
-            total = tl.maximum(total, g[q])
+            total = tl.maximum(total, h[q])
         if RIGHT_TO_LEFT:
             total = mirrored(total, lane)
         if first is not None:
             total = tl.where(lane == 0, tl.maximum(total, first), total)
         total = tl.associative_scan(total, 0, larger)
     else:
-        K, total = k[0], g[0] + k[0]
+        K = k[0]
         for q in tl.static_range(1, W):
-            K, total = K + k[q], tl.maximum(total, g[q]) + k[q]
+            K, total = K + k[q], tl.maximum(total + k[q], h[q])
         if RIGHT_TO_LEFT:
             K, total = mirrored(K, lane), mirrored(total, lane)
         if first is not None:
             total = tl.where(lane == 0, tl.maximum(total, first + K), total)
         K, total = tl.associative_scan((K, total), 0, maximum_step)
-    e = entering(total, lane, NEVER if first is None else first, RIGHT_TO_LEFT)
-    out, before = [], []
+    e = entering(total, lane, OUTSIDE if first is None else first, RIGHT_TO_LEFT)
+    out = []
     for q in tl.static_range(W):
-        before = before + [e]
-        e = tl.maximum(e, g[q])
-        if k is not None:
-            e = e + k[q]
-        out = out + [e]
+        e = tl.maximum(e if k is None else e + k[q], h[q])
+        out += [e]
     # Beyond 2**20 sums depend on their order: what a lane takes over is the very number its neighbour stores.
-    left = from_lane(out[W - 1], lane, 1 if RIGHT_TO_LEFT else -1, NEVER if first is None else first)
-    before = [left] + before[1:]
+    before = [from_lane(out[W - 1], lane, 1 if RIGHT_TO_LEFT else -1, OUTSIDE if first is None else first)]
+    before += out[: W - 1]
     if RIGHT_TO_LEFT:
         out, before = out[::-1], before[::-1]
     return out, before
+
+
+@triton.jit
+def sum_scan(y, k, r, e, lane, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
+    """X[j] = 2**y[j] * X[j-1] + R[j], where k is y on the grid and no weight is above 1; None: a plain running sum."""
+    f, before = exponent_scan(k, e, lane, None, RIGHT_TO_LEFT, Q)
+    a = [tl.exp2(before[q] - f[q] if y is None else (before[q] - f[q]) + y[q]) for q in Q]
+    x, _ = linear_scan(a, [r[q] * tl.exp2(e[q] - f[q]) for q in Q], lane, None, RIGHT_TO_LEFT, Q)
+    return x, f
 
 
 # ---------------------------------------------------------------- numbers r * 2**e
@@ -199,8 +217,13 @@ def weights(cost, forbidden, scale, Q: tl.constexpr):
     `forbidden` is +inf in columns that do not count, whatever their cost (NaN too), and -inf in the others.
     """
     y = [tl.maximum(cost[q], forbidden[q]) * scale for q in Q]
-    k = [tl.maximum((y[q] + 786432.0) - 786432.0, NEVER) for q in Q]  # 1.5 * 2**19 leaves 4 bits of a fraction
-    return y, k
+    return y, [on_grid(y[q]) for q in Q]
+
+
+@triton.jit
+def on_grid(y):
+    """y to the nearest 1/16, and never below NEVER."""
+    return tl.maximum((y + 786432.0) - 786432.0, NEVER)  # 1.5 * 2**19 leaves 4 bits of a fraction
 
 
 @triton.jit

@@ -1,7 +1,7 @@
 """soft-DTW on the GPU: D[i, j] = C[i, j] + softmin(D[i-1, j-1], D[i-1, j], D[i, j-1]) (Cuturi and Blondel, 2017).
 
-With R = 2**(-D / unit) the softmin is a sum: R[i, j] = K[i, j] (R[i-1, j-1] + R[i-1, j] + R[i, j-1]), K = 2**(C * scale).
-So a row is one linear recurrence from left to right, fed by the row above (semiring.py).
+With R = 2**(D * scale) the softmin is a sum: R[i, j] = K[i, j] (R[i-1, j-1] + R[i-1, j] + R[i, j-1]), where
+K = 2**(C * scale). So a row is one linear recurrence from left to right, fed by the row above (semiring.py).
 
 The forward pass can store, for every cell, which share of R came from the left and which from above. The expected
 alignment is then a walk of mass back from the corner along these shares: plain float32 numbers, and no exponents.
@@ -69,8 +69,8 @@ def forward(
         base = first_column(0, block, N, NARROW, W, L)
         r, e = same(0.0, lane, Q), same(NEVER, lane, Q)  # the row above
         corner = (lane == 0) & (block == 0)
-        rd = [tl.where(corner, 1.0, 0.0)] + r[1:]  # the row above, one column to the left
-        ed = [tl.where(corner, 0.0, NEVER)] + e[1:]
+        rd = [tl.where(corner & (q == 0), 1.0, 0.0) for q in Q]  # the row above, one column to the left
+        ed = [tl.where(corner & (q == 0), 0.0, NEVER) for q in Q]
         forbidden = forbidden_row(lane, 0, M - 1 - base, False, Q)
         for i in range(N):
             if BAND:
@@ -91,7 +91,7 @@ def forward(
             row = load(cost + i * cost_row + base, lane, limit - base, Q)
             y, k = weights(row, forbidden, scale, Q)
 
-            f, fd = exponent_scan(k, [tl.maximum(e[q], ed[q]) for q in Q], lane, first_e, False, Q)
+            f, fd = exponent_scan(k, [tl.maximum(e[q], ed[q]) + k[q] for q in Q], lane, first_e, False, Q)
             y = reaching(y, f, Q)
             a = [tl.exp2((fd[q] - f[q]) + y[q]) for q in Q]
             from_up = [r[q] * tl.exp2((e[q] - f[q]) + y[q]) for q in Q]
@@ -156,7 +156,7 @@ def backward(
         block = count - 1 - turn
         low = 0
         if NARROW:
-            low, high = band_edges(tl.maximum(N - 1, 0), N, M, band)
+            low, _ = band_edges(tl.maximum(N - 1, 0), N, M, band)
         base = first_column(low, block, N, NARROW, W, L)
         upward = [tl.where(lane * W + q == M - 1 - base, 1.0, 0.0) for q in Q]  # mass from the row below, by its way
         diagonal = same(0.0, lane, Q)
@@ -164,7 +164,7 @@ def backward(
             i = N - 1 - t
             if NARROW:
                 before = base
-                low, high = band_edges(i, N, M, band)
+                low, _ = band_edges(i, N, M, band)
                 base = first_column(low, block, N, NARROW, W, L)
                 lanes = (base - before) // W
                 upward, diagonal = rebased(upward, lane, lanes, 0.0, Q), rebased(diagonal, lane, lanes, 0.0, Q)

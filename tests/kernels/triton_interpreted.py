@@ -133,3 +133,33 @@ def test_soft_dtw_of_nothing() -> None:
         )
         assert torch.isinf(value).all()
         assert alignment.shape == shape
+
+
+# ---------------------------------------------------------------- soft-DSTA
+
+SOFT_DSTA: dict[str, tuple[Pairs, dict[str, Any]]] = {
+    "whole": (pairs(4, 9, 14, seed=11), {}),
+    "masked": (pairs(4, 8, 37, seed=12, forbidden=0.2), {"order_margin": 3, "order_weight": 0.05}),
+    "negative": (pairs(3, 7, 11, seed=13, low=-3.0, forbidden=0.1, shortest=4), {"gamma": 0.02, "order_margin": 0}),
+    "free order": (pairs(2, 5, 9, seed=14), {"order_weight": 0.0, "order_margin": 20}),
+    "band": (pairs(4, 14, 21, seed=15), {"band": 4, "order_weight": 0.3}),
+    "windows": (pairs(5, 8, 17, seed=16), {"windows": [3, 0, 1, 6, 40], "order_weight": 0.1}),
+    "windows, no margin": (pairs(4, 7, 23, seed=17, forbidden=0.1), {"windows": [5, 4, 2, 9], "order_margin": 0}),
+    "windows, wide margin": (pairs(4, 6, 19, seed=18), {"windows": [4, 3, 7, 9], "order_margin": 4}),
+    "windows and band": (pairs(3, 9, 13, seed=19, shortest=6), {"windows": [5, 4, 13], "band": 2}),
+    "one step": (pairs(2, 1, 6, seed=20), {}),
+}
+
+
+@pytest.mark.parametrize("case", SOFT_DSTA)
+def test_soft_dsta(case: str) -> None:
+    batch, options = SOFT_DSTA[case]
+    if case == "whole":
+        spoil(batch, 3, -torch.inf)
+    options = {"gamma": 0.1, "order_weight": 1.0, "order_margin": 1, "band": None, "windows": None} | options
+    if options["windows"] is not None:
+        options["windows"] = torch.tensor(options["windows"])
+    found = backend.soft_dsta(batch.cost, batch.steps, batch.texts, **options, wanted=True)
+    truth = reference.soft_dsta(batch.cost.double(), batch.steps, batch.texts, **options, wanted=True)
+    assert_close(found[0], truth[0], 1e-7)
+    assert_close(found[1], truth[1], 2e-6)

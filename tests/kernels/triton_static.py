@@ -34,6 +34,7 @@ TARGETS = {
 #: 256 columns: eight on each of 32 lanes, or four on each of 64
 FLAGS = {"BAND": False, "NARROW": False, "CHUNKED": False}
 EVERY = {"EVERY": 8}
+DSTA = {"BAND": False, "NARROW": False, "WINDOWED": False, "MARGIN": 1}
 INTEGERS = ("steps", "texts")
 INT32 = ("spoiled",)
 
@@ -54,6 +55,10 @@ CASES = [
     Case("soft-DTW value", "soft_dtw", "forward", FLAGS | EVERY | {"STORE": False}),
     Case("soft-DTW forward", "soft_dtw", "forward", FLAGS | EVERY | {"STORE": True}),
     Case("soft-DTW backward", "soft_dtw", "backward", FLAGS),
+    Case("soft-DSTA forward", "soft_dsta", "forward", DSTA | EVERY | {"STORE": True}),
+    Case("soft-DSTA backward", "soft_dsta", "backward", DSTA | EVERY),
+    Case("soft-DSTA window forward", "soft_dsta", "forward", DSTA | EVERY | {"STORE": True, "WINDOWED": True}),
+    Case("soft-DSTA window backward", "soft_dsta", "backward", DSTA | EVERY | {"WINDOWED": True}),
 ]
 
 
@@ -94,7 +99,7 @@ TYPES = {
     "band": "i32",
     "order_margin": "i32",
     "scale": "fp32",
-    "log2_decay": "fp32",
+    "decay": "fp32",
     "order_weight": "fp32",
 }
 
