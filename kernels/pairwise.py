@@ -22,7 +22,7 @@ from .soft import soft_dsta, soft_dtw, values_alone
 #: costs of a block: video (v, n, d) and text (s, m, d) to (v, s, n, m)
 BlockCost = Callable[[Tensor, Tensor], Tensor]
 
-#: bytes for the costs and alignments of a block; beside them stand the features of its texts
+#: bytes of a block: the costs, alignments and text features that are held at once
 MEMORY = 64 << 20
 
 
@@ -48,7 +48,8 @@ def pairwise_soft_dtw(
         gamma: as in `soft_dtw`.
         band: as in `soft_dtw`.
         cost: makes the costs (v, s, n, m) of a block from its videos (v, n, d) and texts (s, m, d); None: 1 - cosine.
-        memory: bytes that the costs and alignments of a block may take; at least one pair is always computed.
+        memory: bytes that the costs, the alignments and the text features of a block may take; a block has at least
+            one pair.
         validate: as in `soft_dtw`.
 
     Returns:
@@ -218,7 +219,8 @@ def _block_size(video: Tensor, text: Tensor, memory: int) -> tuple[tuple[int, in
     On the CPU a block has one video: its costs need no copy to be read pair by pair.
     """
     tables = 2 if torch.is_grad_enabled() else 1  # costs, and alignments
-    pair = tables * max(1, video.shape[1] * text.shape[1]) * max(4, video.element_size())
+    cells = tables * video.shape[1] * text.shape[1] + text.shape[1] * text.shape[2]  # and the features of a text
+    pair = max(1, cells) * max(4, video.element_size())
     pairs = max(1, memory // pair)
     texts = min(pairs, max(1, len(text)))
     videos = 1 if video.device.type == "cpu" else max(1, pairs // texts)

@@ -9,6 +9,7 @@ from .cli import LazyGroup
 BENCH_VERBS = {
     "build": ("bench_build", "Cut videos into shots and pictures, beside bare decoding of the same files."),
     "kernels": ("bench_kernels", "Align: every recurrence with its gradient, beside what else is installed."),
+    "pairs": ("bench_pairs", "Align every video with every text: product, recurrence and memory."),
     "stream": ("bench_stream", "Read and decode shards, beside a bare loop over the same members."),
     "step": ("bench_step", "Train a model for some steps, beside a bare loop."),
 }
