@@ -94,10 +94,7 @@ class VideoReader:
         yield from self.decode()
         announced = self.info.duration
         if announced - self.end > max(TRUNCATED_SECONDS, TRUNCATED_SHARE * announced):
-            raise ValueError(
-                f"{self.path}: pictures end at {self.end:.1f} s, but the header announces {announced:.1f} s: "
-                "the file is truncated; fetch it again"
-            )
+            raise self._cut_short("")
 
     def seek(self, time: float) -> None:
         """Go to the last key frame at or before `time` in seconds; `decode` goes on from there."""
@@ -178,10 +175,16 @@ class VideoReader:
                 self.end = max(self.end, last + (frame.duration * tick or 1 / self.rate))
                 yield last, frame
         except av.error.FFmpegError as fault:
-            where = "at its start" if last is None else f"after {last:.2f} s"
-            raise ValueError(
-                f"{self.path}: damaged {where} ({fault.strerror}); fetch it again, or re-encode it with ffmpeg"
-            ) from fault
+            raise self._cut_short(f" ({fault.strerror})") from fault
+
+    def _cut_short(self, reason: str) -> ValueError:
+        """The one diagnosis of a file that ends too early, whether FFmpeg notices or only the header tells."""
+        announced = self._announced()
+        of = f" of the {announced:.1f} s that its header announces" if announced else ""
+        return ValueError(
+            f"{self.path}: pictures end at {self.end:.1f} s{of}: the file is truncated or damaged{reason}; "
+            "fetch it again, or re-encode what is there with ffmpeg"
+        )
 
     def _reopen(self) -> None:
         self.container.close()
