@@ -22,7 +22,7 @@ from ..datamodules.languages import language_code
 from ..datamodules.pairs import pictures as chosen_pictures
 from ..datamodules.records import Sentence
 from ..datamodules.textfiles import read_text
-from ..zoo.decoding import DEFAULT, Decoder
+from ..zoo.decoding import DEFAULT, Decoder, chance_of_order
 from ..zoo.models.cclm import CCLM
 from .alignment import Alignment
 from .checkpointing import replace
@@ -34,6 +34,10 @@ from .shots import METHODS, Method, choose
 JSON, SRT, REPORT = "alignment.json", "alignment.srt", "report.html"
 #: up to so many clips, pictures of this height in the report: large where they are few, 2 KB each where they are many
 PICTURE_HEIGHTS = ((150, 144), (600, 90), (10**9, 64))
+#: with fewer sentences, too few orders are random to tell anything
+LEAST_SENTENCES = 5
+#: at most so many random orders may do as well as the true one
+SURE = 0.05
 
 Track = Callable[[int, int], None]
 
@@ -89,6 +93,8 @@ def align(
     made = cut_video(Path(video), cutter, stored_pictures(model, notes))
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     similarity = compare(model, made, [sentence.text for sentence in told], batch_size=batch_size, track=track)
+    if doubt := doubt_of(similarity, decoder):
+        notes.append(doubt)
     return Alignment(
         clips=np.array(made.spans, dtype=np.float64).reshape(-1, 2),
         labels=decoder.decode([similarity])[0].numpy(),
@@ -102,6 +108,20 @@ def align(
         annotated=any(sentence.segment is not None for sentence in told),
         notes=[cutter.reason, *notes],
         pictures=_small_pictures(made),
+    )
+
+
+def doubt_of(similarity: Tensor, decoder: Decoder) -> str | None:
+    """What to say where the sentences fit the video no better than in a random order, and what to do."""
+    if similarity.shape[1] < LEAST_SENTENCES:
+        return None
+    chance = chance_of_order(similarity, decoder)
+    if chance <= SURE:
+        return None
+    return (
+        f"{chance:.0%} of random orders of the sentences fit this video as well as their own: the model may hardly "
+        "tell these sentences apart, so trust nothing here; see how it does with weaksync eval, train it longer or on "
+        "more videos, or start from a trained one"
     )
 
 

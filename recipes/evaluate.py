@@ -17,7 +17,7 @@ from ..zoo.story import StoryAlignment
 from . import config as recipes
 from .checkpointing import replace
 from .config import TrainerConfig
-from .console import print_table
+from .console import err, print_table
 from .launch import answering_sigterm, leads, progress_bar, say, trainer
 from .report.evaluation import evaluation_figure, evaluation_page
 from .runs import RECIPE, model_folder
@@ -130,6 +130,8 @@ def command(
         click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
     else:
         show(evaluation, f"{model} on {split} of {shards}")
+    if evaluation.doubt:
+        err.print(f"note: {evaluation.doubt}", style="yellow", highlight=False)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         replace(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())

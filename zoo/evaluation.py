@@ -56,10 +56,23 @@ class Evaluation:
     def __getitem__(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)
 
+    @property
+    def doubt(self) -> str | None:
+        """What to say where the model is no better than its best baseline by more than chance, and what to do."""
+        low, high = self.gap_closed.low, self.gap_closed.high
+        if not low <= 0:
+            return None
+        span = f"{100 * low:.0f} % to {100 * high:.0f} %".replace("-", "−")
+        return (
+            f"nothing shows that this model is better than its best baseline: it goes {span} of the way from there to "
+            "the oracle. It may hardly tell sentences apart: train it longer or on more videos, start from a trained "
+            "model, or score more videos"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: a figure that does not exist is None."""
         plain: dict[str, Any] = _without_nan(asdict(self))
-        return plain
+        return plain | {"doubt": self.doubt}
 
 
 def evaluate(

@@ -4,16 +4,19 @@ const oracle = data.rows.find((row) => row.name === "oracle");
 const bases = data.rows.filter((row) => row !== model && row !== oracle);
 const base = bases.reduce((best, row) => (row.figures[0].value ?? -1) > (best?.figures[0].value ?? -1) ? row : best, null);
 const places = (value, digits = 3) => value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−");
-const range = ({ low, high }, digits) => low === null ? "" : ` ${places(low, digits)} – ${places(high, digits)}`;
+const percent = (value) => value === null ? "–" : `${Math.round(100 * value)} %`.replace("-", "−");
+const range = ({ low, high }, digits) => low === null ? "" : ` ${places(low, digits)} to ${places(high, digits)}`;
 
 function drawHead() {
   $("name").textContent = data.title;
-  const gap = fact("Of the way from the best baseline to the oracle", data.gap.value === null ? "–" : `${Math.round(100 * data.gap.value)} %`);
+  const gap = fact("Of the way from the best baseline to the oracle", percent(data.gap.value));
   gap.className = "gap";
   const parts = Object.entries(data.facts).map(([name, value]) => fact(name, value));
-  if (data.gap.low !== null) parts.unshift(fact("Its interval", `${Math.round(100 * data.gap.low)} – ${Math.round(100 * data.gap.high)} %`));
+  if (data.gap.low !== null) parts.unshift(fact("Its interval", `${percent(data.gap.low)} to ${percent(data.gap.high)}`));
   $("facts").append(gap, ...parts, fact("Videos", `${data.videos}`));
   $("f1-hint").textContent = "mean over videos, with its bootstrap interval over videos";
+  $("doubt").hidden = !data.doubt;
+  $("doubt").textContent = `Note: ${data.doubt}.`;
   const skipped = data.skipped.length ? ` Not scored, for want of clips or matched sentences: ${data.skipped.join(", ")}.` : "";
   $("note").textContent = `F1 is the harmonic mean of Clip Accuracy and Sentence IoU of each video; a dropped clip earns nothing.${skipped}`;
 }

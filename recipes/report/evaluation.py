@@ -51,6 +51,7 @@ def evaluation_page(
             "gap": evaluation["gap_closed"],
             "videos": evaluation["videos"],
             "skipped": evaluation["skipped"],
+            "doubt": evaluation.get("doubt"),
         }
     except (KeyError, TypeError) as fault:
         raise ValueError(f"not an evaluation ({type(fault).__name__}: {fault})") from fault

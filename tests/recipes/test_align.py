@@ -19,6 +19,7 @@ from weaksync.recipes.align import (
     SRT,
     align,
     command,
+    doubt_of,
     known_language,
     read_sentences,
     save,
@@ -231,3 +232,12 @@ def test_pictures_are_taken_as_those_the_model_was_trained_on(film, tmp_path):
     assert notes == [
         "the model does not say which pictures it was trained on: 5 of each clip were taken, of 256 pixels"
     ]
+
+
+def test_a_model_that_does_not_tell_sentences_apart_is_doubted():
+    decoder = Decoder(0.8, 0.3, "constant")
+    guessed = torch.rand(30, 12, generator=torch.Generator().manual_seed(0)) * 0.01
+    told = guessed + 0.5 * (torch.arange(30)[:, None] * 12 // 30 == torch.arange(12))
+    assert doubt_of(told, decoder) is None
+    assert "hardly tell these sentences apart" in doubt_of(guessed, decoder)
+    assert doubt_of(guessed[:, :4], decoder) is None  # too few to say

@@ -52,6 +52,9 @@ def test_the_page_draws_itself(evaluation, tmp_path, browse):
     assert said == [] and 'data-ready="yes"' in dom
     assert dom.count('class="rail ') == 5
     assert len(re.findall('class="model" cx=', dom)) == 4
+    gap, doubt = re.search(r"Its interval</dt><dd[^>]*>([^<]*)<", dom), re.search(r'id="doubt">([^<]*)<', dom)
+    assert re.fullmatch(r"−\d+ % to −?\d+ %", gap[1]), "these similarities are noise"
+    assert doubt[1].startswith("Note: nothing shows")
 
 
 def test_the_figure_is_a_picture(evaluation, tmp_path):

@@ -11,7 +11,7 @@ import torch
 from weaksync.kernels import drop_dtw, percentile_drop
 from weaksync.zoo import decoding
 from weaksync.zoo.baselines import all_drop, oracle, transcript, uniform
-from weaksync.zoo.decoding import Decoder, VideoSimilarity, cross_validated, tune
+from weaksync.zoo.decoding import Decoder, VideoSimilarity, chance_of_order, cross_validated, tune
 from weaksync.zoo.evaluation import evaluate
 from weaksync.zoo.metrics import VideoScorer
 
@@ -186,3 +186,22 @@ def test_evaluation_refuses_what_it_cannot_score():
         evaluate([story("plain", 8, annotated=False)], Decoder(0.3, 0.1))
     with pytest.raises(ValueError, match="'v0' comes twice"):
         evaluate([STORIES[0], STORIES[0]], Decoder(0.3, 0.1))
+
+
+def test_the_order_of_sentences_that_are_told_apart_is_not_chance():
+    decoder = Decoder(0.8, 0.3, "constant")
+    told = [chance_of_order(story(f"t{seed}", seed).similarity, decoder) for seed in range(20)]
+    guessed = [chance_of_order(story(f"g{seed}", seed, signal=0.0).similarity, decoder) for seed in range(20)]
+    assert max(told) <= 0.05
+    assert sum(chance <= 0.05 for chance in guessed) <= 4 and 0.3 < sum(guessed) / 20 < 0.7
+    assert chance_of_order(torch.zeros(8, 5), decoder) == 1.0  # nothing told apart: every order does as well
+    assert chance_of_order(torch.rand(8, 1), decoder) == 1.0
+    assert chance_of_order(story("p", 3).similarity, Decoder(0.3, 0.1)) <= 0.05
+
+
+def test_an_evaluation_doubts_a_model_that_is_no_better_than_its_baselines():
+    decoder = Decoder(0.8, 0.3, "constant")
+    good = evaluate([story(f"v{seed}", seed) for seed in range(8)], decoder)
+    guess = evaluate([story(f"v{seed}", seed, signal=0.0) for seed in range(8)], decoder)
+    assert good.doubt is None and good.to_dict()["doubt"] is None
+    assert "hardly tell sentences apart" in guess.doubt and f"−{-100 * guess.gap_closed.low:.0f} % to" in guess.doubt
