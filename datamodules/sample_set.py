@@ -60,6 +60,7 @@ def make_set(
     shard_bytes: int = 1 << 20,
     seed: int = 0,
     settings: dict[str, Any] | None = None,
+    annotated: bool = True,
 ) -> Manifest:
     """Make a shard set of random pictures.
 
@@ -73,6 +74,7 @@ def make_set(
         shard_bytes: see `shards.pack`.
         seed: of the pictures.
         settings: see `shards.pack`.
+        annotated: whether people have said what each sentence shows.
     """
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory(dir=Path(folder).parent) as temporary:
@@ -80,7 +82,7 @@ def make_set(
         for split, counts in clips.items():
             for number, count in enumerate(counts):
                 language = languages[number % len(languages)]
-                video = _record(f"{split}{number:04d}", count, clips_per_sentence, language)
+                video = _record(f"{split}{number:04d}", count, clips_per_sentence, language, annotated)
                 pictures = [[_picture(random, size) for _ in range(frames)] for _ in range(count)]
                 path = Path(temporary) / f"{video.id}.tar"
                 write_video(path, video, pictures)
@@ -88,13 +90,13 @@ def make_set(
         return pack(Path(folder), parts, settings or {"made_up": True}, shard_bytes=shard_bytes)
 
 
-def _record(name: str, clips: int, clips_per_sentence: int, language: str) -> AnnotatedVideo:
+def _record(name: str, clips: int, clips_per_sentence: int, language: str, annotated: bool) -> AnnotatedVideo:
     cuts: list[Interval] = [(2.0 * clip, 2.0 * clip + 2.0) for clip in range(clips)]
     sentences = []
     for number, first in enumerate(range(0, clips, clips_per_sentence)):
         span = (cuts[first][0], cuts[min(first + clips_per_sentence, clips) - 1][1])
-        sentences.append(Sentence(f"sentence {number} of {name}", segment=span, narration=span))
-    return AnnotatedVideo(name, "", 2.0 * clips, sentences, clips=cuts, language=language)
+        sentences.append(Sentence(f"sentence {number} of {name}", segment=span if annotated else None, narration=span))
+    return AnnotatedVideo(name, "", 2.0 * clips, sentences, clips=cuts, language=language, annotated=annotated)
 
 
 def _picture(random: np.random.Generator, size: tuple[int, int]) -> bytes:

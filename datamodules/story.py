@@ -228,9 +228,12 @@ class StoryDataModule(lightning.LightningDataModule):
         """Videos of `test_split`."""
         return self.videos(self.test_split)
 
-    def videos(self, split: str) -> VideoLoader:
-        """The whole videos of any split, each on one rank.  Raises ValueError where the set has no such split."""
-        records = self.shards.videos(split, self.languages)
+    def videos(self, split: str, *, annotated: bool = False) -> VideoLoader:
+        """The whole videos of any split, each on one rank; where `annotated`, those alone that people annotated.
+
+        Raises ValueError where the set has no such split.
+        """
+        records = [video for video in self.shards.videos(split, self.languages) if video.annotated or not annotated]
         usable = [record for record in records if record.clips and record.sentences]
         if len(usable) < len(records):
             empty = sorted({record.id for record in records} - {record.id for record in usable})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from math import isnan
 from pathlib import Path
+from statistics import fmean
 
 import click
 import lightning as L
@@ -13,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from .. import zoo
 from ..datamodules.story import StoryDataModule
+from ..zoo.decoding import cross_validated
 from ..zoo.models.cclm import CCLM
 from ..zoo.registry import did_you_mean
 from ..zoo.story import StoryAlignment
@@ -73,7 +76,7 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     runner.strategy.barrier("the folder of the run")
     with answering_sigterm():
         runner.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
-        finish(runner, task, data if validates else None, best.best_model_path)
+        finish(runner, task, data, best.best_model_path, validates=validates)
     return folder
 
 
@@ -174,18 +177,43 @@ def watch(recipe: StoryRecipe, *, validates: bool) -> tuple[ModelCheckpoint, lis
     return best, callbacks
 
 
-def finish(runner: L.Trainer, task: StoryAlignment, data: StoryDataModule | None, best: str) -> None:
-    """Score the best weights once more, which tunes their decoder, and save them as a checkpoint folder."""
+def finish(runner: L.Trainer, task: StoryAlignment, data: StoryDataModule, best: str, *, validates: bool) -> None:
+    """Tune the decoder of the best weights, and save them as a checkpoint folder.
+
+    The decoder is tuned on validation; where that holds nothing annotated, by cross-validation over the annotated
+    training videos, of which there must be two.
+    """
     if best:  # a run of a few steps has none
         task.load_state_dict(DurableCheckpointIO().load_checkpoint(best)["state_dict"])
-    metrics = runner.validate(task, datamodule=data, verbose=False) if data is not None else []
+    found = runner.validate(task, datamodule=data, verbose=False) if validates else []
+    metrics = dict(found[0]) if found else {}
+    if not any(video.annotated for video in task.videos):
+        metrics |= tune_on_training(runner, task, data)
     if runner.is_global_zero:
         draw(Path(runner.default_root_dir))
-        folder = task.model.save_pretrained(
-            Path(runner.default_root_dir) / MODEL, metrics=dict(metrics[0]) if metrics else {}
-        )
+        folder = task.model.save_pretrained(Path(runner.default_root_dir) / MODEL, metrics=metrics)
         say(f"saved {folder}: weaksync eval {folder.parent}, or weaksync align --model {folder.parent} VIDEO TEXT")
     runner.strategy.barrier("the model's folder")
+
+
+def tune_on_training(runner: L.Trainer, task: StoryAlignment, data: StoryDataModule) -> dict[str, float]:
+    """Choose drop costs by cross-validation over annotated training videos; the figures of the held-out folds.
+
+    The model has seen these videos, though not what people said of them.  With fewer than two there is nothing to
+    choose by: the decoder stays as it was.
+    """
+    if not Path(data.folder).is_dir():
+        return {}
+    count = sum(video.annotated for video in data.shards.videos("train", data.languages))
+    if count < 2:
+        say("no annotated videos to choose drop costs by: a stated default will decode")
+        return {}
+    runner.test(task, dataloaders=data.videos("train", annotated=True), verbose=False)
+    chosen = cross_validated(task.videos)
+    task.model.decoder = chosen.decoder.to_dict()
+    f1 = fmean(scores[2] for scores in chosen.scores.values() if not isnan(scores[2]))
+    say(f"no annotated validation videos: drop costs chosen by cross-validation over {count} of training, F1 {f1:.3f}")
+    return {"train/cross_validated_f1": f1}
 
 
 def draw(folder: Path) -> None:

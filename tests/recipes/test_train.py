@@ -184,9 +184,20 @@ def test_the_model_says_which_pictures_it_was_trained_on(tmp_path: Path) -> None
 
 
 def test_without_annotated_videos_the_newest_weights_are_kept(tmp_path: Path) -> None:
-    make_set(tmp_path / "set", {"train": [6, 6]}, size=(64, 64), clips_per_sentence=1)
+    make_set(tmp_path / "set", {"train": [6, 6]}, size=(64, 64), clips_per_sentence=1, annotated=False)
     model = zoo.load(train(recipe(tmp_path / "set", tmp_path, "trainer.max_steps=1")) / "model")
     assert model.decoder is None
+
+
+def test_without_validation_annotated_training_videos_choose_the_drop_costs(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_set(tmp_path / "set", {"train": [8, 6, 9, 7]}, size=(64, 64), clips_per_sentence=1)
+    model = zoo.load(train(recipe(tmp_path / "set", tmp_path, "trainer.max_steps=1")) / "model")
+    assert model.decoder is not None and model.decoder["policy"] == "constant"
+    metrics = json.loads((tmp_path / "run" / "model" / "config.json").read_text())["metrics"]
+    assert 0 <= metrics["train/cross_validated_f1"] <= 1
+    assert "cross-validation over 4 of training" in capfd.readouterr().err
 
 
 @pytest.mark.slow
