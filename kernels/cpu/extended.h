@@ -20,6 +20,10 @@ INLINE Extended one_where(Ints mask) {
   return {mask ? all_lanes(1.0f) : (Floats){}, mask ? (Ints){} : all_lanes(NOTHING)};
 }
 
+INLINE Extended where(Ints mask, Extended a, Extended b) {
+  return {mask ? a.mantissa : b.mantissa, mask ? a.exponent : b.exponent};
+}
+
 // 2^(biased - 127), and 0 below the range of float.
 INLINE Floats power_of_two(Ints biased) { return (Floats)(larger(biased, (Ints){}) << 23); }
 
@@ -57,7 +61,7 @@ INLINE Extended exp2(Floats cost, Factor factor) {
   const float round = 12582912.0f; // 1.5 * 2^23: adding it leaves the nearest whole number in the low bits
   Ints kept = cost * factor.high > -1048576.0f;
   cost = kept ? cost : (Floats){};
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#if FUSED || defined(__FMA__) || defined(__ARM_FEATURE_FMA)
   Floats rounded = cost * factor.high + round;
   Floats fraction = cost * factor.high - (rounded - round);
   fraction = cost * factor.low + fraction;

@@ -1,4 +1,4 @@
-// Everything that depends on the vector width.  Include with LANES, NAME and RECURRENCES defined, after the target
+// Everything that depends on the vector width.  Include with LANES, FUSED (whether multiply-add rounds once), NAME and RECURRENCES defined, after the target
 // pragma.
 #include "drop_dtw.h"
 #include "dsta.h"

@@ -15,6 +15,14 @@ struct DstaRows {
   Row decay, growth; // q^j and q^-j
 };
 
+// 2^(step j) for the blocks that hold j in [begin, end).
+static void put_powers(Row row, long begin, long end, double step) {
+  Row lanes = row + block_floor(begin); // the first block serves to make the powers of one block
+  for (long lane = 0; lane < LANES; lane++) put(lanes, lane, step * lane);
+  const Extended within = load(lanes, 0);
+  for (long j = block_floor(begin); j < end; j += LANES) store(row, j, normalised(exp2(step * j) * within));
+}
+
 // The farthest that two neighbouring rows lie apart.
 static long widest_step(const Cost<float> &cost) {
   if (cost.band < 0) return cost.texts - 1;
@@ -35,17 +43,19 @@ static DstaRows make_dsta_rows(const Cost<float> &cost, OrderPenalty order, doub
   rows.window = rows.free ? widest : order.window;
   rows.margin = order.margin < rows.window ? order.margin : rows.window;
   rows.late = rows.window > rows.margin;
-  const long halo = block_ceiling(rows.margin + 1), reach = rows.free ? halo : block_ceiling(2 * rows.window + 1);
+  const long halo = block_ceiling(rows.margin + 1), reach = rows.free ? halo : block_ceiling(4 * rows.window + 4 * LANES);
   rows.weight = make_row(workspace, texts);
   rows.row = make_row(workspace, texts, reach + 2 * LANES);
   rows.near = make_row(workspace, texts, reach + 2 * LANES);
   rows.far = make_row(workspace, texts, reach + 2 * LANES);
   if (!rows.free) rows.doubled = make_row(workspace, texts, reach + 2 * LANES);
-  const long from = -reach - LANES, to = block_ceiling(texts) + reach + LANES;
   rows.decay = make_row(workspace, texts, reach + 2 * LANES);
   rows.growth = make_row(workspace, texts, reach + 2 * LANES);
-  const double step = -order.weight / gamma * LOG2_E;
-  for (long j = rows.late ? from : to; j < to; j++) put(rows.decay, j, step * j), put(rows.growth, j, -step * j);
+  if (rows.late) {
+    const double step = -order.weight / gamma * LOG2_E;
+    put_powers(rows.decay, -rows.margin, texts + rows.margin, step);
+    put_powers(rows.growth, -rows.margin, texts + rows.margin, -step);
+  }
   return rows;
 }
 
@@ -64,8 +74,8 @@ template <int direction, class Arrive> INLINE void dsta_arrivals(const DstaRows 
     if (rows.late) sums_so_far<-direction>(decayed, before, begin, end, rows.far);
   } else {
     near = direction > 0 ? -window : -margin, far = direction > 0 ? margin + 1 : -window;
-    window_sums(plain, window + margin + 1, span.begin + near, span.end + near, rows.doubled, rows.near);
-    if (rows.late) window_sums(decayed, window - margin, span.begin + far, span.end + far, rows.doubled, rows.far);
+    window_sums(plain, before, window + margin + 1, span.begin + near, span.end + near, rows.doubled, rows.near);
+    if (rows.late) window_sums(decayed, before, window - margin, span.begin + far, span.end + far, rows.doubled, rows.far);
   }
   for (long j = span.begin; j < span.end; j += LANES) {
     Extended arriving = load(rows.near, j + near);

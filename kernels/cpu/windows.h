@@ -2,6 +2,10 @@
 #pragma once
 #include "rows.h"
 
+#ifndef MOST_DOUBLINGS
+#define MOST_DOUBLINGS 8
+#endif
+
 // sums[j] = x[j] + x[j + 1] + ... to the end of the walk's past, for the blocks of [begin, end): walked in
 // `direction`, each column adds what came before it.  `of(j)` is the block x[j ..]; x is nothing outside of `span`.
 template <int direction, class Of> INLINE void sums_so_far(Of of, Span span, long begin, long end, Row sums) {
@@ -13,7 +17,7 @@ template <int direction, class Of> INLINE void sums_so_far(Of of, Span span, lon
   }
   Extended total = zero();
   each_block<direction>(span.begin, span.end, [&](long j) INLINED {
-    Extended here = running_sum<direction>(of(j)) + total;
+    const Extended here = running_sum<direction>(of(j)) + total;
     store(sums, j, here);
     total = last_lane<direction>(here);
   });
@@ -24,9 +28,46 @@ template <int direction, class Of> INLINE void sums_so_far(Of of, Span span, lon
   }
 }
 
-// sums[j] = x[j] + ... + x[j + width - 1] for j in [begin, end), from sums of 1, 2, 4, ... cells: the bits of `width`
-// pick those that are needed.  x must be readable up to end + width + LANES.
-template <class Of> INLINE void window_sums(Of of, long width, long begin, long end, Row doubled, Row sums) {
+// Sums within segments of `segment` columns, whole blocks from `begin` on: each column adds what came before it in its
+// segment.
+template <int direction, class Of>
+INLINE void segment_sums(Of of, Span span, long segment, long begin, long end, Row sums) {
+  Extended total = zero();
+  long left = segment; // columns of this segment that are still to come
+  each_block<direction>(begin, end, [&](long j) INLINED {
+    const bool empty = j + LANES <= span.begin || j >= span.end;
+    const Extended here = empty ? total : running_sum<direction>(of(j)) + total;
+    store(sums, j, here);
+    left -= LANES;
+    total = left ? last_lane<direction>(here) : zero();
+    left = left ? left : segment;
+  });
+}
+
+// sums[j] = x[j] + ... + x[j + width - 1] for j in [begin, end), where width >= LANES.  Segments are the whole blocks
+// that fit the window, so that every window meets a border: it is the sum from j up to the border and the sum from
+// there on (van Herk; Gil and Werman), and a whole segment between where it meets two.
+template <class Of>
+INLINE void wide_window_sums(Of of, Span span, long width, long begin, long end, Row so_far, Row sums) {
+  begin = block_floor(begin), end = block_ceiling(end);
+  const long segment = block_floor(width), surplus = width - segment;
+  const long segments = (end - begin + segment - 1) / segment, last = begin + segments * segment;
+  segment_sums<LEFTWARDS>(of, span, segment, begin, last + segment, sums);
+  segment_sums<RIGHTWARDS>(of, span, segment, begin + segment, block_ceiling(end + width), so_far);
+  if (surplus == 0) // the window from a border on is its segment, and has no second part
+    for (long border = begin; border < last; border += segment) clear(so_far, border + segment - 1, border + segment);
+  if (surplus > 1)
+    for (long border = begin + segment; border <= last; border += segment) {
+      const Extended whole = last_lane<LEFTWARDS>(load(sums, border));
+      const Extended between = where(LANE > (int32_t)(LANES - surplus), whole, zero());
+      store(sums, border - LANES, load(sums, border - LANES) + between);
+    }
+  for (long j = begin; j < end; j += LANES) store(sums, j, load(sums, j) + load(so_far, j + width - 1));
+}
+
+// The same from sums of 1, 2, 4, ... cells, of which the bits of `width` pick those that are needed: less work where the
+// window is narrow.  x must be readable up to end + width + LANES.
+template <class Of> INLINE void narrow_window_sums(Of of, long width, long begin, long end, Row doubled, Row sums) {
   long taken = 0;
   for (long size = 1; size <= width; size *= 2) {
     auto cells = [&](long j) INLINED { return size == 1 ? of(j) : load(doubled, j); };
@@ -38,4 +79,14 @@ template <class Of> INLINE void window_sums(Of of, long width, long begin, long 
     if (2 * size > width) break;
     for (long j = begin; j <= end + width - 2 * size; j += LANES) store(doubled, j, cells(j) + cells(j + size));
   }
+}
+
+// How many additions a cell of a window costs by doubling.
+INLINE int doublings(long width) { return 62 - __builtin_clzl(width) + __builtin_popcountl(width); }
+
+template <class Of> INLINE void window_sums(Of of, Span span, long width, long begin, long end, Row scratch, Row sums) {
+  if (width >= LANES && doublings(width) > MOST_DOUBLINGS)
+    wide_window_sums(of, span, width, begin, end, scratch, sums);
+  else
+    narrow_window_sums(of, width, begin, end, scratch, sums);
 }
