@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from .. import reference
+from . import drop_dtw as _drop_dtw
+from . import dsta as _dsta
+from . import dtw as _dtw
+from . import soft_drop_dtw as _soft_drop_dtw
 from . import soft_dsta as _soft_dsta
 from . import soft_dtw as _soft_dtw
-from .launch import aligned, on, plan, spoiled_pairs
+from .launch import aligned, aligned_drops, on, plan, spoiled_drops, spoiled_pairs
 
-__all__ = ["soft_dsta", "soft_dtw"]
+__all__ = ["drop_dtw", "dsta_path", "dtw_path", "soft_drop_dtw", "soft_dsta", "soft_dtw"]
 
 
 def soft_dtw(
@@ -24,7 +29,7 @@ def soft_dtw(
     batch, n, m = cost.shape
     table = aligned(cost)
     width = (m + 3) // 4 * 4
-    how = plan(m, band)
+    how = plan(n, m, band)
     shares = how.layout.width if how.narrow else width
     value = table.new_empty(batch)
     new_alignment = table.new_zeros if how.narrow else table.new_empty
@@ -93,7 +98,7 @@ def soft_dsta(
     window moves with no band: the whole width is held.
     """
     batch, n, m = cost.shape
-    how = plan(m, band, narrows=windows is None)
+    how = plan(n, m, band, narrows=windows is None)
     if how.chunked and not how.narrow:
         return reference.soft_dsta(
             cost, steps, texts, windows=windows, gamma=gamma, order_weight=order_weight, order_margin=order_margin,
@@ -113,7 +118,16 @@ def soft_dsta(
     if batch == 0:
         return value, alignment[..., :m]
     reach = steps if windows is None else windows
-    shape = (n, width // 4, table.stride(1) // 4, table.stride(0) // 4, held // 4, scale, order_weight * scale, band or 0)
+    shape = (
+        n,
+        width // 4,
+        table.stride(1) // 4,
+        table.stride(0) // 4,
+        held // 4,
+        scale,
+        order_weight * scale,
+        band or 0,
+    )
     with on(cost.device):
         spoiled = spoiled_pairs(table, steps, texts)
         _soft_dsta.forward[(batch,)](
@@ -124,3 +138,180 @@ def soft_dsta(
                 table, steps, texts, reach, spoiled, corner, table_r, table_e, alignment, *shape, **constants
             )
     return value, alignment[..., :m].contiguous() if wanted else alignment
+
+
+def soft_drop_dtw(
+    cost: Tensor,
+    drop_video: Tensor,
+    drop_text: Tensor | None,
+    steps: Tensor,
+    texts: Tensor,
+    *,
+    gamma: float,
+    contiguous: bool,
+    band: int | None,
+    wanted: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The value (B,) and, where `wanted`, its gradients: alignment (B, n, m), video_drops (B, n), text_drops (B, m).
+
+    A band forbids matches outside it; the whole width is held, since drops may pass there.
+    """
+    batch, n, m = cost.shape
+    how = plan(n, m, band, narrows=False)
+    table = aligned(cost)
+    width, rows = table.shape[2], table.shape[1]
+    blocks = -(-width // how.layout.width)
+    video, text = aligned_drops(drop_video, rows), None if drop_text is None else aligned_drops(drop_text, width)
+    value, corner = table.new_empty(batch), table.new_empty(batch, 2)
+    alignment = table.new_empty((batch, rows, width) if wanted else 0)
+    table_e = table.new_empty((batch, rows, width) if wanted else 0)
+    text_drops = table.new_empty((batch, width) if wanted and text is not None else 0)
+    edge = table.new_empty((batch, blocks, rows + 1, 4) if how.chunked else 0)
+    below = table.new_empty((batch, 2, rows + 1, 4) if how.chunked and wanted else 0)
+    if batch == 0:
+        return value, alignment[..., :m], video.new_empty(0, n), video.new_empty(0, m)
+    scale = -math.log2(math.e) / gamma
+    shape = (rows, blocks, width // 4, table.stride(1) // 4, table.stride(0) // 4, scale, band or 0)
+    constants = how.constants | {"DROP_TEXT": text is not None, "CONTIGUOUS": contiguous, "EVERY": how.layout.every}
+    del constants["NARROW"]
+    with on(cost.device):
+        spoiled = spoiled_pairs(table, steps, texts)
+        spoiled |= spoiled_drops(video, steps) | (0 if text is None else spoiled_drops(text, texts))
+        _soft_drop_dtw.forward[(batch,)](
+            table, video, video if text is None else text, steps, texts, spoiled, value, corner, alignment, table_e,
+            edge, *shape, STORE=wanted, **constants,
+        )  # fmt: skip
+        if not wanted:
+            return value, alignment, alignment, alignment
+        _soft_drop_dtw.backward[(batch,)](
+            table, video, video if text is None else text, steps, texts, spoiled, corner, alignment, table_e,
+            alignment, text_drops, edge, below, *shape, **constants,
+        )  # fmt: skip
+    alignment = alignment[:, :n, :m].contiguous()
+    # a step is dropped where it is not matched, if there is an alignment at all
+    real = torch.arange(n, device=cost.device) < steps[:, None]
+    droppable = real & (value != torch.inf)[:, None] & (video[:, :n] != torch.inf)
+    video_drops = (1.0 - alignment.sum(dim=2)).clamp(min=0.0).where(droppable, 0.0)
+    video_drops = video_drops.where(~(real & value.isnan()[:, None]), torch.nan)
+    text_drops = alignment.new_zeros(batch, m) if text is None else text_drops[:, :m].contiguous()
+    return value, alignment, video_drops, text_drops
+
+
+def dtw_path(
+    cost: Tensor, steps: Tensor, texts: Tensor, *, band: int | None, wanted: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The value (B,) and, where `wanted`, the path (B, n+m-1, 2) padded with -1 and its length (B,)."""
+    batch, n, m = cost.shape
+    table = aligned(cost)
+    how = plan(n, m, band)
+    width, rows = table.shape[2], table.shape[1]
+    held, longest = how.layout.width if how.narrow else width, max(n + m - 1, 0)
+    value = table.new_empty(batch)
+    choices = table.new_empty((batch, rows, held) if wanted else 0, dtype=torch.int8)
+    path = steps.new_empty((batch, longest, 2) if wanted else 0)
+    path_lengths = steps.new_empty(batch if wanted else 0)
+    edge = table.new_empty((batch, 2, rows) if how.chunked else 0)
+    if batch == 0:
+        return value, path, path_lengths
+    with on(cost.device):
+        spoiled = spoiled_pairs(table, steps, texts)
+        _dtw.forward[(batch,)](
+            table, steps, texts, spoiled, value, choices, edge,
+            rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, held // 4, band or 0,
+            STORE=wanted, **how.constants,
+        )  # fmt: skip
+        if wanted:
+            _dtw.trace[(batch,)](
+                choices, steps, texts, value, torch.empty_like(path), path, path_lengths,
+                rows, longest, held // 4, band or 0,
+                NARROW=how.narrow, Q=how.constants["Q"], L=how.layout.lanes, BLOCK=256, num_warps=1,
+            )  # fmt: skip
+    return value, path, path_lengths
+
+
+def dsta_path(
+    cost: Tensor,
+    steps: Tensor,
+    texts: Tensor,
+    *,
+    windows: Tensor | None,
+    order_weight: float,
+    order_margin: int,
+    band: int | None,
+    wanted: bool,
+) -> tuple[Tensor, Tensor]:
+    """The value (B,) and, where `wanted`, the labels (B, n). Wide rows as in `soft_dsta`."""
+    batch, n, m = cost.shape
+    how = plan(n, m, band, narrows=windows is None)
+    if how.chunked and not how.narrow:
+        return reference.dsta_path(
+            cost, steps, texts, windows=windows, order_weight=order_weight, order_margin=order_margin, band=band,
+            wanted=wanted,
+        )  # fmt: skip
+    table = aligned(cost)
+    width, rows = table.shape[2], table.shape[1]
+    held = how.layout.width if how.narrow else width
+    value = table.new_empty(batch)
+    gains = table.new_empty((batch, rows, held) if wanted else 0)
+    labels = steps.new_empty((batch, n) if wanted else 0)
+    if batch == 0:
+        return value, labels
+    constants = how.constants | {"WINDOWED": windows is not None, "MARGIN": order_margin}
+    del constants["CHUNKED"]
+    reach = steps if windows is None else windows
+    with on(cost.device):
+        spoiled = spoiled_pairs(table, steps, texts)
+        _dsta.forward[(batch,)](
+            table, steps, texts, reach, spoiled, value, gains,
+            rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, held // 4, order_weight, band or 0,
+            STORE=wanted, **constants,
+        )  # fmt: skip
+        if wanted:
+            _dsta.trace[(batch,)](
+                gains, steps, texts, reach, value, labels, n, rows, held // 4, order_weight, band or 0,
+                MARGIN=order_margin, WINDOWED=windows is not None, NARROW=how.narrow, Q=how.constants["Q"],
+                BLOCK=256, num_warps=1,
+            )  # fmt: skip
+    return value, labels
+
+
+def drop_dtw(
+    cost: Tensor,
+    drop_video: Tensor,
+    drop_text: Tensor | None,
+    steps: Tensor,
+    texts: Tensor,
+    *,
+    contiguous: bool,
+    band: int | None,
+    wanted: bool,
+) -> tuple[Tensor, Tensor]:
+    """The value (B,) and, where `wanted`, the labels (B, n): a text, or -1 where the step is dropped."""
+    batch, n, m = cost.shape
+    how = plan(n, m, band, narrows=False)
+    table = aligned(cost)
+    width, rows = table.shape[2], table.shape[1]
+    blocks = -(-width // how.layout.width)
+    video, text = aligned_drops(drop_video, rows), None if drop_text is None else aligned_drops(drop_text, width)
+    value = table.new_empty(batch)
+    choices = table.new_empty((batch, rows, width) if wanted else 0, dtype=torch.int8)
+    labels = steps.new_empty((batch, n) if wanted else 0)
+    edge = table.new_empty((batch, blocks, rows + 1, 2) if how.chunked else 0)
+    if batch == 0:
+        return value, labels
+    constants = how.constants | {"DROP_TEXT": text is not None, "CONTIGUOUS": contiguous}
+    del constants["NARROW"]
+    with on(cost.device):
+        spoiled = spoiled_pairs(table, steps, texts)
+        spoiled |= spoiled_drops(video, steps) | (0 if text is None else spoiled_drops(text, texts))
+        _drop_dtw.forward[(batch,)](
+            table, video, video if text is None else text, steps, texts, spoiled, value, choices, edge,
+            rows, blocks, width // 4, table.stride(1) // 4, table.stride(0) // 4, band or 0,
+            STORE=wanted, **constants,
+        )  # fmt: skip
+        if wanted:
+            _drop_dtw.trace[(batch,)](
+                choices, steps, texts, value, labels, n, rows, width // 4,
+                CONTIGUOUS=contiguous, BLOCK=256, num_warps=1,
+            )  # fmt: skip
+    return value, labels

@@ -53,7 +53,7 @@ class Plan:
         return self.layout.constants | {"BAND": self.band is not None, "NARROW": self.narrow, "CHUNKED": self.chunked}
 
 
-def plan(texts: int, band: int | None, *, narrows: bool = True) -> Plan:
+def plan(steps: int, texts: int, band: int | None, *, narrows: bool = True) -> Plan:
     def layout(width: int) -> Layout:
         fitting = [one for one in LAYOUTS if one.width >= width]
         return fitting[0] if fitting else LAYOUTS[-2]
@@ -62,7 +62,8 @@ def plan(texts: int, band: int | None, *, narrows: bool = True) -> Plan:
     if band is not None and narrows:
         # a band's row, a column on either side, and the step of a lane that its start is rounded to
         moving = layout(2 * band + 3 + max(one.columns for one in LAYOUTS))
-        if moving.width < min(texts, whole.width + 1):
+        # the one row of a pair of one step has no band, and takes the place of all
+        if moving.width < min(texts, whole.width + 1) and steps * moving.width >= texts:
             return Plan(moving, band, narrow=True, chunked=True)
     return Plan(whole, band, narrow=False, chunked=whole.width < texts)
 
@@ -90,3 +91,16 @@ def spoiled_pairs(cost: Tensor, steps: Tensor, texts: Tensor) -> Tensor:
         cost, steps, texts, spoiled, cost.stride(1) // 4, cost.stride(0) // 4, BLOCK=1024, num_warps=4
     )
     return spoiled
+
+
+def aligned_drops(drop: Tensor, width: int) -> Tensor:
+    """Drop costs (B, k) as float32 (B, width)."""
+    wide = drop.new_zeros(len(drop), width, dtype=torch.float32)
+    wide[:, : drop.shape[1]] = drop
+    return wide
+
+
+def spoiled_drops(drop: Tensor, lengths: Tensor) -> Tensor:
+    """(B,) int32: 1 for a pair with a NaN or -inf among its real drop costs."""
+    real = torch.arange(drop.shape[1], device=drop.device) < lengths[:, None]
+    return (~(drop > -torch.inf) & real).any(dim=1).to(torch.int32)

@@ -19,7 +19,7 @@ def lengths(steps, texts, spoiled, pair):
 @triton.jit
 def band_edges(i, N, M, band):
     """First and last column of row i that lie inside the band (int32): |j (N-1) - i (M-1)| <= band (N-1)."""
-    low, high = M * 0, M - 1
+    low, high = M * 0, tl.where(N > 0, M - 1, -1)
     if N > 1:  # a pair of one step keeps its whole row
         middle, reach = (M - 1).to(tl.int64) * i, (N - 1).to(tl.int64) * band
         low = (tl.maximum(middle - reach + N - 2, 0) // (N - 1)).to(tl.int32)
@@ -34,6 +34,18 @@ def first_column(low, block, N, NARROW: tl.constexpr, W: tl.constexpr, L: tl.con
         moving = tl.maximum(low - 1, 0) // W * W
         return tl.where(N > 1, moving, block * (W * L))
     return block * (W * L)
+
+
+@triton.jit
+def place_of(i, base, row, n, N, NARROW: tl.constexpr):
+    """Where row i of a stored table has the columns from `base` on, and how many of them it holds.
+
+    A narrow table holds a band's row from its first column on; the only row of a pair of one step goes over its whole.
+    """
+    if NARROW:
+        column = tl.where(N > 1, 0, base)
+        return i * row + column, tl.where(N > 1, row, n * row) - column
+    return i * row + base, row - base
 
 
 @triton.jit

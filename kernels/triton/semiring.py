@@ -245,9 +245,41 @@ def renormalised(r, e, Q: tl.constexpr):
 
 
 @triton.jit
+def plus(r1, e1, r2, e2, Q: tl.constexpr):
+    """R1 + R2, cell by cell."""
+    e = [tl.maximum(e1[q], e2[q]) for q in Q]
+    return [r1[q] * tl.exp2(e1[q] - e[q]) + r2[q] * tl.exp2(e2[q] - e[q]) for q in Q], e
+
+
+@triton.jit
 def value_of(r, e, scale, spoiled):
     """The value that a scalar r * 2**e stands for; +inf for 0."""
     safe = tl.maximum(r, 1.0e-37)
     bits = (e.to(tl.float64) + tl.log2(safe).to(tl.float64)) / tl.cast(scale, tl.float64)
     value = tl.where(r > 0.0, bits.to(tl.float32), float("inf"))
     return tl.where(spoiled, float("nan"), value)
+
+
+# ---------------------------------------------------------------- hard forms: exponents alone
+
+
+@triton.jit
+def gains(cost, forbidden, Q: tl.constexpr):
+    """-cost, and -inf where forbidden: the hard forms maximise a sum of gains, with the scan of the exponents."""
+    return [0.0 - tl.maximum(cost[q], forbidden[q]) for q in Q]
+
+
+@triton.jit
+def cost_of(gain, spoiled):
+    value = tl.where(gain > -1.0e29, 0.0 - gain, float("inf"))
+    return tl.where(spoiled, float("nan"), value)
+
+
+@triton.jit
+def gain_at(x, lane, column, Q: tl.constexpr):
+    """The gain at a column, as a scalar; unreachable where there is no such column."""
+    W: tl.constexpr = len(Q)
+    value = -3.0e38
+    for q in tl.static_range(W):
+        value = tl.maximum(value, tl.max(tl.where(lane * W + q == column, x[q], -3.0e38), 0))
+    return value

@@ -167,8 +167,7 @@ def reach_of(windows, pair, M, WINDOWED: tl.constexpr):
     """The pair's window as int32, no wider than its text."""
     if WINDOWED:
         return tl.minimum(tl.load(windows + pair), M.to(tl.int64)).to(tl.int32)
-    else:
-        return M
+    return M
 
 
 @triton.jit
@@ -178,8 +177,7 @@ def start_column(i, N, M, band, NARROW: tl.constexpr, W: tl.constexpr):
         low, _ = band_edges(i, N, M, band)
         low = tl.where(N > 1, low, M - 1)
         return tl.maximum(low - 1, 0) // W * W
-    else:
-        return M * 0
+    return M * 0
 
 
 @triton.jit

@@ -10,7 +10,7 @@ alignment is then a walk of mass back from the corner along these shares: plain 
 import triton
 import triton.language as tl
 
-from .rows import band_edges, blocks, fill_unvisited, first_column, forbidden_row, lengths
+from .rows import band_edges, blocks, fill_unvisited, first_column, forbidden_row, lengths, place_of
 from .semiring import (
     NEVER,
     at,
@@ -101,8 +101,7 @@ def forward(
 
             if STORE:
                 inverse = [1.0 / tl.maximum(r[q], 1.0e-37) for q in Q]
-                at_row = i * share_row + (0 if NARROW else base)
-                share_limit = share_row - (0 if NARROW else base)
+                at_row, share_limit = place_of(i, base, share_row, n, N, NARROW)
                 store(left + at_row, [a[q] * rd[q] * inverse[q] for q in Q], lane, share_limit, Q)
                 store(up + at_row, [from_up[q] * inverse[q] for q in Q], lane, share_limit, Q)
             if CHUNKED:
@@ -173,8 +172,7 @@ def backward(
                 first = edge + ((turn % 2) * n + i) * 2
                 first_left = tl.load(first, turn > 0, other=0.0)
                 first_diagonal = tl.load(first + 3, (turn > 0) & (t > 0), other=0.0)
-            at_row = i * share_row + (0 if NARROW else base)
-            share_limit = share_row - (0 if NARROW else base)
+            at_row, share_limit = place_of(i, base, share_row, n, N, NARROW)
             to_left = load(left + at_row, lane, share_limit, Q)
             to_up = load(up + at_row, lane, share_limit, Q)
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+
 from weaksync.kernels import reference
 from weaksync.kernels import triton as backend
 
@@ -163,3 +164,114 @@ def test_soft_dsta(case: str) -> None:
     truth = reference.soft_dsta(batch.cost.double(), batch.steps, batch.texts, **options, wanted=True)
     assert_close(found[0], truth[0], 1e-7)
     assert_close(found[1], truth[1], 2e-6)
+
+
+# ---------------------------------------------------------------- soft Drop-DTW
+
+SOFT_DROP: dict[str, tuple[Pairs, dict[str, Any]]] = {
+    "texts drop": (pairs(4, 9, 14, seed=21), {}),
+    "gaps": (pairs(4, 8, 11, seed=22, forbidden=0.2), {"contiguous": False}),
+    "every text matched": (pairs(4, 12, 7, seed=23), {"drop_text": False}),
+    "every text matched, gaps": (pairs(4, 9, 6, seed=24, forbidden=0.1), {"drop_text": False, "contiguous": False}),
+    "negative": (pairs(3, 7, 9, seed=25, low=-3.0, forbidden=0.1, shortest=4), {"gamma": 0.02, "low": -1.0}),
+    "steps that stay": (pairs(4, 8, 9, seed=26, forbidden=0.1), {"stay": 0.4}),
+    "band": (pairs(4, 12, 15, seed=27), {"band": 2, "contiguous": False}),
+    "one step": (pairs(2, 1, 6, seed=28), {}),
+    "one text": (pairs(2, 5, 1, seed=29), {"drop_text": False}),
+}
+
+
+def drop_costs(batch: Pairs, options: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
+    """Drop costs from `low` on, NaN in padding; a share of the video steps may not be dropped."""
+    size, n, m = batch.cost.shape
+    low, stay = options.pop("low", 0.0), options.pop("stay", 0.0)
+    video = torch.rand(size, n, generator=batch.draw) * 0.8 + low
+    text = torch.rand(size, m, generator=batch.draw) * 0.8 + low
+    video[torch.rand(size, n, generator=batch.draw) < stay] = torch.inf
+    video[torch.arange(n) >= batch.steps[:, None]] = torch.nan
+    text[torch.arange(m) >= batch.texts[:, None]] = torch.nan
+    return video, text if options.pop("drop_text", True) else None
+
+
+@pytest.mark.parametrize("case", SOFT_DROP)
+def test_soft_drop_dtw(case: str) -> None:
+    batch, options = SOFT_DROP[case]
+    options = dict(options)
+    video, text = drop_costs(batch, options)
+    if case == "texts drop":
+        spoil(batch, 3)
+        video[1, 0] = torch.nan
+    options = {"gamma": 0.1, "contiguous": True, "band": None} | options
+    found = backend.soft_drop_dtw(batch.cost, video, text, batch.steps, batch.texts, **options, wanted=True)
+    truth = reference.soft_drop_dtw(
+        batch.cost.double(), video.double(), None if text is None else text.double(), batch.steps, batch.texts,
+        **options, wanted=True,
+    )  # fmt: skip
+    assert_close(found[0], truth[0], 1e-7)
+    assert_close(found[1], truth[1], 3e-6)
+    for share, true_share in zip(found[2:], truth[2:], strict=True):
+        torch.testing.assert_close(share.double(), true_share, atol=3e-6, rtol=0.0, equal_nan=True)
+
+
+# ---------------------------------------------------------------- hard forms
+
+
+def assert_values(found: Tensor, truth: Tensor) -> None:
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), truth, atol=1e-6, rtol=1e-6, equal_nan=True)
+
+
+def whole_costs(batch: Pairs) -> Pairs:
+    """Costs of 0, 1 and 2, whose sums are exact and tie."""
+    return Pairs(batch.cost.round(), batch.steps, batch.texts, batch.draw)
+
+
+HARD_DTW = {
+    "ragged": (pairs(4, 9, 14, seed=31), None),
+    "masked": (pairs(5, 11, 17, seed=32, forbidden=0.15), None),
+    "ties": (whole_costs(pairs(4, 9, 10, seed=33)), None),
+    "band": (pairs(4, 12, 18, seed=34), 2),
+    "one step": (pairs(2, 1, 6, seed=35), None),
+    "one text": (pairs(2, 6, 1, seed=36), None),
+}
+
+
+@pytest.mark.parametrize("case", HARD_DTW)
+def test_dtw_path(case: str) -> None:
+    batch, band = HARD_DTW[case]
+    if case == "ragged":
+        spoil(batch, 3)
+    found = backend.dtw_path(batch.cost, batch.steps, batch.texts, band=band, wanted=True)
+    truth = reference.dtw_path(batch.cost.double(), batch.steps, batch.texts, band=band, wanted=True)
+    assert_values(found[0], truth[0])
+    assert torch.equal(found[1], truth[1])
+    assert torch.equal(found[2], truth[2])
+
+
+@pytest.mark.parametrize("case", SOFT_DSTA)
+def test_dsta_path(case: str) -> None:
+    batch, options = SOFT_DSTA[case]
+    options = {"order_weight": 1.0, "order_margin": 1, "band": None, "windows": None} | options
+    options.pop("gamma", None)
+    if options["windows"] is not None:
+        options["windows"] = torch.as_tensor(options["windows"])
+    found = backend.dsta_path(batch.cost, batch.steps, batch.texts, **options, wanted=True)
+    truth = reference.dsta_path(batch.cost.double(), batch.steps, batch.texts, **options, wanted=True)
+    assert_values(found[0], truth[0])
+    assert torch.equal(found[1], truth[1])
+
+
+@pytest.mark.parametrize("case", SOFT_DROP)
+def test_drop_dtw(case: str) -> None:
+    batch, options = SOFT_DROP[case]
+    options = dict(options)
+    video, text = drop_costs(batch, options)
+    options = {"contiguous": True, "band": None} | options
+    options.pop("gamma", None)
+    found = backend.drop_dtw(batch.cost, video, text, batch.steps, batch.texts, **options, wanted=True)
+    truth = reference.drop_dtw(
+        batch.cost.double(), video.double(), None if text is None else text.double(), batch.steps, batch.texts,
+        **options, wanted=True,
+    )  # fmt: skip
+    assert_values(found[0], truth[0])
+    assert torch.equal(found[1], truth[1])

@@ -35,8 +35,9 @@ TARGETS = {
 FLAGS = {"BAND": False, "NARROW": False, "CHUNKED": False}
 EVERY = {"EVERY": 8}
 DSTA = {"BAND": False, "NARROW": False, "WINDOWED": False, "MARGIN": 1}
-INTEGERS = ("steps", "texts")
-INT32 = ("spoiled",)
+
+
+DROP = {"BAND": False, "CHUNKED": False, "DROP_TEXT": True, "CONTIGUOUS": True}
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,18 @@ CASES = [
     Case("soft-DSTA backward", "soft_dsta", "backward", DSTA | EVERY),
     Case("soft-DSTA window forward", "soft_dsta", "forward", DSTA | EVERY | {"STORE": True, "WINDOWED": True}),
     Case("soft-DSTA window backward", "soft_dsta", "backward", DSTA | EVERY | {"WINDOWED": True}),
+    Case("soft Drop-DTW forward", "soft_drop_dtw", "forward", DROP | EVERY | {"STORE": True}),
+    Case("soft Drop-DTW backward", "soft_drop_dtw", "backward", DROP | EVERY),
+    Case("soft Drop-DTW gaps backward", "soft_drop_dtw", "backward", DROP | EVERY | {"CONTIGUOUS": False}),
+    Case("DTW value", "dtw", "forward", FLAGS | {"STORE": False}),
+    Case("DTW path", "dtw", "forward", FLAGS | {"STORE": True}),
+    Case("DTW trace", "dtw", "trace", {"NARROW": False, "BLOCK": 256}),
+    Case("DSTA labels", "dsta", "forward", DSTA | {"STORE": True}),
+    Case("DSTA window labels", "dsta", "forward", DSTA | {"STORE": True, "WINDOWED": True}),
+    Case("DSTA trace", "dsta", "trace", {"NARROW": False, "WINDOWED": True, "MARGIN": 1, "BLOCK": 256}),
+    Case("Drop-DTW labels", "drop_dtw", "forward", DROP | {"STORE": True}),
+    Case("Drop-DTW trace", "drop_dtw", "trace", {"CONTIGUOUS": True, "BLOCK": 256}),
+    Case("spoiled pairs", "rows", "find_spoiled", {"BLOCK": 1024}, warps=4),
 ]
 
 
@@ -69,15 +82,16 @@ def compiled(case: Case, target: str) -> Any:
     constants = dict(case.constants)
     if "Q" in function.arg_names:
         lanes = case.warps * goal.warp_size
-        constants |= {"Q": tuple(range(case.columns // lanes)), "L": lanes}
+        constants["Q"] = tuple(range(case.columns // lanes))
+        if "L" in function.arg_names:
+            constants["L"] = lanes
     signature: dict[str, str] = {}
     attributes: dict[tuple[int, ...], list[list[Any]]] = {}
-    kinds: dict[str, str] = module.POINTERS if hasattr(module, "POINTERS") else {}
     for place, name in enumerate(function.arg_names):
         if name in constants:
             signature[name] = "constexpr"
             continue
-        signature[name] = argument_type(function, name, kinds)
+        signature[name] = argument_type(name)
         if signature[name].startswith("*"):
             attributes[(place,)] = [["tt.divisibility", 16]]
     source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=attributes)
@@ -92,19 +106,21 @@ TYPES = {
     "spoiled": "*i32",
     "choices": "*i8",
     "path": "*i64",
+    "backwards": "*i64",
     "path_lengths": "*i64",
     "labels": "*i64",
     "n": "i32",
-    "m": "i32",
+    "blocks": "i32",
+    "rows": "i32",
+    "longest": "i32",
     "band": "i32",
-    "order_margin": "i32",
     "scale": "fp32",
     "decay": "fp32",
-    "order_weight": "fp32",
+    "weight": "fp32",
 }
 
 
-def argument_type(function: Any, name: str, kinds: dict[str, str]) -> str:
+def argument_type(name: str) -> str:
     return TYPES.get(name) or ("i32" if name.endswith("4") else "*fp32")
 
 

@@ -1,0 +1,136 @@
+"""DTW and its path on the GPU: soft_dtw.py without softness, so that the exponents alone remain.
+
+Gains (-cost) are maximised: G[i, j] = -C[i, j] + max(G[i-1, j-1], G[i-1, j], G[i, j-1]). A byte for each cell says
+where its best came from; ties prefer the diagonal, then the row above.
+"""
+
+import triton
+import triton.language as tl
+
+from .rows import band_edges, blocks, first_column, forbidden_row, lengths, place_of
+from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, rebased, same, store
+
+DIAGONAL = tl.constexpr(0)
+UP = tl.constexpr(1)
+LEFT = tl.constexpr(2)
+
+
+@triton.jit
+def forward(
+    cost,  # (B, n, >= limit) float32
+    steps,
+    texts,
+    spoiled,
+    value,  # (B,) out
+    choices,  # (B, n, choice_row4 * 4) int8 out
+    edge,  # (B, 2, n) scratch: the last column of a block
+    n,
+    limit4,
+    row4,
+    pair4,
+    choice_row4,
+    band,
+    STORE: tl.constexpr,
+    BAND: tl.constexpr,
+    NARROW: tl.constexpr,
+    CHUNKED: tl.constexpr,
+    Q: tl.constexpr,
+    L: tl.constexpr,
+):
+    W: tl.constexpr = len(Q)
+    pair = tl.program_id(0).to(tl.int64)
+    lane = tl.arange(0, L)
+    N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
+    N = tl.where(is_spoiled, 0, N)
+    limit = limit4 * 4
+    cost_row, choice_row = tl.cast(row4, tl.int64) * 4, tl.cast(choice_row4, tl.int64) * 4
+    cost += pair * pair4 * 4
+    choices += pair * n * choice_row
+    edge += pair * n * 2
+    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
+    for block in range(count):
+        base = first_column(0, block, N, NARROW, W, L)
+        corner = (lane == 0) & (block == 0)
+        up = same(NEVER, lane, Q)
+        diagonal = [tl.where(corner & (q == 0), 0.0, NEVER) for q in Q]
+        forbidden = forbidden_row(lane, 0, M - 1 - base, False, Q)
+        for i in range(N):
+            if BAND:
+                low, high = band_edges(i, N, M, band)
+            if NARROW:
+                before = base
+                base = first_column(low, block, N, NARROW, W, L)
+                lanes = (base - before) // W
+                up, diagonal = rebased(up, lane, lanes, NEVER, Q), rebased(diagonal, lane, lanes, NEVER, Q)
+            if BAND:
+                forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
+            first = None
+            if CHUNKED:
+                first = tl.load(edge + (block % 2) * n + i, block > 0, other=NEVER)
+            k = gains(load(cost + i * cost_row + base, lane, limit - base, Q), forbidden, Q)
+            g, left = exponent_scan(k, [tl.maximum(up[q], diagonal[q]) + k[q] for q in Q], lane, first, False, Q)
+            if STORE:
+                side = [tl.where(up[q] >= left[q], UP, LEFT) for q in Q]
+                best = [tl.where(diagonal[q] >= tl.maximum(up[q], left[q]), DIAGONAL, side[q]) for q in Q]
+                at_row, choice_limit = place_of(i, base, choice_row, n, N, NARROW)
+                store(choices + at_row, [one.to(tl.int8) for one in best], lane, choice_limit, Q)
+            up, diagonal = g, left
+            if CHUNKED:
+                tl.store(edge + ((block + 1) % 2) * n + i + lane * 0, g[W - 1], lane == L - 1)
+        if block == count - 1:
+            tl.store(value + pair, cost_of(gain_at(up, lane, M - 1 - base, Q), is_spoiled))
+        if CHUNKED:
+            tl.debug_barrier()
+
+
+@triton.jit
+def trace(
+    choices,
+    steps,
+    texts,
+    value,
+    backwards,  # (B, longest, 2) int64 scratch
+    path,  # (B, longest, 2) int64 out
+    path_lengths,  # (B,) int64 out
+    n,
+    longest,
+    choice_row4,
+    band,
+    NARROW: tl.constexpr,
+    Q: tl.constexpr,
+    L: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """The path from corner to corner, padded with -1: walked back first, then turned round."""
+    W: tl.constexpr = len(Q)
+    pair = tl.program_id(0).to(tl.int64)
+    cost = tl.load(value + pair)
+    reached = (cost == cost) & (cost != float("inf"))
+    N, M = tl.load(steps + pair).to(tl.int32), tl.load(texts + pair).to(tl.int32)
+    choice_row = tl.cast(choice_row4, tl.int64) * 4
+    choices += pair * n * choice_row
+    backwards += pair * longest * 2
+    path += pair * longest * 2
+    i, j, length = N - 1, M - 1, M * 0
+    while reached & (i >= 0) & (j >= 0):
+        tl.store(backwards + length * 2, i.to(tl.int64))
+        tl.store(backwards + length * 2 + 1, j.to(tl.int64))
+        length += 1
+        base = M * 0
+        if NARROW:
+            if N > 1:
+                low, _ = band_edges(i, N, M, band)
+                base = first_column(low, 0, N, NARROW, W, L)
+        choice = tl.load(choices + i * choice_row + j - base)
+        # in the corner there is nothing left of column 0, so that the walk ends
+        at_corner = (i == 0) & (j == 0)
+        i -= tl.where((choice != LEFT) | at_corner, 1, 0)
+        j -= tl.where((choice != UP) | at_corner, 1, 0)
+    tl.store(path_lengths + pair, length.to(tl.int64))
+    tl.debug_barrier()
+    for start in range(0, longest, BLOCK):
+        place = start + tl.arange(0, BLOCK)
+        turned = length - 1 - place
+        for side in tl.static_range(2):
+            cell = tl.load(backwards + turned * 2 + side, turned >= 0, other=-1)
+            tl.store(path + place * 2 + side, cell, place < longest)
