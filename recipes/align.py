@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from math import nan
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from ..datamodules.languages import language_code
 from ..datamodules.pairs import pictures as chosen_pictures
 from ..datamodules.records import Sentence
 from ..datamodules.textfiles import read_text
-from ..zoo.decoding import DEFAULT, Decoder, chance_of_order
+from ..zoo.decoding import DEFAULT, Decoder, chance_of_order, narration_gaps
 from ..zoo.models.cclm import CCLM
 from .alignment import Alignment
 from .checkpointing import replace
@@ -93,11 +94,15 @@ def align(
     made = cut_video(Path(video), cutter, stored_pictures(model, notes))
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     similarity = compare(model, made, [sentence.text for sentence in told], batch_size=batch_size, track=track)
+    narrations = [sentence.narration or (nan, nan) for sentence in told]
+    if decoder.timing and all(sentence.narration is None for sentence in told):
+        notes.append("the text has no times, so similarity alone decided: subtitles align better")
+    gaps = narration_gaps(torch.tensor(made.spans, dtype=torch.float64), torch.tensor(narrations, dtype=torch.float64))
     if doubt := doubt_of(similarity, decoder):
         notes.append(doubt)
     return Alignment(
         clips=np.array(made.spans, dtype=np.float64).reshape(-1, 2),
-        labels=decoder.decode([similarity])[0].numpy(),
+        labels=decoder.decode([similarity], [gaps])[0].numpy(),
         sentences=told,
         similarity=similarity.numpy(),
         video=str(video),

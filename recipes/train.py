@@ -170,7 +170,7 @@ def watch(recipe: StoryRecipe, *, validates: bool) -> tuple[ModelCheckpoint, lis
         save_on_train_epoch_end=True,
     )
     callbacks = [newest, LearningRateMonitor("step"), SayWhere(folder), *progress_bar()]
-    best = newest
+    best: ModelCheckpoint = newest
     if validates:
         best = ModelCheckpoint(folder, "best", monitor="val/f1", mode="max", enable_version_counter=False)
         callbacks.append(best)

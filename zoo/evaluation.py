@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from . import baselines
 from .decoding import Decoder, VideoSimilarity
 from .metrics import AlignmentScores, Denominator, Interval, VideoScorer, bootstrap, scored_rows
 
+#: the row of a model whose decoder uses the times of the narration, decoded without them
+UNTIMED = "similarity alone"
 BASELINES = ("all-drop", "uniform", "transcript")
 
 
@@ -39,7 +41,8 @@ class Evaluation:
     """What `evaluate` found.
 
     Attributes:
-        rows: model, all-drop, uniform, transcript (where narration times are known), oracle.
+        rows: model, similarity alone (where the model's decoder uses the times of the narration: without them, at the
+            drop costs that were tuned with them), all-drop, uniform, transcript (where times are known), oracle.
         gap_closed: (F1 - best baseline) / (oracle - best baseline), with its interval over videos.
         videos: how many videos the means are over.
         skipped: ids of annotated videos with nothing to score: no clips, or no matched sentence.
@@ -95,8 +98,10 @@ def evaluate(
         twice = next(name for name in ids if ids.count(name) > 1)
         raise ValueError(f"video {twice!r} comes twice; ids must be unique")
 
-    found = decoder.decode([video.similarity for video in videos])
-    labels = {"model": [each.numpy() for each in found]} | reference_labels(videos)
+    found = {"model": decoder.decode([video.similarity for video in videos], [video.gaps for video in videos])}
+    if decoder.timing:
+        found[UNTIMED] = replace(decoder, timing=0.0).decode([video.similarity for video in videos])
+    labels = {name: [each.numpy() for each in way] for name, way in found.items()} | reference_labels(videos)
     rows = score_rows(videos, labels, resamples=resamples, seed=seed)
     # where a dropped clip earns something, the oracle drops
     credited = labels | {"oracle": [baselines.oracle(v.clips, v.segments, drop_unmatched=True) for v in videos]}

@@ -1,7 +1,7 @@
 // The evaluation: bars with intervals, every video, the figures, the ends of the list.
 const model = data.rows.find((row) => row.name === "model") ?? data.rows[0];
 const oracle = data.rows.find((row) => row.name === "oracle");
-const bases = data.rows.filter((row) => row !== model && row !== oracle);
+const bases = data.rows.filter((row) => ["all-drop", "uniform", "transcript"].includes(row.name));
 const base = bases.reduce((best, row) => (row.figures[0].value ?? -1) > (best?.figures[0].value ?? -1) ? row : best, null);
 const places = (value, digits = 3) => value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−");
 const percent = (value) => value === null ? "–" : `${Math.round(100 * value)} %`.replace("-", "−");

@@ -12,6 +12,7 @@ from .page import assemble
 #: what the rows of an evaluation are, for a reader who sees them for the first time
 MEANING = {
     "model": "this model, decoded with Drop-DTW",
+    "similarity alone": "this model, without the times of the narration",
     "all-drop": "every clip dropped",
     "uniform": "sentences spread evenly over the clips",
     "transcript": "each clip with the sentence spoken over it",

@@ -241,3 +241,13 @@ def test_a_model_that_does_not_tell_sentences_apart_is_doubted():
     assert doubt_of(told, decoder) is None
     assert "hardly tell these sentences apart" in doubt_of(guessed, decoder)
     assert doubt_of(guessed[:, :4], decoder) is None  # too few to say
+
+
+def test_the_times_of_subtitles_count_where_the_decoder_says_so(model, film):
+    sentences = ["The king wakes up.", "He looks out of the window."]
+    spoken = [Sentence(text, None, span) for text, span in zip(sentences, [(0.0, 0.9), (3.1, 4.0)], strict=True)]
+    decoder = Decoder(1.5, 1.5, "constant", timing=1.0)  # a second between them outweighs any cosine
+    timed = align(model, film, spoken, language="en", shots="content", decoder=decoder)
+    assert timed.labels[0] == 0 and timed.labels[-1] == 1 and not any("times" in note for note in timed.notes)
+    untimed = align(model, film, sentences, language="en", shots="content", decoder=decoder)
+    assert any("no times" in note for note in untimed.notes)

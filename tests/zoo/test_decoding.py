@@ -86,7 +86,7 @@ def test_bad_similarities_are_named():
 
 
 def mean_f1(decoder, videos, *, credit=False):
-    labels = decoder.decode([video.similarity for video in videos])
+    labels = decoder.decode([video.similarity for video in videos], [video.gaps for video in videos])
     scorers = [VideoScorer(video.clips, video.segments, credit_unmatched=credit) for video in videos]
     return sum(scorer(each.numpy())[2] for scorer, each in zip(scorers, labels, strict=True)) / len(videos)
 
@@ -124,6 +124,37 @@ def test_cross_validation_tunes_each_fold_without_it():
         cross_validated(STORIES[:1])
 
 
+def test_gaps_are_seconds_between_clip_and_narration():
+    clips, narrations = torch.tensor([[0.0, 2.0], [5.0, 8.0]]), torch.tensor([[1.0, 3.0], [math.nan] * 2, [8.5, 9.0]])
+    assert decoding.narration_gaps(clips, narrations).tolist() == [[0.0, 0.0, 6.5], [2.0, 0.0, 0.5]]
+
+
+def test_times_count_as_much_as_the_decoder_says():
+    video = STORIES[2]
+    decoder = Decoder(0.8, 0.3, "constant", timing=0.03)
+    plain = Decoder(0.8, 0.3, "constant")
+    assert torch.equal(decoder.decode([video.similarity])[0], plain.decode([video.similarity])[0])
+    timed = decoder.decode([video.similarity], [video.gaps])[0]
+    assert torch.equal(timed, plain.decode([video.similarity - 0.03 * video.gaps])[0])
+    with pytest.raises(ValueError, match="timing must be finite"):
+        Decoder(0.1, 0.1, timing=-1.0)
+    with pytest.raises(ValueError, match="gaps"):
+        decoder.decode([video.similarity], [video.gaps[:3]])
+    # what was saved before there were times decodes as it did
+    assert (
+        Decoder.from_dict({"drop_clip": 0.1, "drop_sentence": 0.2, "policy": "constant", "contiguous": True}).timing
+        == 0
+    )
+
+
+def test_tuning_uses_times_where_they_help_and_only_there():
+    noisy = [story(f"v{seed}", seed, signal=0.15) for seed in range(6)]
+    assert tune(noisy).timing > 0 and mean_f1(tune(noisy), noisy) > mean_f1(tune(noisy, timings=(0.0,)), noisy) + 0.02
+    silent = [VideoSimilarity(**{**vars(v), "narrations": torch.full_like(v.narrations, math.nan)}) for v in noisy]
+    assert tune(silent).timing == 0
+    assert tune(noisy, timings=(0.0,)).timing == 0
+
+
 def test_baselines():
     video = STORIES[0]
     m = len(video.segments)
@@ -145,7 +176,14 @@ def test_baselines():
 def test_evaluation_prints_the_model_beside_everything():
     decoder = tune(STORIES)
     result = evaluate([*STORIES[::-1], story("empty", 7, n=0), story("plain", 8, annotated=False)], decoder)
-    assert [row.name for row in result.rows] == ["model", "all-drop", "uniform", "transcript", "oracle"]
+    assert [row.name for row in result.rows] == [
+        "model",
+        "similarity alone",
+        "all-drop",
+        "uniform",
+        "transcript",
+        "oracle",
+    ]
     assert result.videos == len(STORIES) and result.skipped == ["empty"]
     assert result["model"].f1.value == pytest.approx(mean_f1(decoder, STORIES), abs=1e-12)
     assert result["all-drop"].f1.value == 0.0
