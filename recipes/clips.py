@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 
 from ..datamodules import media
 from ..datamodules.records import Interval
-from ..zoo.convert import transnetv2
+from ..zoo.converters import transnetv2
 from ..zoo.models.transnet import TransNetV2
 from .shots import ContentDetector, Cutter, transnet_cuts
 

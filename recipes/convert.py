@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..zoo.convert import SOURCES, convert
+from ..zoo.converters import SOURCES, convert
 
 
 @click.command()

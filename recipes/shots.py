@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..datamodules import media
 from ..datamodules.records import Interval
-from ..zoo.convert import transnetv2
+from ..zoo.converters import transnetv2
 from ..zoo.models.transnet import TransNetV2, scenes
 from .console import err, print_table
 

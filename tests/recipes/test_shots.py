@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from weaksync.datamodules import media
 from weaksync.datamodules.world import generate
 from weaksync.recipes import shots
-from weaksync.zoo.convert import transnetv2
+from weaksync.zoo.converters import transnetv2
 
 
 @pytest.fixture(scope="module")

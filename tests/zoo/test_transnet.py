@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from weaksync import zoo
 from weaksync.datamodules import media
-from weaksync.zoo.convert import convert, transnetv2
+from weaksync.zoo.converters import convert, transnetv2
 from weaksync.zoo.models.transnet import TransNetV2, scenes
 
 WEIGHTS = transnetv2.packaged_weights()
