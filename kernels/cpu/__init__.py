@@ -1,8 +1,8 @@
 """The alignment recurrences in C++: the backend for float32 costs on CPU, and hard forms in either precision.
 
 The library beside this file is built when weaksync is installed, if there is a compiler, and is called through ctypes.
-It holds one set of functions for each vector width and takes the widest that the processor has; the environment variable
-WEAKSYNC_CPU (avx512, avx2 or plain) forces one.  Threads follow torch.set_num_threads.
+It holds one set of functions for each vector width and takes the widest that the processor has; the environment
+variable WEAKSYNC_CPU (avx512, avx2 or plain) forces one.  Threads follow torch.set_num_threads.
 
 Every function takes what every backend takes (see `reference`).  Soft values are accurate to 1e-7, gradients to 2e-6.
 Pairs whose costs leave the range of the arithmetic (|cost| / gamma of 7e5 in a cell, 2.3e7 along a path) are handed to
@@ -90,7 +90,10 @@ _chosen = ""
 
 
 def available() -> bool:
-    """Whether the library was built and loads.  Raises ValueError where WEAKSYNC_CPU names what this processor lacks."""
+    """Whether the library was built and loads.
+
+    Raises ValueError where WEAKSYNC_CPU names an instruction set that is unknown, or that this processor lacks.
+    """
     if _library is not None and not _chosen:
         use(os.environ.get(ENVIRONMENT) or None)
     return _library is not None
@@ -134,7 +137,7 @@ def soft_dtw(
 ) -> tuple[Tensor, Tensor]:
     call = _Call("soft_dtw", cost, steps, texts, band)
     alignment = call.output(wanted, *cost.shape)
-    call.run(gamma, _address(alignment))
+    call.run(gamma, _address(alignment, wanted))
     settings = {"gamma": gamma, "band": band, "wanted": wanted}
     call.hand_over([alignment], lambda pairs: _reference().soft_dtw(*call.part(pairs), **settings))
     return call.value, alignment
@@ -155,7 +158,7 @@ def soft_dsta(
     call = _Call("soft_dsta", cost, steps, texts, band)
     alignment = call.output(wanted, *cost.shape)
     windows = None if windows is None else windows.contiguous()
-    call.run(_address(windows), min(order_margin, call.longest), order_weight, gamma, _address(alignment))
+    call.run(_address(windows), min(order_margin, call.longest), order_weight, gamma, _address(alignment, wanted))
 
     def reference(pairs: Tensor) -> tuple[Tensor, ...]:
         return _reference().soft_dsta(
@@ -195,9 +198,9 @@ def soft_drop_dtw(
         _address(text),
         contiguous,
         gamma,
-        _address(alignment),
-        _address(video_drops),
-        _address(text_drops),
+        _address(alignment, wanted),
+        _address(video_drops, wanted),
+        _address(text_drops, wanted and text is not None),
     )
     if wanted and text is None:
         text_drops = cost.new_zeros(batch, m, dtype=torch.float32)
@@ -226,7 +229,7 @@ def dtw_path(
     batch, n, m = cost.shape
     path = call.output(wanted, batch, max(n + m - 1, 0), 2, dtype=torch.int64)
     lengths = call.output(wanted, batch, dtype=torch.int64)
-    call.run(_address(path), _address(lengths))
+    call.run(_address(path, wanted), _address(lengths, wanted))
     return call.value, path, lengths
 
 
@@ -244,7 +247,7 @@ def dsta_path(
     call = _Call("dsta_path", cost, steps, texts, band)
     labels = call.output(wanted, *cost.shape[:2], dtype=torch.int64)
     windows = None if windows is None else windows.contiguous()
-    call.run(_address(windows), min(order_margin, call.longest), order_weight, _address(labels))
+    call.run(_address(windows), min(order_margin, call.longest), order_weight, _address(labels, wanted))
     return call.value, labels
 
 
@@ -262,15 +265,21 @@ def drop_dtw(
     call = _Call("drop_dtw", cost, steps, texts, band)
     labels = call.output(wanted, *cost.shape[:2], dtype=torch.int64)
     video, text = drop_video.double().contiguous(), None if drop_text is None else drop_text.double().contiguous()
-    call.run(_address(video), _address(text), contiguous, _address(labels))
+    call.run(_address(video), _address(text), contiguous, _address(labels, wanted))
     return call.value, labels
 
 
 # ---- one call
 
 
-def _address(tensor: Tensor | None) -> int | None:
-    return tensor.data_ptr() if tensor is not None and tensor.numel() else None
+#: an address for tensors without elements, which have none; null means "not there"
+_NOWHERE = ctypes.c_double()
+
+
+def _address(tensor: Tensor | None, there: bool = True) -> int | None:
+    if tensor is None or not there:
+        return None
+    return tensor.data_ptr() or ctypes.addressof(_NOWHERE)
 
 
 def _reference() -> Any:
@@ -320,7 +329,7 @@ class _Call:
         self.beyond = getattr(_library, f"weaksync_{self.name}")(self.batch, *arguments)
         if self.beyond < 0:
             raise MemoryError(
-                f"{self.name} of {tuple(self.cost.shape)} needs more memory than there is; give a band, or fewer threads"
+                f"{self.name} of {tuple(self.cost.shape)} needs more memory than there is; set a band, or fewer threads"
             )
 
     def part(self, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
