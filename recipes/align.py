@@ -94,15 +94,16 @@ def align(
     made = cut_video(Path(video), cutter, stored_pictures(model, notes))
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     similarity = compare(model, made, [sentence.text for sentence in told], batch_size=batch_size, track=track)
-    narrations = [sentence.narration or (nan, nan) for sentence in told]
-    if decoder.timing and all(sentence.narration is None for sentence in told):
+    timed = any(sentence.narration is not None for sentence in told)
+    if decoder.timing and not timed:
         notes.append("the text has no times, so similarity alone decided: subtitles align better")
-    gaps = narration_gaps(torch.tensor(made.spans, dtype=torch.float64), torch.tensor(narrations, dtype=torch.float64))
+    narrations = torch.tensor([sentence.narration or (nan, nan) for sentence in told], dtype=torch.float64)
+    gaps = narration_gaps(torch.tensor(made.spans, dtype=torch.float64), narrations)
     if doubt := doubt_of(similarity, decoder):
         notes.append(doubt)
     return Alignment(
         clips=np.array(made.spans, dtype=np.float64).reshape(-1, 2),
-        labels=decoder.decode([similarity], [gaps])[0].numpy(),
+        labels=decoder.decode([similarity], [gaps] if timed else None)[0].numpy(),
         sentences=told,
         similarity=similarity.numpy(),
         video=str(video),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -83,6 +83,7 @@ class Decoder:
         contiguous: whether the clips of one sentence must be neighbours.
         timing: how much similarity a pair loses for each second between the clip and the narration of the sentence:
             subtitles are wrong more often than right, but seldom by much.  0 is similarity alone, as in the paper.
+        untimed: with `timing`, the two drop costs that suit similarity alone, for a text without times; None: the same.
     """
 
     drop_clip: float
@@ -90,8 +91,12 @@ class Decoder:
     policy: Policy = "percentile"
     contiguous: bool = True
     timing: float = 0.0
+    untimed: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        if self.untimed is not None:  # a list, where it comes from JSON
+            clip, sentence = self.untimed
+            object.__setattr__(self, "untimed", (clip, sentence))
         if self.policy not in get_args(Policy):
             raise ValueError(f"policy must be one of {', '.join(get_args(Policy))}, not {self.policy!r}")
         most = 1.0 if self.policy == "percentile" else np.inf
@@ -112,9 +117,16 @@ class Decoder:
         for place, similarity in enumerate(similarities):
             if similarity.dim() != 2 or similarity.isnan().any():
                 raise ValueError(f"similarity {place} must be (n, m) without NaN; it is {tuple(similarity.shape)}")
-        if gaps is not None and self.timing:
+        if self.timing and gaps is None:
+            return self.without_times().decode(similarities)
+        if gaps is not None:
             similarities = [_timed(*pair, self.timing) for pair in zip(similarities, gaps, strict=True)]
         return _solve([_problem(similarity, self) for similarity in similarities], self.contiguous)
+
+    def without_times(self) -> Decoder:
+        """The decoder of a text whose narration times are unknown."""
+        clip, sentence = self.untimed or (self.drop_clip, self.drop_sentence)
+        return replace(self, drop_clip=clip, drop_sentence=sentence, timing=0.0, untimed=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `from_dict` is the way back."""
@@ -167,7 +179,7 @@ def tune(
     """
     videos = _annotated(videos)
     grid = _grid(videos, policies, contiguous, timings)
-    return grid[_best(_f1_table(videos, grid))]
+    return _chosen(_f1_table(videos, grid), grid)
 
 
 def cross_validated(
@@ -190,8 +202,8 @@ def cross_validated(
     grid = _grid(videos, policies, contiguous, timings)
     table = _f1_table(videos, grid)
     fold = np.random.default_rng(seed).permutation(len(videos)) % min(folds, len(videos))
-    chosen = [grid[_best(table[fold != k])] for k in range(fold.max() + 1)]
-    result = CrossValidation(grid[_best(table)], {}, {}, chosen)
+    chosen = [_chosen(table[fold != k], grid) for k in range(fold.max() + 1)]
+    result = CrossValidation(_chosen(table, grid), {}, {}, chosen)
     for video, k in zip(videos, fold, strict=True):
         labels = chosen[k].decode([video.similarity], [video.gaps])[0]
         result.labels[video.id] = labels
@@ -212,7 +224,7 @@ def chance_of_order(similarity: Tensor, decoder: Decoder, *, shuffles: int = 39,
     chance = torch.Generator().manual_seed(seed)
     orders = [torch.arange(similarity.shape[1])]
     orders += [torch.randperm(similarity.shape[1], generator=chance) for _ in range(shuffles)]
-    problem = _problem(similarity, decoder)
+    problem = _problem(similarity, decoder.without_times())
     cost = torch.stack([problem.cost[:, order] for order in orders])
     drop_video = torch.as_tensor(problem.drop_video).expand(len(orders), len(similarity))
     paid, _ = drop_dtw(cost, drop_video, problem.drop_text, contiguous=decoder.contiguous)
@@ -333,6 +345,16 @@ def _f1_table(videos: Sequence[VideoSimilarity], grid: Sequence[Decoder]) -> NDA
             scorer = VideoScorer(video.clips, video.segments, credit_unmatched=credit)
             table[row, int(credit)] = scorer(stacked)[:, 2]
     return table
+
+
+def _chosen(table: NDArray[np.float64], grid: Sequence[Decoder]) -> Decoder:
+    """The best decoder; where it uses times, with the drop costs that are best without them."""
+    best = grid[_best(table)]
+    alone = [place for place, each in enumerate(grid) if each.timing == 0 and each.policy == best.policy]
+    if best.timing == 0 or not alone:
+        return best
+    plain = grid[alone[_best(table[:, :, alone])]]
+    return replace(best, untimed=(plain.drop_clip, plain.drop_sentence))
 
 
 def _best(table: NDArray[np.float64]) -> int:

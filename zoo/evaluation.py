@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -41,8 +41,8 @@ class Evaluation:
     """What `evaluate` found.
 
     Attributes:
-        rows: model, similarity alone (where the model's decoder uses the times of the narration: without them, at the
-            drop costs that were tuned with them), all-drop, uniform, transcript (where times are known), oracle.
+        rows: model, similarity alone (where the model's decoder uses the times of the narration: without them),
+            all-drop, uniform, transcript (where times are known), oracle.
         gap_closed: (F1 - best baseline) / (oracle - best baseline), with its interval over videos.
         videos: how many videos the means are over.
         skipped: ids of annotated videos with nothing to score: no clips, or no matched sentence.
@@ -100,7 +100,7 @@ def evaluate(
 
     found = {"model": decoder.decode([video.similarity for video in videos], [video.gaps for video in videos])}
     if decoder.timing:
-        found[UNTIMED] = replace(decoder, timing=0.0).decode([video.similarity for video in videos])
+        found[UNTIMED] = decoder.without_times().decode([video.similarity for video in videos])
     labels = {name: [each.numpy() for each in way] for name, way in found.items()} | reference_labels(videos)
     rows = score_rows(videos, labels, resamples=resamples, seed=seed)
     # where a dropped clip earns something, the oracle drops
