@@ -11,11 +11,11 @@ typedef int8_t Marks __attribute__((vector_size(HALF)));
 typedef Marks UnalignedMarks __attribute__((aligned(1), may_alias));
 
 // What the best path into each cell did before, one byte for each cell of the table (steps + 1) x (texts + 1).
-constexpr int64_t OPEN_DROPPED = 1; // X is better than M
+constexpr int64_t OPEN_DROPPED = 1;   // X is better than M
 constexpr int64_t CLOSED_DROPPED = 2; // W is better than Z
-constexpr int64_t GAP_CLOSED = 4; // min(Z, W) is better than min(M, X)
-constexpr int64_t STAYED = 8; // M of this row came from its own text, not from the one before
-constexpr int64_t RUN = 16; // Z of this row came from Z, not from M
+constexpr int64_t GAP_CLOSED = 4;     // min(Z, W) is better than min(M, X)
+constexpr int64_t STAYED = 8;         // M of this row came from its own text, not from the one before
+constexpr int64_t RUN = 16;           // Z of this row came from Z, not from M
 
 struct DropStates {
   double *M, *X, *Z, *W, *paid; // columns 0..texts, with +inf around
@@ -73,7 +73,8 @@ INLINE void drop_step(const DropStates &states, const T *cost, Span span, double
 
 enum DropState { MATCHED, OPEN, TEXT_DROPPED, VIDEO_DROPPED };
 
-static void trace_drop_dtw(long steps, long texts, DropState state, bool contiguous, const int8_t *marks, long width, int64_t *labels) {
+static void trace_drop_dtw(long steps, long texts, DropState state, bool contiguous, const int8_t *marks, long width,
+                           int64_t *labels) {
   long i = steps, j = texts;
   while (i > 0) {
     const int8_t here = marks[i * width + j];

@@ -38,20 +38,22 @@ struct DstaSearch {
 
 // D of a row from D of the row before, both addressed by column, with +inf around the span of the row before.
 template <class T>
-INLINE void dsta_step(const DstaSearch &search, const T *cost, Span before, Span span, const double *above, double *row) {
+INLINE void dsta_step(const DstaSearch &search, const T *cost, Span before, Span span, const double *above,
+                      double *row) {
   const long window = search.window, margin = search.margin;
   const auto plain = [&](long j) INLINED { return load_doubles(above + j); };
   const auto penalised = [&](long j) INLINED { return load_doubles(above + j) + load_doubles(search.penalty + j); };
   long near = -window;
   if (search.free) {
     const long begin = before.low < span.low ? before.low : span.low, end = span.high + margin + 2;
+    const long far_end = before.high > end ? before.high + 1 : end + 1;
     near = margin;
     minima_so_far<RIGHTWARDS>(plain, begin, end, search.near);
-    if (search.late) minima_so_far<LEFTWARDS>(penalised, span.low, (before.high > end ? before.high : end) + 1, search.far);
+    if (search.late) minima_so_far<LEFTWARDS>(penalised, span.low, far_end, search.far);
   } else {
-    window_minima(plain, window + margin + 1, span.low - window, span.high + 1 - window, search.doubled, search.near);
-    if (search.late)
-      window_minima(penalised, window - margin, span.low + margin + 1, span.high + margin + 2, search.doubled, search.far);
+    const long low = span.low, end = span.high + 1, far = margin + 1;
+    window_minima(plain, window + margin + 1, low - window, end - window, search.doubled, search.near);
+    if (search.late) window_minima(penalised, window - margin, low + far, end + far, search.doubled, search.far);
   }
   long j = span.low;
   for (; j <= span.high; j += HALF) {
@@ -68,7 +70,8 @@ INLINE void dsta_step(const DstaSearch &search, const T *cost, Span before, Span
 }
 
 // Labels from the last row to the first; `rows` holds D, each row with its own span.
-static void trace_dsta(long steps, const DstaSearch &search, const Span *spans, double *const *rows, int64_t *labels, long last) {
+static void trace_dsta(long steps, const DstaSearch &search, const Span *spans, double *const *rows, long last,
+                       int64_t *labels) {
   long j = labels[steps - 1] = last;
   for (long i = steps - 1; i > 0; i--) {
     const Span &above = spans[i - 1];
@@ -86,7 +89,8 @@ static void trace_dsta(long steps, const DstaSearch &search, const Span *spans, 
 }
 
 // Labels: the text of each step; null where they are not wanted.
-template <class T> static double dsta_of(const Cost<T> &cost, OrderPenalty order, int64_t *labels, Workspace &workspace) {
+template <class T>
+static double dsta_of(const Cost<T> &cost, OrderPenalty order, int64_t *labels, Workspace &workspace) {
   const long steps = cost.steps, texts = cost.texts;
   const double inf = __builtin_inf();
   const Band band(cost);
@@ -125,7 +129,7 @@ template <class T> static double dsta_of(const Cost<T> &cost, OrderPenalty order
     above = row, row = swap;
   }
   const double value = above[texts - 1];
-  if (labels && value < inf) trace_dsta(steps, search, spans, rows, labels, texts - 1);
+  if (labels && value < inf) trace_dsta(steps, search, spans, rows, texts - 1, labels);
   return value;
 }
 static double dsta(const Cost<float> &cost, OrderPenalty order, int64_t *labels, Workspace &workspace) {

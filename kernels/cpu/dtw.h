@@ -47,7 +47,8 @@ template <class T> static Strip make_strip(const Cost<T> &cost, long first) {
 
 // Costs of HALF antidiagonals from `d` on, for the HALF rows of the strip from `l` on; +inf where there is no cell.
 template <class T>
-INLINE void load_diagonals(const Cost<T> &cost, long first, const Strip &strip, long l, long d, Doubles (&cells)[HALF]) {
+INLINE void load_diagonals(const Cost<T> &cost, long first, const Strip &strip, long l, long d,
+                           Doubles (&cells)[HALF]) {
 #pragma GCC unroll 8
   for (long k = 0; k < HALF; k++) {
     const long j = strip.begin + d - l - k, from = strip.low[l + k] - j, to = strip.high[l + k] + 1 - j;
@@ -55,7 +56,8 @@ INLINE void load_diagonals(const Cost<T> &cost, long first, const Strip &strip, 
       cells[k] = load_doubles(cost.row(first + l + k) + j);
     } else {
       cells[k] = all_lanes(__builtin_inf());
-      for (long t = from > 0 ? from : 0; t < (to < HALF ? to : HALF); t++) cells[k][t] = cost.row(first + l + k)[j + t];
+      const T *row = cost.row(first + l + k) + j;
+      for (long t = from > 0 ? from : 0; t < (to < HALF ? to : HALF); t++) cells[k][t] = row[t];
     }
   }
   transpose(cells);

@@ -98,8 +98,9 @@ template <int direction> INLINE Extended running_sum(Extended x) {
   if (LANES > 8) top = larger(top, shift<direction * (LANES > 8 ? 8 : 1)>(top, none));
   Ints base = top - 127;
   Floats total = x.mantissa * power_of_two(x.exponent - base);
-#define ADD_FROM(distance) \
-  total += shift<direction * (distance)>(total, (Floats){}) * power_of_two(shift<direction * (distance)>(top, none) - base)
+#define ADD_FROM(distance)                              \
+  total += shift<direction * (distance)>(total, (Floats){}) * \
+           power_of_two(shift<direction * (distance)>(top, none) - base)
   ADD_FROM(1);
   ADD_FROM(2);
   if (LANES > 4) ADD_FROM(LANES > 4 ? 4 : 1);

@@ -1,5 +1,5 @@
-// Everything that depends on the vector width.  Include with LANES, FUSED (whether multiply-add rounds once), NAME and RECURRENCES defined, after the target
-// pragma.
+// Everything that depends on the vector width.  Include with LANES, FUSED (whether multiply-add rounds once), NAME and
+// RECURRENCES defined, after the target pragma.
 #include "drop_dtw.h"
 #include "dsta.h"
 #include "dtw.h"

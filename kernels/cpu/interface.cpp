@@ -31,8 +31,8 @@ bool supported(const Recurrences *set) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (set == &avx512_recurrences)
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
   if (set == &avx2_recurrences) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
   return true;
@@ -42,10 +42,12 @@ const Recurrences *chosen = nullptr;
 
 // The arithmetic holds |cost| / gamma up to these, for one cell and for the sum along a path.
 constexpr double LARGEST_CELL = 7e5, LARGEST_PATH = 2.3e7;
-constexpr double INF = std::numeric_limits<double>::infinity(), NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
+constexpr double INF = std::numeric_limits<double>::infinity();
+constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
 
 template <class T> Cost<T> cost_of(const Batch &batch, int64_t pair) {
-  return {(const T *)batch.cost + pair * batch.pair_stride, batch.row_stride, batch.steps[pair], batch.texts[pair], batch.band};
+  const T *data = (const T *)batch.cost + pair * batch.pair_stride;
+  return {data, batch.row_stride, batch.steps[pair], batch.texts[pair], batch.band};
 }
 Inspection inspect(const Cost<float> &cost) { return chosen->inspect(cost); }
 Inspection inspect(const Cost<double> &cost) { return chosen->inspect_double(cost); }
@@ -121,14 +123,15 @@ EXPORT int64_t weaksync_soft_dtw(const Batch *batch, double gamma, float *alignm
     const double largest = found.largest / gamma;
     if (found.spoiled) return fill(*batch, pair, alignment, NOT_A_NUMBER), NOT_A_NUMBER;
     if (cost.steps == 0 || cost.texts == 0) return fill(*batch, pair, alignment, 0), INF;
-    if (!(largest < LARGEST_CELL && largest * (cost.steps + cost.texts - 1) < LARGEST_PATH)) return beyond_range(*batch, pair);
+    const double path = largest * (cost.steps + cost.texts - 1);
+    if (!(largest < LARGEST_CELL && path < LARGEST_PATH)) return beyond_range(*batch, pair);
     clear_padding(*batch, pair, alignment);
     return chosen->soft_dtw(cost, gamma, alignment, workspace);
   });
 }
 
-EXPORT int64_t weaksync_soft_dsta(const Batch *batch, const int64_t *windows, int64_t margin, double weight, double gamma,
-                                  float *alignments) {
+EXPORT int64_t weaksync_soft_dsta(const Batch *batch, const int64_t *windows, int64_t margin, double weight,
+                                  double gamma, float *alignments) {
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
     const Cost<float> cost = cost_of<float>(*batch, pair);
     const Alignment alignment = alignment_of(*batch, pair, alignments);
@@ -137,7 +140,7 @@ EXPORT int64_t weaksync_soft_dsta(const Batch *batch, const int64_t *windows, in
     const double largest = found.largest / gamma, step = weight / gamma;
     if (found.spoiled) return fill(*batch, pair, alignment, NOT_A_NUMBER), NOT_A_NUMBER;
     if (cost.steps == 0 || cost.texts == 0) return fill(*batch, pair, alignment, 0), INF;
-    const double back = std::fmin(order.window, cost.texts - 1) - margin; // the longest way back in one step, beyond the margin
+    const double back = std::fmin(order.window, cost.texts - 1) - margin; // what the longest step back pays for
     if (!(largest < LARGEST_CELL && largest * cost.steps < LARGEST_PATH)) return beyond_range(*batch, pair);
     if (back > 0 && !(step * 2 * cost.texts < LARGEST_PATH)) return beyond_range(*batch, pair);
     clear_padding(*batch, pair, alignment);
@@ -148,22 +151,26 @@ EXPORT int64_t weaksync_soft_dsta(const Batch *batch, const int64_t *windows, in
   });
 }
 
-EXPORT int64_t weaksync_soft_drop_dtw(const Batch *batch, const double *drop_video, const double *drop_text, int64_t contiguous,
-                                      double gamma, float *alignments, float *video_drops, float *text_drops) {
+EXPORT int64_t weaksync_soft_drop_dtw(const Batch *batch, const double *drop_video, const double *drop_text,
+                                      int64_t contiguous, double gamma, float *alignments, float *video_drops,
+                                      float *text_drops) {
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
     const Cost<float> cost = cost_of<float>(*batch, pair);
     const Alignment alignment = alignment_of(*batch, pair, alignments);
     const int64_t n = batch->n, m = batch->m;
     const Drops drops = {drop_video + pair * n, drop_text ? drop_text + pair * m : nullptr, contiguous != 0};
-    const DropGradients gradients = {video_drops ? video_drops + pair * n : nullptr, text_drops ? text_drops + pair * m : nullptr};
+    const DropGradients gradients = {video_drops ? video_drops + pair * n : nullptr,
+                                     text_drops ? text_drops + pair * m : nullptr};
     const auto fill_all = [&](float value) {
       fill(*batch, pair, alignment, value);
       fill(gradients.video, cost.steps, n, value);
       fill(gradients.text, cost.texts, m, value);
     };
-    const Inspection found = inspect(cost), video = inspect(drops.video, cost.steps), text = inspect(drops.text, cost.texts);
+    const Inspection found = inspect(cost);
+    const Inspection video = inspect(drops.video, cost.steps), text = inspect(drops.text, cost.texts);
     if (found.spoiled || video.spoiled || text.spoiled) return fill_all(NOT_A_NUMBER), NOT_A_NUMBER;
-    const double step = std::fmax(found.largest, video.largest), path = step * cost.steps + text.largest * cost.texts;
+    const double step = std::fmax(found.largest, video.largest);
+    const double path = step * cost.steps + text.largest * cost.texts;
     if (!(found.largest / gamma < LARGEST_CELL && path / gamma < LARGEST_PATH)) return beyond_range(*batch, pair);
     fill_all(0);
     return chosen->soft_drop_dtw(cost, drops, gamma, alignment, gradients, workspace);
@@ -186,7 +193,8 @@ EXPORT int64_t weaksync_dtw_path(const Batch *batch, int64_t *paths, int64_t *le
   });
 }
 
-EXPORT int64_t weaksync_dsta_path(const Batch *batch, const int64_t *windows, int64_t margin, double weight, int64_t *all_labels) {
+EXPORT int64_t weaksync_dsta_path(const Batch *batch, const int64_t *windows, int64_t margin, double weight,
+                                  int64_t *all_labels) {
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
     const OrderPenalty order = {windows ? windows[pair] : batch->m, margin, weight};
     int64_t *labels = all_labels ? all_labels + pair * batch->n : nullptr;
@@ -200,16 +208,16 @@ EXPORT int64_t weaksync_dsta_path(const Batch *batch, const int64_t *windows, in
   });
 }
 
-EXPORT int64_t weaksync_drop_dtw(const Batch *batch, const double *drop_video, const double *drop_text, int64_t contiguous,
-                                 int64_t *all_labels) {
+EXPORT int64_t weaksync_drop_dtw(const Batch *batch, const double *drop_video, const double *drop_text,
+                                 int64_t contiguous, int64_t *all_labels) {
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
-    const Drops drops = {drop_video + pair * batch->n, drop_text ? drop_text + pair * batch->m : nullptr, contiguous != 0};
+    const int64_t n = batch->n, m = batch->m;
+    const Drops drops = {drop_video + pair * n, drop_text ? drop_text + pair * m : nullptr, contiguous != 0};
     int64_t *labels = all_labels ? all_labels + pair * batch->n : nullptr;
     for (int64_t i = 0; labels && i < batch->n; i++) labels[i] = -1;
     const auto solve = [&](const auto &cost, auto recurrence) {
-      if (inspect(cost).spoiled || inspect(drops.video, cost.steps).spoiled || inspect(drops.text, cost.texts).spoiled)
-        return NOT_A_NUMBER;
-      return recurrence(cost, drops, labels, workspace);
+      const bool spoiled = inspect(drops.video, cost.steps).spoiled || inspect(drops.text, cost.texts).spoiled;
+      return spoiled || inspect(cost).spoiled ? NOT_A_NUMBER : recurrence(cost, drops, labels, workspace);
     };
     return batch->doubles ? solve(cost_of<double>(*batch, pair), chosen->drop_dtw_double)
                           : solve(cost_of<float>(*batch, pair), chosen->drop_dtw);

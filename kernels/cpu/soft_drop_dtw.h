@@ -5,7 +5,7 @@
 //   Z  text j dropped                    Z[i, j] = exp(-drop_text[j] / gamma) (M[i, j-1] + Z[i, j-1])
 //   W  step i dropped in a closed gap    W[i, j] = exp(-drop_video[i] / gamma) V[i-1, j]
 // with U = M + X (open), V = Z + W (closed), T = U + V, and stay = M where a text's steps are neighbours, else U.
-// Only Z runs along the row, and its factors are the same in each row: with Q[j] = exp(-(sum of drop_text to j) / gamma),
+// Only Z runs along the row, and its factors are the same in each row: with Q[j] = exp(-(drop_text up to j) / gamma),
 // Z[j] = Q[j] (sum of M[p] / Q[p] for p < j), a plain running sum.  Column 0 comes before the first text.
 #pragma once
 #include "rows.h"
@@ -98,7 +98,8 @@ struct DropShares {
 
 // The adjoints, each times the weight of its own cell, stand where the states stood: M of the row below becomes M of
 // this one, and so for X and W; Z's adjoint is a running sum from the right.
-INLINE void adjoint_drop_row(const DropRows &rows, Extended drop, const DropTables &tables, long i, Extended whole, DropShares &shares) {
+INLINE void adjoint_drop_row(const DropRows &rows, Extended drop, const DropTables &tables, long i, Extended whole,
+                             DropShares &shares) {
   Extended before = load(rows.M, rows.end), before_run = zero(), total = zero();
   clear(rows.M, rows.end, rows.end + 1);
   for (long j = rows.end - LANES; j >= 0; j -= LANES) {

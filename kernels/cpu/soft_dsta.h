@@ -2,7 +2,8 @@
 //   D[i, j] = C[i, j] + softmin over p, |p - j| <= window, of (D[i-1, p] + weight max(p - j - margin, 0)).
 //
 // A row depends on the row before alone.  In weights, with q = exp(-weight / gamma), its window falls into two parts:
-//   A[j] = sum of R'[p] for p in [j - window, j + margin]  +  q^-(j + margin) sum of q^p R'[p] for p in (j + margin, j + window]
+//   A[j] = sum of R'[p] for p in [j - window, j + margin]
+//          + q^-(j + margin) (sum of q^p R'[p] for p in (j + margin, j + window])
 // and both are plain sums.  The adjoint is the same with the window mirrored.
 #pragma once
 #include "windows.h"
@@ -43,7 +44,7 @@ static DstaRows make_dsta_rows(const Cost<float> &cost, OrderPenalty order, doub
   rows.window = rows.free ? widest : order.window;
   rows.margin = order.margin < rows.window ? order.margin : rows.window;
   rows.late = rows.window > rows.margin;
-  const long halo = block_ceiling(rows.margin + 1), reach = rows.free ? halo : block_ceiling(4 * rows.window + 4 * LANES);
+  const long reach = rows.free ? rows.margin + 1 : 4 * rows.window + 4 * LANES; // how far sums look past the row
   rows.weight = make_row(workspace, texts);
   rows.row = make_row(workspace, texts, reach + 2 * LANES);
   rows.near = make_row(workspace, texts, reach + 2 * LANES);
@@ -59,8 +60,9 @@ static DstaRows make_dsta_rows(const Cost<float> &cost, OrderPenalty order, doub
   return rows;
 }
 
-// A for the blocks of `span`, from the row before: the near part in rows.near + near_at, the far part to be scaled.
-template <int direction, class Arrive> INLINE void dsta_arrivals(const DstaRows &rows, Span before, Span span, Arrive arrive) {
+// Shows arrive(j, A) for the blocks of `span`, from the row before.
+template <int direction, class Arrive>
+INLINE void dsta_arrivals(const DstaRows &rows, Span before, Span span, Arrive arrive) {
   const long window = rows.window, margin = rows.margin;
   const Row decay = direction > 0 ? rows.decay : rows.growth, growth = direction > 0 ? rows.growth : rows.decay;
   const auto plain = [&](long j) INLINED { return load(rows.row, j); };
@@ -74,8 +76,9 @@ template <int direction, class Arrive> INLINE void dsta_arrivals(const DstaRows 
     if (rows.late) sums_so_far<-direction>(decayed, before, begin, end, rows.far);
   } else {
     near = direction > 0 ? -window : -margin, far = direction > 0 ? margin + 1 : -window;
-    window_sums(plain, before, window + margin + 1, span.begin + near, span.end + near, rows.doubled, rows.near);
-    if (rows.late) window_sums(decayed, before, window - margin, span.begin + far, span.end + far, rows.doubled, rows.far);
+    const long begin = span.begin, end = span.end;
+    window_sums(plain, before, window + margin + 1, begin + near, end + near, rows.doubled, rows.near);
+    if (rows.late) window_sums(decayed, before, window - margin, begin + far, end + far, rows.doubled, rows.far);
   }
   for (long j = span.begin; j < span.end; j += LANES) {
     Extended arriving = load(rows.near, j + near);
@@ -106,7 +109,8 @@ template <class Visit> INLINE void first_dsta_row(const DstaRows &rows, Span spa
   }
 }
 
-static double soft_dsta(const Cost<float> &cost, OrderPenalty order, double gamma, Alignment alignment, Workspace &workspace) {
+static double soft_dsta(const Cost<float> &cost, OrderPenalty order, double gamma, Alignment alignment,
+                        Workspace &workspace) {
   const long steps = cost.steps, texts = cost.texts;
   const Band band(cost);
   if (!band.whole || order.window == 0) return no_alignment(alignment, steps), __builtin_inf();

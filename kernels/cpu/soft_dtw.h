@@ -1,8 +1,8 @@
 // Soft-DTW (Cuturi and Blondel, 2017):  D[i, j] = C[i, j] + softmin(D[i-1, j-1], D[i-1, j], D[i, j-1]).
 //
-// In weights R = exp(-D / gamma), K = exp(-C / gamma) a row is R[j] = K[j] (A[j] + R[j-1]), where A[j] = R'[j-1] + R'[j]
-// comes from the row before: affine maps of R[j-1], composed over the lanes.  The adjoint obeys the same recurrence
-// from the last row upwards, right to left.
+// In weights R = exp(-D / gamma) and K = exp(-C / gamma) a row is R[j] = K[j] (A[j] + R[j-1]), where
+// A[j] = R'[j-1] + R'[j] comes from the row before: affine maps of R[j-1], composed over the lanes.  The adjoint obeys
+// the same recurrence from the last row upwards, right to left.
 #pragma once
 #include "rows.h"
 
@@ -37,7 +37,8 @@ static double soft_dtw(const Cost<float> &cost, double gamma, Alignment alignmen
     weigh(cost.row(i), texts, span, factor, weight);
     if (alignment.data) {
       Row stored = reached.row(i, span.begin);
-      soft_dtw_row<RIGHTWARDS>(weight, span, row, [&](long j, Extended, Extended, Extended x) INLINED { store(stored, j, x); });
+      soft_dtw_row<RIGHTWARDS>(weight, span, row,
+                               [&](long j, Extended, Extended, Extended x) INLINED { store(stored, j, x); });
     } else {
       soft_dtw_row<RIGHTWARDS>(weight, span, row, [](long, Extended, Extended, Extended) INLINED {});
     }

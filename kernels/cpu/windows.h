@@ -2,12 +2,11 @@
 #pragma once
 #include "rows.h"
 
-#ifndef MOST_DOUBLINGS
-#define MOST_DOUBLINGS 8
-#endif
+// Up to so many additions for each cell, doubling is quicker than two running sums.
+constexpr int MOST_DOUBLINGS = 8;
 
-// sums[j] = x[j] + x[j + 1] + ... to the end of the walk's past, for the blocks of [begin, end): walked in
-// `direction`, each column adds what came before it.  `of(j)` is the block x[j ..]; x is nothing outside of `span`.
+// Running sums of x in `direction`, for the blocks of [begin, end).  `of(j)` is the block x[j ..], which is nothing
+// outside of `span`.
 template <int direction, class Of> INLINE void sums_so_far(Of of, Span span, long begin, long end, Row sums) {
   long behind = direction > 0 ? span.begin : end, ahead = direction > 0 ? end : span.begin;
   if (direction > 0) {
@@ -65,8 +64,8 @@ INLINE void wide_window_sums(Of of, Span span, long width, long begin, long end,
   for (long j = begin; j < end; j += LANES) store(sums, j, load(sums, j) + load(so_far, j + width - 1));
 }
 
-// The same from sums of 1, 2, 4, ... cells, of which the bits of `width` pick those that are needed: less work where the
-// window is narrow.  x must be readable up to end + width + LANES.
+// The same from sums of 1, 2, 4, ... cells, of which the bits of `width` pick those that are needed: less work where
+// the window is narrow.  x must be readable up to end + width + LANES.
 template <class Of> INLINE void narrow_window_sums(Of of, long width, long begin, long end, Row doubled, Row sums) {
   long taken = 0;
   for (long size = 1; size <= width; size *= 2) {
