@@ -13,6 +13,10 @@ from ..zoo.converters import SOURCES, convert
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--from", "source", type=click.Choice(list(SOURCES)), required=True, help="Its published layout.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Checkpoint folder to write.")
-def command(file: Path, source: str, out: Path) -> None:
+@click.option("--tokenizer", metavar="DIR|ID", help="cclm: XLM-R's tokenizer, a folder or hub id; else the hub's own.")
+@click.option("--resolution", type=int, metavar="PIXELS", help="cclm: 384 makes a model of 384 pixels of a 224 file.")
+def command(file: Path, source: str, out: Path, tokenizer: str | None, resolution: int | None) -> None:
     """Turn the published weights FILE into a checkpoint folder that `zoo.load` reads."""
-    click.echo(f"wrote {convert(file, source, out)}")
+    given = {"tokenizer": tokenizer, "resolution": resolution}
+    convert(file, source, out, **{name: value for name, value in given.items() if value is not None})
+    click.echo(f"wrote {out}")

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
         tokenizers,
     )
     from .checkpoint import load, verify
+    from .converters import convert
     from .registry import create, list_models, list_weights
     from .story import StoryAlignment
 
 _HOMES = {
+    "convert": "converters",
     "create": "registry",
     "list_models": "registry",
     "list_weights": "registry",
@@ -52,6 +54,7 @@ __all__ = [
     "StoryAlignment",
     "baselines",
     "checkpoint",
+    "convert",
     "create",
     "decoding",
     "evaluation",

@@ -128,14 +128,14 @@ _WEIGHTS = (
         name="cclm-base.cclm",
         model="cclm-base",
         source=_CCLM_PAGE,
-        how="3M and 4M checkpoints are published there; weaksync convert does not read their layout yet",
+        how="fetch a 3M or 4M checkpoint there; a folder: weaksync convert FILE --from cclm --out FOLDER",
         languages=STORY_LANGUAGES,
     ),
     WeightsRow(
         name="cclm-base-384.cclm",
         model="cclm-base-384",
         source=_CCLM_PAGE,
-        how="retrieval checkpoints are published there; weaksync convert does not read their layout yet",
+        how="fetch a retrieval checkpoint there; a folder: weaksync convert FILE --from cclm --out FOLDER",
         languages=STORY_LANGUAGES,
     ),
     WeightsRow(

