@@ -7,7 +7,7 @@ labels are read back; ties prefer matching to dropping, and a new text to stayin
 import triton
 import triton.language as tl
 
-from .rows import band_edges, forbidden_row, lengths
+from .rows import band_edges, forbidden_row, lengths, row_at
 from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, same, shifted, store
 
 OPEN = tl.constexpr(1)  # X beats M
@@ -56,11 +56,11 @@ def forward(
     lane = tl.arange(0, L)
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     N = tl.where(is_spoiled, 0, N)
-    limit, cost_row = tl.cast(limit4, tl.int64) * 4, tl.cast(row4, tl.int64) * 4
+    limit = limit4 * 4
     cost += pair * pair4 * 4
     drop_video += pair * n
     drop_text += pair * limit
-    choices += pair * n * limit
+    choices += pair * row_at(n, limit4)
     edge += pair * blocks * (n + 1) * 2
     count = tl.maximum((M + W * L - 1) // (W * L), 1) if CHUNKED else 1
     for block in range(count):
@@ -90,7 +90,7 @@ def forward(
             if BAND:
                 low, high = band_edges(i, N, M, band)
                 forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-            k = gains(load(cost + i * cost_row + base, lane, limit - base, Q), forbidden, Q)
+            k = gains(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, Q)
             dx = 0.0 - tl.load(drop_video + i)
             opened, closed = [tl.maximum(m[q], x[q]) for q in Q], [tl.maximum(z[q], w[q]) for q in Q]
             stay = m if CONTIGUOUS else opened
@@ -111,7 +111,7 @@ def forward(
                     goes_on[q] | flag(x[q] > m[q], OPEN) | flag(w[q] > z[q], GAP) | flag(z[q] > m[q], RUN) for q in Q
                 ]
                 byte = [(byte[q] | flag(closed[q] > opened[q], CLOSED)).to(tl.int8) for q in Q]
-                store(choices + i * limit + base, byte, lane, limit - base, Q)
+                store(choices + row_at(i, limit4) + base, byte, lane, limit - base, Q)
             if CHUNKED:
                 tl.store(edge_here + (i + 1) * 2 + lane * 0, t[W - 1], lane == L - 1)
                 tl.store(edge_here + (i + 1) * 2 + 1 + lane * 0, s[W - 1], lane == L - 1)
@@ -140,8 +140,7 @@ def trace(
     cost = tl.load(value + pair)
     reached = (cost == cost) & (cost != float("inf"))
     N, M = tl.load(steps + pair).to(tl.int32), tl.load(texts + pair).to(tl.int32)
-    limit = tl.cast(limit4, tl.int64) * 4
-    choices += pair * rows * limit
+    choices += pair * row_at(rows, limit4)
     labels += pair * n
     for start in range(0, n, BLOCK):
         place = start + tl.arange(0, BLOCK)
@@ -150,7 +149,7 @@ def trace(
     i, j = N, tl.where(reached, M, 0)  # video steps and texts so far; before the first text every step is dropped
     asked = M * 0 + ANY
     while (i > 0) & (j > 0):
-        byte = tl.load(choices + (i - 1) * limit + j - 1).to(tl.int32)
+        byte = tl.load(choices + row_at(i - 1, limit4) + j - 1).to(tl.int32)
         open_state = tl.where((byte & OPEN) != 0, X_, M_)
         closed_state = tl.where((byte & GAP) != 0, W_, Z_)
         state = tl.where(asked == M_OR_X, open_state, asked)

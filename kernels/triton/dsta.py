@@ -7,7 +7,7 @@ Every row is kept; the labels are found from the last row up, each as the best p
 import triton
 import triton.language as tl
 
-from .rows import band_edges, forbidden_row, lengths
+from .rows import band_edges, forbidden_row, lengths, row_at
 from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, rebased, same, shifted, shifted_by, store
 from .soft_dsta import bit, reach_of, start_column, window_blocks
 
@@ -80,10 +80,9 @@ def forward(
     N = tl.where(is_spoiled, 0, N)
     window = reach_of(windows, pair, M, WINDOWED)
     weight = tl.full((L,), weight, tl.float32)
-    limit = limit4 * 4
-    cost_row, table_row = tl.cast(row4, tl.int64) * 4, tl.cast(table_row4, tl.int64) * 4
+    limit, table_row = limit4 * 4, table_row4 * 4
     cost += pair * pair4 * 4
-    table += pair * n * table_row
+    table += pair * row_at(n, table_row4)
     if WINDOWED:
         blocks = window_blocks(lane, window, M, 0.0 - weight, MARGIN, False, Q)
     base = start_column(0, N, M, band, NARROW, W)
@@ -100,7 +99,7 @@ def forward(
         if BAND:
             low, high = band_edges(i, N, M, band)
             forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-        k = gains(load(cost + i * cost_row + base, lane, limit - base, Q), forbidden, Q)
+        k = gains(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, Q)
         if WINDOWED:
             g = windowed_best(g, lane, window, weight, blocks, Q)
         else:
@@ -109,7 +108,7 @@ def forward(
             g = [0.0 - tl.maximum(allowed[q], 0.0) for q in Q]
         g = [tl.maximum(g[q] + k[q], NEVER) for q in Q]
         if STORE:
-            store(table + i * table_row, g, lane, table_row, Q)
+            store(table + row_at(i, table_row4), g, lane, table_row, Q)
     tl.store(value + pair, cost_of(gain_at(g, lane, M - 1 - base, Q), is_spoiled))
 
 
@@ -138,8 +137,8 @@ def trace(
     reached = (cost == cost) & (cost != float("inf"))
     N, M = tl.load(steps + pair).to(tl.int32), tl.load(texts + pair).to(tl.int32)
     window = reach_of(windows, pair, M, WINDOWED)
-    table_row = tl.cast(table_row4, tl.int64) * 4
-    table += pair * rows * table_row
+    table_row = table_row4 * 4
+    table += pair * row_at(rows, table_row4)
     labels += pair * n
     done = tl.where(reached, N, 0)
     for start in range(0, n, BLOCK):
@@ -152,10 +151,10 @@ def trace(
         above = tl.maximum(i - 1, 0)
         base = start_column(above, N, M, band, NARROW, W)
         best, best_text = tl.cast(-3.0e38, tl.float32), label
-        for start in range(0, tl.minimum(tl.cast(table_row, tl.int32), M - base), BLOCK):
+        for start in range(0, tl.minimum(table_row, M - base), BLOCK):
             p = base + start + tl.arange(0, BLOCK)
             near = (p < M) & (p - base < table_row) & (tl.abs(p - label) <= window)
-            gain = tl.load(table + above * table_row + p - base, near, other=-3.0e38)
+            gain = tl.load(table + row_at(above, table_row4) + p - base, near, other=-3.0e38)
             gain -= weight * tl.maximum(p - label - MARGIN, 0).to(tl.float32)
             here = tl.max(gain, 0)
             text = tl.min(tl.where(gain == here, p, M), 0)

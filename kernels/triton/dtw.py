@@ -7,7 +7,7 @@ where its best came from; ties prefer the diagonal, then the row above.
 import triton
 import triton.language as tl
 
-from .rows import band_edges, blocks, first_column, forbidden_row, lengths, place_of
+from .rows import band_edges, blocks, first_column, forbidden_row, lengths, place_of, row_at
 from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, rebased, same, store
 
 DIAGONAL = tl.constexpr(0)
@@ -43,9 +43,8 @@ def forward(
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     N = tl.where(is_spoiled, 0, N)
     limit = limit4 * 4
-    cost_row, choice_row = tl.cast(row4, tl.int64) * 4, tl.cast(choice_row4, tl.int64) * 4
     cost += pair * pair4 * 4
-    choices += pair * n * choice_row
+    choices += pair * row_at(n, choice_row4)
     edge += pair * n * 2
     count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
     for block in range(count):
@@ -67,12 +66,12 @@ def forward(
             first = None
             if CHUNKED:
                 first = tl.load(edge + (block % 2) * n + i, block > 0, other=NEVER)
-            k = gains(load(cost + i * cost_row + base, lane, limit - base, Q), forbidden, Q)
+            k = gains(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, Q)
             g, left = exponent_scan(k, [tl.maximum(up[q], diagonal[q]) + k[q] for q in Q], lane, first, False, Q)
             if STORE:
                 side = [tl.where(up[q] >= left[q], UP, LEFT) for q in Q]
                 best = [tl.where(diagonal[q] >= tl.maximum(up[q], left[q]), DIAGONAL, side[q]) for q in Q]
-                at_row, choice_limit = place_of(i, base, choice_row, n, N, NARROW)
+                at_row, choice_limit = place_of(i, base, choice_row4, n, N, NARROW)
                 store(choices + at_row, [one.to(tl.int8) for one in best], lane, choice_limit, Q)
             up, diagonal = g, left
             if CHUNKED:
@@ -107,8 +106,7 @@ def trace(
     cost = tl.load(value + pair)
     reached = (cost == cost) & (cost != float("inf"))
     N, M = tl.load(steps + pair).to(tl.int32), tl.load(texts + pair).to(tl.int32)
-    choice_row = tl.cast(choice_row4, tl.int64) * 4
-    choices += pair * n * choice_row
+    choices += pair * row_at(n, choice_row4)
     backwards += pair * longest * 2
     path += pair * longest * 2
     i, j, length = N - 1, M - 1, M * 0
@@ -121,7 +119,7 @@ def trace(
             if N > 1:
                 low, _ = band_edges(i, N, M, band)
                 base = first_column(low, 0, N, NARROW, W, L)
-        choice = tl.load(choices + i * choice_row + j - base)
+        choice = tl.load(choices + row_at(i, choice_row4) + j - base)
         # in the corner there is nothing left of column 0, so that the walk ends
         at_corner = (i == 0) & (j == 0)
         i -= tl.where((choice != LEFT) | at_corner, 1, 0)

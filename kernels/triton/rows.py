@@ -30,22 +30,28 @@ def band_edges(i, N, M, band):
 @triton.jit
 def first_column(low, block, N, NARROW: tl.constexpr, W: tl.constexpr, L: tl.constexpr):
     """The column that lane 0 starts at: a multiple of W one or more left of the band, or the block's."""
+    column = block * (W * L)
     if NARROW:
-        moving = tl.maximum(low - 1, 0) // W * W
-        return tl.where(N > 1, moving, block * (W * L))
-    return block * (W * L)
+        column = tl.where(N > 1, tl.maximum(low - 1, 0) // W * W, column)
+    return column
 
 
 @triton.jit
-def place_of(i, base, row, n, N, NARROW: tl.constexpr):
+def row_at(i, row4):
+    """Where row i starts in a table whose rows are row4 * 4 long, as int64 (from the product of two int32)."""
+    return tl.cast(i, tl.int64) * tl.cast(row4, tl.int64) * 4
+
+
+@triton.jit
+def place_of(i, base, row4, n, N, NARROW: tl.constexpr):
     """Where row i of a stored table has the columns from `base` on, and how many of them it holds.
 
     A narrow table holds a band's row from its first column on; the only row of a pair of one step goes over its whole.
     """
+    column, limit = base, row4 * 4
     if NARROW:
-        column = tl.where(N > 1, 0, base)
-        return i * row + column, tl.where(N > 1, row, n * row) - column
-    return i * row + base, row - base
+        column, limit = tl.where(N > 1, 0, base), tl.where(N > 1, 1, n) * limit
+    return row_at(i, row4) + column, limit - column
 
 
 @triton.jit
@@ -53,7 +59,7 @@ def blocks(M, N, NARROW: tl.constexpr, W: tl.constexpr, L: tl.constexpr):
     """How many column blocks a pair takes. A band that moves takes one, and a pair of one step has no band."""
     count = tl.maximum((M + W * L - 1) // (W * L), 1)
     if NARROW:
-        return tl.where(N > 1, 1, count)
+        count = tl.where(N > 1, 1, count)
     return count
 
 
@@ -70,19 +76,20 @@ def forbidden_row(lane, low, high, BAND: tl.constexpr, Q: tl.constexpr):
 
 @triton.jit
 def fill_unvisited(
-    alignment, row_stride, n, limit, N, M, done, visited, spoiled, lane, Q: tl.constexpr, L: tl.constexpr
+    alignment, limit4, n, N, M, done, visited, spoiled, lane, ZEROED: tl.constexpr, Q: tl.constexpr, L: tl.constexpr
 ):
-    """Writes what the row loop left: rows from `done` on, and the blocks after the first `visited`.
+    """Writes what the row loop left: rows from `done` on, and the blocks after the first `visited` unless ZEROED.
 
     Zeros, but NaN on the real cells of a spoiled pair.
     """
     W: tl.constexpr = len(Q)
+    limit = limit4 * 4
     for block in range((limit + W * L - 1) // (W * L)):
         base = block * (W * L)
-        for i in range(tl.where(block < visited, done, 0), n):
+        for i in range(tl.where((block < visited) | ZEROED, done, 0), n):
             last = tl.where(spoiled & (i < N), M - 1 - base, -1)
             row = [tl.where(lane * W + q <= last, float("nan"), 0.0) for q in Q]
-            store(alignment + i * row_stride + base, row, lane, limit - base, Q)
+            store(alignment + row_at(i, limit4) + base, row, lane, limit - base, Q)
 
 
 @triton.jit
@@ -92,10 +99,9 @@ def find_spoiled(cost, steps, texts, spoiled, row_stride4, pair_stride4, BLOCK: 
     column = tl.arange(0, BLOCK)
     N, M = tl.load(steps + pair).to(tl.int32), tl.load(texts + pair).to(tl.int32)
     cost += pair * pair_stride4 * 4
-    row = tl.cast(row_stride4, tl.int64) * 4
     found = tl.zeros((BLOCK,), dtype=tl.int32)
     for i in range(N):
         for base in range(0, M, BLOCK):
-            cell = tl.load(cost + i * row + base + column, base + column < M, other=0.0)
+            cell = tl.load(cost + row_at(i, row_stride4) + base + column, base + column < M, other=0.0)
             found = tl.where(cell > float("-inf"), found, 1)
     tl.store(spoiled + pair, tl.max(found, 0))

@@ -23,7 +23,7 @@ over the rows, says how often a text is dropped. Z follows from M within its row
 import triton
 import triton.language as tl
 
-from .rows import band_edges, fill_unvisited, forbidden_row, lengths
+from .rows import band_edges, fill_unvisited, forbidden_row, lengths, row_at
 from .semiring import (
     NEVER,
     at,
@@ -103,12 +103,12 @@ def forward(
     lane = tl.arange(0, L)
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     N = tl.where(is_spoiled, 0, N)
-    limit, cost_row = tl.cast(limit4, tl.int64) * 4, tl.cast(row4, tl.int64) * 4
+    limit = limit4 * 4
     cost += pair * pair4 * 4
     drop_video += pair * n
     drop_text += pair * limit
-    table_r += pair * n * limit
-    table_e += pair * n * limit
+    table_r += pair * row_at(n, limit4)
+    table_e += pair * row_at(n, limit4)
     edge += pair * blocks * (n + 1) * 4
     count = tl.maximum((M + W * L - 1) // (W * L), 1) if CHUNKED else 1
     for block in range(count):
@@ -144,7 +144,7 @@ def forward(
             if BAND:
                 low, high = band_edges(i, N, M, band)
                 forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-            y, k = weights(load(cost + i * cost_row + base, lane, limit - base, Q), forbidden, scale, Q)
+            y, k = weights(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, scale, Q)
             yx = drop_weight(drop_video, i, N, scale)
             kx = on_grid(yx)
             x = tl.exp2(yx - kx)
@@ -159,8 +159,8 @@ def forward(
                 z, ez, s, es = dropped_texts(y_text, k_text, m, em, lane, first_s, first_es, Q)
                 v, ev = plus(z, ez, [v[q] * x for q in Q], [ev[q] + kx for q in Q], Q)
             if STORE:
-                store(table_r + i * limit + base, m, lane, limit - base, Q)
-                store(table_e + i * limit + base, em, lane, limit - base, Q)
+                store(table_r + row_at(i, limit4) + base, m, lane, limit - base, Q)
+                store(table_e + row_at(i, limit4) + base, em, lane, limit - base, Q)
             if (i & (EVERY - 1)) == EVERY - 1:
                 m, em = renormalised(m, em, Q)
                 u, eu = renormalised(u, eu, Q)
@@ -222,13 +222,13 @@ def backward(
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     r_end, e_end = tl.load(corner + 2 * pair), tl.load(corner + 2 * pair + 1)
     dead = is_spoiled | (r_end == 0.0)
-    limit, cost_row = tl.cast(limit4, tl.int64) * 4, tl.cast(row4, tl.int64) * 4
+    limit = limit4 * 4
     cost += pair * pair4 * 4
     drop_video += pair * n
     drop_text += pair * limit
-    table_r += pair * n * limit
-    table_e += pair * n * limit
-    alignment += pair * n * limit
+    table_r += pair * row_at(n, limit4)
+    table_e += pair * row_at(n, limit4)
+    alignment += pair * row_at(n, limit4)
     text_drops += pair * limit
     edge += pair * blocks * (n + 1) * 4
     below += pair * 2 * (n + 1) * 4
@@ -267,14 +267,14 @@ def backward(
             elif DROP_TEXT:
                 first_s, first_es = tl.where(step == N, 1.0, 0.0), tl.where(step == N, 0.0, NEVER)
             above = tl.maximum(i - 1, 0)
-            m = load(table_r + above * limit + base, lane, limit - base, Q)
-            em = load(table_e + above * limit + base, lane, limit - base, Q)
+            m = load(table_r + row_at(above, limit4) + base, lane, limit - base, Q)
+            em = load(table_e + row_at(above, limit4) + base, lane, limit - base, Q)
             m = [tl.where(i > 0, m[q], 0.0) for q in Q]
             em = [tl.where(i > 0, em[q], NEVER) for q in Q]
             if BAND:
                 low, high = band_edges(above, N, M, band)
                 forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-            y, k = weights(load(cost + above * cost_row + base, lane, limit - base, Q), forbidden, scale, Q)
+            y, k = weights(load(cost + row_at(above, row4) + base, lane, limit - base, Q), forbidden, scale, Q)
             yx = drop_weight(drop_video, i, N, scale)
             kx = on_grid(yx)
             x = tl.exp2(yx - kx)
@@ -303,7 +303,7 @@ def backward(
             if CONTIGUOUS:
                 am, e_am = plus(am, e_am, h, eh, Q)
             share = [m[q] * am[q] * tl.exp2(tl.minimum(em[q] + e_am[q], 120.0)) for q in Q]
-            store(alignment + above * limit + base, share, lane, tl.where(i > 0, limit - base, 0), Q)
+            store(alignment + row_at(above, limit4) + base, share, lane, tl.where(i > 0, limit - base, 0), Q)
             h, eh = [am[q] * tl.exp2(tl.minimum(y[q] - k[q], 1.0)) for q in Q], [e_am[q] + k[q] for q in Q]
             if CHUNKED:
                 put_edge(below_here + i * 4, h[0], eh[0], az[0], ez[0], lane, 0)
@@ -317,7 +317,7 @@ def backward(
             store(text_drops + base, dropped, lane, limit - base, Q)
         if CHUNKED:
             tl.debug_barrier()
-    fill_unvisited(alignment, limit, n, limit, N, M, tl.where(dead, 0, N), count, is_spoiled, lane, Q, L)
+    fill_unvisited(alignment, limit4, n, N, M, tl.where(dead, 0, N), count, is_spoiled, lane, False, Q, L)
     if DROP_TEXT:
         if CHUNKED:
             for block in range(count, blocks):

@@ -14,7 +14,7 @@ of both at every cell.
 import triton
 import triton.language as tl
 
-from .rows import band_edges, fill_unvisited, forbidden_row, lengths
+from .rows import band_edges, fill_unvisited, forbidden_row, lengths, row_at
 from .semiring import (
     NEVER,
     at,
@@ -165,19 +165,20 @@ def both(y, k, near, e_near, far, e_far, decay, Q: tl.constexpr):
 @triton.jit
 def reach_of(windows, pair, M, WINDOWED: tl.constexpr):
     """The pair's window as int32, no wider than its text."""
+    reach = M
     if WINDOWED:
-        return tl.minimum(tl.load(windows + pair), M.to(tl.int64)).to(tl.int32)
-    return M
+        reach = tl.minimum(tl.load(windows + pair), M.to(tl.int64)).to(tl.int32)
+    return reach
 
 
 @triton.jit
 def start_column(i, N, M, band, NARROW: tl.constexpr, W: tl.constexpr):
     """The column of lane 0: one or more left of the band. A pair of one step has its last text alone."""
+    column = M * 0
     if NARROW:
         low, _ = band_edges(i, N, M, band)
-        low = tl.where(N > 1, low, M - 1)
-        return tl.maximum(low - 1, 0) // W * W
-    return M * 0
+        column = tl.maximum(tl.where(N > 1, low, M - 1) - 1, 0) // W * W
+    return column
 
 
 @triton.jit
@@ -215,11 +216,10 @@ def forward(
     N = tl.where(is_spoiled, 0, N)
     window = reach_of(windows, pair, M, WINDOWED)
     decay = tl.full((L,), decay, tl.float32)
-    limit = limit4 * 4
-    cost_row, table_row = tl.cast(row4, tl.int64) * 4, tl.cast(table_row4, tl.int64) * 4
+    limit, table_row = limit4 * 4, table_row4 * 4
     cost += pair * pair4 * 4
-    table_r += pair * n * table_row
-    table_e += pair * n * table_row
+    table_r += pair * row_at(n, table_row4)
+    table_e += pair * row_at(n, table_row4)
     if WINDOWED:
         blocks = window_blocks(lane, window, M, decay, MARGIN, False, Q)
     base = start_column(0, N, M, band, NARROW, W)
@@ -236,7 +236,7 @@ def forward(
         if BAND:
             low, high = band_edges(i, N, M, band)
             forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-        y, k = weights(load(cost + i * cost_row + base, lane, limit - base, Q), forbidden, scale, Q)
+        y, k = weights(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, scale, Q)
         if WINDOWED:
             r, e = finite_window(y, k, r, e, lane, window, decay, blocks, False, Q)
         else:
@@ -248,7 +248,7 @@ def forward(
         if (i & (EVERY - 1)) == EVERY - 1:
             r, e = renormalised(r, e, Q)
         if STORE:
-            at_row = i * table_row
+            at_row = row_at(i, table_row4)
             store(table_r + at_row, r, lane, table_row, Q)
             store(table_e + at_row, e, lane, table_row, Q)
     r, e = renormalised(r, e, Q)
@@ -293,11 +293,11 @@ def backward(
     done = tl.where(is_spoiled | (r_end == 0.0), 0, N)
     window = reach_of(windows, pair, M, WINDOWED)
     decay = tl.full((L,), decay, tl.float32)
-    limit, cost_row, table_row = limit4 * 4, tl.cast(row4, tl.int64) * 4, tl.cast(table_row4, tl.int64) * 4
+    limit, table_row = limit4 * 4, table_row4 * 4
     cost += pair * pair4 * 4
-    table_r += pair * n * table_row
-    table_e += pair * n * table_row
-    alignment += pair * n * tl.cast(limit, tl.int64)
+    table_r += pair * row_at(n, table_row4)
+    table_e += pair * row_at(n, table_row4)
+    alignment += pair * row_at(n, limit4)
     if WINDOWED:
         blocks = window_blocks(lane, window, M * 0 + W * L, decay, MARGIN, True, Q)
     base = start_column(tl.maximum(N - 1, 0), N, M, band, NARROW, W)
@@ -307,14 +307,20 @@ def backward(
     f = [tl.where(lane * W + q == M - 1 - base, 0.0 - e_end, NEVER) for q in Q]
     for turn in range(done):
         i = N - 1 - turn
-        r = load(table_r + i * table_row, lane, table_row, Q)
-        e = load(table_e + i * table_row, lane, table_row, Q)
+        r = load(table_r + row_at(i, table_row4), lane, table_row, Q)
+        e = load(table_e + row_at(i, table_row4), lane, table_row, Q)
         if BAND:
             low, high = band_edges(i, N, M, band)
             forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-        y, k = weights(load(cost + i * cost_row + base, lane, limit - base, Q), forbidden, scale, Q)
+        y, k = weights(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, scale, Q)
         share = [r[q] * t[q] * tl.exp2(tl.minimum(e[q] + f[q], 120.0)) for q in Q]
-        store(alignment + i * tl.cast(limit, tl.int64) + base, share, lane, limit - base, Q)
+        # every video step takes one text: dividing by the row's own sum takes out the error that its cells share
+        in_lane = share[0]
+        for q in tl.static_range(1, W):
+            in_lane += share[q]
+        whole = 1.0 / tl.maximum(tl.sum(in_lane, 0), 1.0e-37)
+        share = [share[q] * whole for q in Q]
+        store(alignment + row_at(i, limit4) + base, share, lane, limit - base, Q)
         v = [t[q] * tl.exp2(tl.minimum(y[q] - k[q], 1.0)) for q in Q]
         ev = [f[q] + k[q] for q in Q]
         if WINDOWED:
@@ -329,4 +335,4 @@ def backward(
             t, f = both(None, None, near, e_near, far, e_far, decay, Q)
         if (i & (EVERY - 1)) == 0:
             t, f = renormalised(t, f, Q)
-    fill_unvisited(alignment, limit, n, limit, N, M, done, 1, is_spoiled, lane, Q, L)
+    fill_unvisited(alignment, limit4, n, N, M, done, 1, is_spoiled, lane, NARROW, Q, L)

@@ -10,7 +10,7 @@ alignment is then a walk of mass back from the corner along these shares: plain 
 import triton
 import triton.language as tl
 
-from .rows import band_edges, blocks, fill_unvisited, first_column, forbidden_row, lengths, place_of
+from .rows import band_edges, blocks, fill_unvisited, first_column, forbidden_row, lengths, place_of, row_at
 from .semiring import (
     NEVER,
     at,
@@ -26,6 +26,12 @@ from .semiring import (
     value_of,
     weights,
 )
+
+
+@triton.jit
+def significant(x, of):
+    """x, or 0 where it is the rounding of a difference: what is forbidden must get nothing at all."""
+    return tl.where(x > 5.0e-7 * of, x, 0.0)
 
 
 @triton.jit
@@ -58,8 +64,7 @@ def forward(
     lane = tl.arange(0, L)
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     N = tl.where(is_spoiled, 0, N)
-    limit = limit4 * 4
-    cost_row, share_row = tl.cast(row4, tl.int64) * 4, tl.cast(share_row4, tl.int64) * 4
+    limit, share_row = limit4 * 4, tl.cast(share_row4, tl.int64) * 4
     cost += pair * pair4 * 4
     left += pair * n * share_row
     up += pair * n * share_row
@@ -88,7 +93,7 @@ def forward(
                 first = edge + ((block % 2) * n + i) * 2
                 first_r = tl.load(first, block > 0, other=0.0)
                 first_e = tl.load(first + 1, block > 0, other=NEVER)
-            row = load(cost + i * cost_row + base, lane, limit - base, Q)
+            row = load(cost + row_at(i, row4) + base, lane, limit - base, Q)
             y, k = weights(row, forbidden, scale, Q)
 
             f, fd = exponent_scan(k, [tl.maximum(e[q], ed[q]) + k[q] for q in Q], lane, first_e, False, Q)
@@ -100,9 +105,12 @@ def forward(
             e, ed = f, fd
 
             if STORE:
-                inverse = [1.0 / tl.maximum(r[q], 1.0e-37) for q in Q]
-                at_row, share_limit = place_of(i, base, share_row, n, N, NARROW)
-                store(left + at_row, [a[q] * rd[q] * inverse[q] for q in Q], lane, share_limit, Q)
+                inverse = [tl.rsqrt(tl.maximum(r[q], 1.0e-37)) for q in Q]
+                inverse = [one * one for one in inverse]
+                # 1 where nothing comes from above, so that a long way along a row loses no mass to rounding
+                from_left = [significant(1.0 - b[q] * inverse[q], 1.0) for q in Q]
+                at_row, share_limit = place_of(i, base, share_row4, n, N, NARROW)
+                store(left + at_row, from_left, lane, share_limit, Q)
                 store(up + at_row, [from_up[q] * inverse[q] for q in Q], lane, share_limit, Q)
             if CHUNKED:
                 last = edge + (((block + 1) % 2) * n + i) * 2 + lane * 0
@@ -145,10 +153,10 @@ def backward(
     lane = tl.arange(0, L)
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     done = tl.where(is_spoiled | (tl.load(value + pair) == float("inf")), 0, N)
-    limit, share_row = tl.cast(limit4, tl.int64) * 4, tl.cast(share_row4, tl.int64) * 4
+    limit, share_row = limit4 * 4, tl.cast(share_row4, tl.int64) * 4
     left += pair * n * share_row
     up += pair * n * share_row
-    alignment += pair * n * limit
+    alignment += pair * row_at(n, limit4)
     edge += pair * n * 4
     count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
     for turn in range(count):
@@ -172,7 +180,7 @@ def backward(
                 first = edge + ((turn % 2) * n + i) * 2
                 first_left = tl.load(first, turn > 0, other=0.0)
                 first_diagonal = tl.load(first + 3, (turn > 0) & (t > 0), other=0.0)
-            at_row, share_limit = place_of(i, base, share_row, n, N, NARROW)
+            at_row, share_limit = place_of(i, base, share_row4, n, N, NARROW)
             to_left = load(left + at_row, lane, share_limit, Q)
             to_up = load(up + at_row, lane, share_limit, Q)
 
@@ -181,15 +189,14 @@ def backward(
             # what goes left: l[j] = share[j] (below[j] + l[j+1])
             leaving, from_right = linear_scan(to_left, [to_left[q] * below[q] for q in Q], lane, first_left, True, Q)
             mass = [below[q] + from_right[q] for q in Q]
-            upward = [mass[q] * to_up[q] for q in Q]
-            diagonal = [(mass[q] - leaving[q]) - upward[q] for q in Q]
-            # shares that add up to 1 but for rounding leave nothing for the diagonal, which may be forbidden
-            diagonal = [tl.where(diagonal[q] > 4.0e-7 * mass[q], diagonal[q], 0.0) for q in Q]
-            store(alignment + i * limit + base, mass, lane, limit - base, Q)
+            rest = [mass[q] - leaving[q] for q in Q]
+            diagonal = [significant(rest[q] - mass[q] * to_up[q], mass[q]) for q in Q]
+            upward = [tl.where(to_up[q] > 0.0, rest[q] - diagonal[q], 0.0) for q in Q]
+            store(alignment + row_at(i, limit4) + base, mass, lane, limit - base, Q)
             if CHUNKED:
                 last = edge + (((turn + 1) % 2) * n + i) * 2 + lane * 0
                 tl.store(last, leaving[0], lane == 0)
                 tl.store(last + 1, diagonal[0], lane == 0)
         if CHUNKED:
             tl.debug_barrier()
-    fill_unvisited(alignment, limit, n, limit, N, M, done, count, is_spoiled, lane, Q, L)
+    fill_unvisited(alignment, limit4, n, N, M, done, count, is_spoiled, lane, NARROW, Q, L)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from weaksync.kernels import reference
 from weaksync.kernels import triton as backend
+from weaksync.kernels.triton import launch
 
 if os.environ.get("STOCK_SCAN") != "1":
     import importlib.util
@@ -84,6 +85,23 @@ def pairs(
     made = Pairs(cost, steps, texts, draw)
     made.cost[~made.real] = torch.nan
     return made
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs no wider than 128 columns, so that rows take several blocks and bands are held narrow."""
+    small = launch.Layout(4, 1, 4)
+    monkeypatch.setattr(launch, "LAYOUTS", (small, small))
+
+
+def wide_pairs(seed: int, **options: Any) -> Pairs:
+    """Rows of three blocks; the pairs end in the third, have one step, one text, and end in the second."""
+    batch = pairs(4, 5, 290, seed=seed, shortest=3, **options)
+    batch.texts[1:] = torch.tensor([290, 1, 200])
+    batch.cost[1, 0] = torch.rand(290, generator=batch.draw)
+    batch.cost[3] = torch.rand(5, 290, generator=batch.draw) + options.get("low", 0.0)
+    batch.cost[~batch.real] = torch.nan
+    return batch
 
 
 def assert_close(found: Tensor, truth: Tensor, tolerance: float) -> None:
@@ -275,3 +293,59 @@ def test_drop_dtw(case: str) -> None:
     )  # fmt: skip
     assert_values(found[0], truth[0])
     assert torch.equal(found[1], truth[1])
+
+
+# ---------------------------------------------------------------- rows of several blocks, bands held narrow
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("band", [None, 45])
+def test_long_dtw(band: int | None) -> None:
+    batch = wide_pairs(41)
+    assert launch.plan(5, 290, band).narrow is (band is not None)
+    options = {"band": band, "wanted": True}
+    found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, gamma=0.3, **options)
+    truth = reference.soft_dtw(batch.cost.double(), batch.steps, batch.texts, gamma=0.3, **options)
+    assert_close(found[0], truth[0], 1e-7)
+    assert_close(found[1], truth[1], 3e-6)
+    path = backend.dtw_path(batch.cost, batch.steps, batch.texts, **options)
+    true_path = reference.dtw_path(batch.cost.double(), batch.steps, batch.texts, **options)
+    assert_values(path[0], true_path[0])
+    assert torch.equal(path[1], true_path[1])
+    assert torch.equal(path[2], true_path[2])
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_long_drop_dtw(contiguous: bool) -> None:
+    batch = wide_pairs(42, forbidden=0.05)
+    video, text = drop_costs(batch, {})
+    assert text is not None
+    options = {"contiguous": contiguous, "band": None, "wanted": True}
+    arguments = (video, text * 0.1, batch.steps, batch.texts)
+    exact = (video.double(), (text * 0.1).double(), batch.steps, batch.texts)
+    found = backend.soft_drop_dtw(batch.cost, *arguments, gamma=0.1, **options)
+    truth = reference.soft_drop_dtw(batch.cost.double(), *exact, gamma=0.1, **options)
+    assert_close(found[0], truth[0], 2e-7)
+    for share, true_share in zip(found[1:], truth[1:], strict=True):
+        torch.testing.assert_close(share.double(), true_share, atol=3e-6, rtol=0.0)
+    labels = backend.drop_dtw(batch.cost, *arguments, **options)
+    true_labels = reference.drop_dtw(batch.cost.double(), *exact, **options)
+    assert_values(labels[0], true_labels[0])
+    assert torch.equal(labels[1], true_labels[1])
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("band", [None, 45])
+def test_long_dsta(band: int | None) -> None:
+    """In a band held narrow; without one the row is too wide for a program of this size, and the reference answers."""
+    batch = wide_pairs(43)
+    options = {"windows": None, "order_weight": 0.1, "order_margin": 2, "band": band, "wanted": True}
+    found = backend.soft_dsta(batch.cost, batch.steps, batch.texts, gamma=0.2, **options)
+    truth = reference.soft_dsta(batch.cost.double(), batch.steps, batch.texts, gamma=0.2, **options)
+    assert_close(found[0], truth[0], 1e-7)
+    assert_close(found[1], truth[1], 3e-6)
+    labels = backend.dsta_path(batch.cost, batch.steps, batch.texts, **options)
+    true_labels = reference.dsta_path(batch.cost.double(), batch.steps, batch.texts, **options)
+    assert_values(labels[0], true_labels[0])
+    assert torch.equal(labels[1], true_labels[1])
