@@ -19,6 +19,9 @@ struct Workspace {
   template <class T> T *take(long count) { return (T *)take_bytes(count * sizeof(T)); }
 };
 
+// Asks for huge pages where memory is large: writing it for the first time then takes one fault for each 2 MiB.
+void expect_large(void *memory, size_t bytes);
+
 // Costs of one pair: `steps` rows of `texts` columns, the rows `stride` elements apart.
 template <class T> struct Cost {
   const T *data;

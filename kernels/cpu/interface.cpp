@@ -116,6 +116,7 @@ EXPORT const char *weaksync_choose(const char *name) {
 EXPORT int64_t weaksync_lanes() { return chosen->lanes; }
 
 EXPORT int64_t weaksync_soft_dtw(const Batch *batch, double gamma, float *alignments) {
+  expect_large(alignments, alignments ? batch->pairs * batch->n * batch->m * sizeof(float) : 0);
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
     const Cost<float> cost = cost_of<float>(*batch, pair);
     const Alignment alignment = alignment_of(*batch, pair, alignments);
@@ -132,6 +133,7 @@ EXPORT int64_t weaksync_soft_dtw(const Batch *batch, double gamma, float *alignm
 
 EXPORT int64_t weaksync_soft_dsta(const Batch *batch, const int64_t *windows, int64_t margin, double weight,
                                   double gamma, float *alignments) {
+  expect_large(alignments, alignments ? batch->pairs * batch->n * batch->m * sizeof(float) : 0);
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
     const Cost<float> cost = cost_of<float>(*batch, pair);
     const Alignment alignment = alignment_of(*batch, pair, alignments);
@@ -154,6 +156,7 @@ EXPORT int64_t weaksync_soft_dsta(const Batch *batch, const int64_t *windows, in
 EXPORT int64_t weaksync_soft_drop_dtw(const Batch *batch, const double *drop_video, const double *drop_text,
                                       int64_t contiguous, double gamma, float *alignments, float *video_drops,
                                       float *text_drops) {
+  expect_large(alignments, alignments ? batch->pairs * batch->n * batch->m * sizeof(float) : 0);
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
     const Cost<float> cost = cost_of<float>(*batch, pair);
     const Alignment alignment = alignment_of(*batch, pair, alignments);

@@ -2,12 +2,25 @@
 
 #include <cstdlib>
 #include <new>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace {
-constexpr size_t PAGE = 4096, ALIGNMENT = 64, LEAST_CHUNK = size_t(64) << 10;
+constexpr size_t PAGE = 4096, HUGE_PAGE = size_t(2) << 20, ALIGNMENT = 64, LEAST_CHUNK = size_t(64) << 10;
 
 size_t rounded(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 } // namespace
+
+void expect_large(void *memory, size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  if (bytes < 2 * HUGE_PAGE) return;
+  const size_t begin = rounded((size_t)memory, HUGE_PAGE), end = ((size_t)memory + bytes) / HUGE_PAGE * HUGE_PAGE;
+  if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE); // a hint: it may well be refused
+#else
+  (void)memory, (void)bytes;
+#endif
+}
 
 void *Workspace::take_bytes(size_t bytes) {
   bytes = rounded(bytes, ALIGNMENT);
@@ -15,6 +28,7 @@ void *Workspace::take_bytes(size_t bytes) {
     size_t size = rounded(bytes > LEAST_CHUNK ? bytes : LEAST_CHUNK, PAGE);
     char *memory = (char *)std::aligned_alloc(PAGE, size);
     if (!memory) throw std::bad_alloc();
+    expect_large(memory, size);
     chunks = new Chunk{memory, size, 0, chunks};
   }
   void *piece = chunks->memory + chunks->used;
