@@ -42,5 +42,7 @@ def convert(file: str | Path, source: str, out: str | Path | None = None, **opti
     if out is not None:
         from .published import file_hash
 
-        model.save_pretrained(out, metrics={"converted from": file.name, "sha256 of that file": file_hash(file)})
+        origin = {"converted from": file.name, "sha256 of that file": file_hash(file)}
+        changed = {name: value for name, value in options.items() if name != "tokenizer"}  # that lies in the folder
+        model.save_pretrained(out, metrics={**origin, **({"options of the conversion": changed} if changed else {})})
     return model
