@@ -267,9 +267,9 @@ def backward(
             elif DROP_TEXT:
                 first_s, first_es = tl.where(step == N, 1.0, 0.0), tl.where(step == N, 0.0, NEVER)
             above = tl.maximum(i - 1, 0)
-            m = load(table_r + row_at(above, limit4) + base, lane, limit - base, Q)
-            em = load(table_e + row_at(above, limit4) + base, lane, limit - base, Q)
-            m = [tl.where(i > 0, m[q], 0.0) for q in Q]
+            stored = tl.where(i > 0, limit - base, 0)  # before the first video step there is no M
+            m = load(table_r + row_at(above, limit4) + base, lane, stored, Q)
+            em = load(table_e + row_at(above, limit4) + base, lane, stored, Q)
             em = [tl.where(i > 0, em[q], NEVER) for q in Q]
             if BAND:
                 low, high = band_edges(above, N, M, band)
@@ -303,7 +303,7 @@ def backward(
             if CONTIGUOUS:
                 am, e_am = plus(am, e_am, h, eh, Q)
             share = [m[q] * am[q] * tl.exp2(tl.minimum(em[q] + e_am[q], 120.0)) for q in Q]
-            store(alignment + row_at(above, limit4) + base, share, lane, tl.where(i > 0, limit - base, 0), Q)
+            store(alignment + row_at(above, limit4) + base, share, lane, stored, Q)
             h, eh = [am[q] * tl.exp2(tl.minimum(y[q] - k[q], 1.0)) for q in Q], [e_am[q] + k[q] for q in Q]
             if CHUNKED:
                 put_edge(below_here + i * 4, h[0], eh[0], az[0], ez[0], lane, 0)

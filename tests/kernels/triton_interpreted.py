@@ -192,6 +192,8 @@ SOFT_DROP: dict[str, tuple[Pairs, dict[str, Any]]] = {
     "every text matched": (pairs(4, 12, 7, seed=23), {"drop_text": False}),
     "every text matched, gaps": (pairs(4, 9, 6, seed=24, forbidden=0.1), {"drop_text": False, "contiguous": False}),
     "negative": (pairs(3, 7, 9, seed=25, low=-3.0, forbidden=0.1, shortest=4), {"gamma": 0.02, "low": -1.0}),
+    # texts dropped before the first video step weigh less than float32 can say
+    "sharp": (pairs(3, 4, 16, seed=30, shortest=3), {"gamma": 0.004}),
     "steps that stay": (pairs(4, 8, 9, seed=26, forbidden=0.1), {"stay": 0.4}),
     "band": (pairs(4, 12, 15, seed=27), {"band": 2, "contiguous": False}),
     "one step": (pairs(2, 1, 6, seed=28), {}),
