@@ -1,6 +1,9 @@
 """DSTA and its labels on the GPU: soft_dsta.py without softness, so that the exponents alone remain.
 
-Gains (-cost) are maximised: G[i, j] = -C[i, j] + max over |p - j| <= window of G[i-1, p] - weight * max(p - j - margin, 0).
+Gains (-cost) are maximised:
+
+    G[i, j] = -C[i, j] + max over |p - j| <= window of G[i-1, p] - weight * max(p - j - margin, 0)
+
 Every row is kept; the labels are found from the last row up, each as the best p of one row, ties to the smallest.
 """
 

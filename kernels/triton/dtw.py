@@ -116,9 +116,8 @@ def trace(
         length += 1
         base = M * 0
         if NARROW:
-            if N > 1:
-                low, _ = band_edges(i, N, M, band)
-                base = first_column(low, 0, N, NARROW, W, L)
+            low, _ = band_edges(i, N, M, band)
+            base = first_column(low, 0, N, NARROW, W, L)
         choice = tl.load(choices + row_at(i, choice_row4) + j - base)
         # in the corner there is nothing left of column 0, so that the walk ends
         at_corner = (i == 0) & (j == 0)

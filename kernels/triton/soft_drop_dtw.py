@@ -318,7 +318,6 @@ def backward(
         if CHUNKED:
             tl.debug_barrier()
     fill_unvisited(alignment, limit4, n, N, M, tl.where(dead, 0, N), count, is_spoiled, lane, False, Q, L)
-    if DROP_TEXT:
-        if CHUNKED:
-            for block in range(count, blocks):
-                store(text_drops + block * (W * L), same(0.0, lane, Q), lane, limit - block * (W * L), Q)
+    if DROP_TEXT and CHUNKED:
+        for block in range(count, blocks):
+            store(text_drops + block * (W * L), same(0.0, lane, Q), lane, limit - block * (W * L), Q)

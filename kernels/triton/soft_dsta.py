@@ -1,10 +1,10 @@
-"""soft-DSTA on the GPU: every video step takes one text, and going back in the text costs (Video2Subtitle, equations 2-3).
+"""soft-DSTA on the GPU: every video step takes one text, and going back in the text costs (Video2Subtitle, eq. 2-3).
 
     D[i, j] = C[i, j] + softmin over |p - j| <= window of D[i-1, p] + weight * max(p - j - margin, 0)
 
-With R = 2**(D * scale) and q = 2**(weight * scale) a row is K[i, j] times a windowed sum over the row above: a plain sum
-over p <= j + margin and one that decays by q with every text beyond. Over the whole width these are a running sum from
-the left and a decayed one from the right. A finite window cuts the row into blocks of its own length, so that each
+With R = 2**(D * scale) and q = 2**(weight * scale) a row is K[i, j] times a windowed sum over the row above: a plain
+sum over p <= j + margin and one that decays by q with every text beyond. Over the whole width these are a running sum
+from the left and a decayed one from the right. A finite window cuts the row into blocks of its own length, so that each
 window is the end of one block and the beginning of the next (van Herk; Gil and Werman): nothing is ever subtracted.
 
 The backward pass is the same recurrence with the window transposed, from the last row up; the alignment is the product

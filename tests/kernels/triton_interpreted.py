@@ -297,6 +297,58 @@ def test_drop_dtw(case: str) -> None:
     assert torch.equal(found[1], truth[1])
 
 
+# ---------------------------------------------------------------- promises of all
+
+
+def test_stock_scan_agrees() -> None:
+    """Small enough for the interpreter's own scan, which goes one element after the other."""
+    batch = pairs(1, 3, 6, seed=51)
+    video, text = drop_costs(batch, {})
+    exact = batch.cost.double()
+    options: dict[str, Any] = {"gamma": 0.2, "band": None, "wanted": True}
+    order: dict[str, Any] = {"order_weight": 0.2, "order_margin": 1, "windows": torch.tensor([3])}
+    found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, **options)
+    truth = reference.soft_dtw(exact, batch.steps, batch.texts, **options)
+    found += backend.soft_dsta(batch.cost, batch.steps, batch.texts, **options, **order)
+    truth += reference.soft_dsta(exact, batch.steps, batch.texts, **options, **order)
+    found += backend.soft_drop_dtw(batch.cost, video, text, batch.steps, batch.texts, contiguous=True, **options)
+    truth += reference.soft_drop_dtw(
+        exact, video.double(), text.double() if text is not None else None, batch.steps, batch.texts, contiguous=True,
+        **options,
+    )  # fmt: skip
+    for one, true_one in zip(found, truth, strict=True):
+        torch.testing.assert_close(one.double(), true_one, atol=2e-6, rtol=2e-7)
+
+
+def test_any_dtype_and_strides_in_and_nothing_changed() -> None:
+    cost = torch.rand(6, 2, 5, generator=torch.Generator().manual_seed(52)).permute(1, 2, 0).to(torch.bfloat16)
+    kept = cost.clone()
+    lengths = torch.tensor([5, 4]), torch.tensor([6, 5])
+    value, alignment = backend.soft_dtw(cost, *lengths, gamma=0.5, band=None, wanted=True)
+    truth = reference.soft_dtw(cost.double(), *lengths, gamma=0.5, band=None, wanted=True)
+    assert_close(value, truth[0], 1e-7)
+    assert_close(alignment, truth[1], 2e-6)
+    assert alignment.is_contiguous()
+    assert torch.equal(cost, kept)
+
+
+def test_what_is_not_wanted_is_not_there() -> None:
+    batch = pairs(2, 4, 5, seed=53)
+    video, text = drop_costs(batch, {})
+    lengths = batch.steps, batch.texts
+    order: dict[str, Any] = {"order_weight": 1.0, "order_margin": 1, "windows": None}
+    none: dict[str, Any] = {"band": None, "wanted": False}
+    for _, *others in (
+        backend.soft_dtw(batch.cost, *lengths, gamma=1.0, **none),
+        backend.soft_dsta(batch.cost, *lengths, gamma=1.0, **order, **none),
+        backend.soft_drop_dtw(batch.cost, video, text, *lengths, gamma=1.0, contiguous=True, **none),
+        backend.dtw_path(batch.cost, *lengths, **none),
+        backend.dsta_path(batch.cost, *lengths, **order, **none),
+        backend.drop_dtw(batch.cost, video, text, *lengths, contiguous=True, **none),
+    ):
+        assert all(one.numel() == 0 for one in others)
+
+
 # ---------------------------------------------------------------- rows of several blocks, bands held narrow
 
 

@@ -178,7 +178,13 @@ def row_loop(lines: list[str], labels: dict[str, int], jumps: list[tuple[int, st
     What a short forward jump leaves out (renormalising, every few rows) does not count.
     """
     loops = [(labels[label], place) for place, label in jumps if labels.get(label, place) < place]
-    inner = [one for one in loops if not any(one != o and one[0] <= o[0] and o[1] <= one[1] for o in loops)]
+
+    def holds_another(loop: tuple[int, int]) -> bool:
+        """Whether most of a loop is another one; a block moved out of a loop jumps back too, but over little."""
+        start, end = loop
+        return any(start <= a and b <= end and (a, b) != loop and 2 * (b - a) > end - start for a, b in loops)
+
+    inner = [loop for loop in loops if not holds_another(loop)]
     counts = [0]
     for start, end in inner:
         skipped = {
