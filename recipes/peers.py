@@ -25,6 +25,14 @@ class Peer:
     run: Run
 
 
+def set_threads(threads: int) -> None:
+    """As many threads for the peers as for this library."""
+    if _installed("numba"):
+        import numba
+
+        numba.set_num_threads(threads)
+
+
 def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
