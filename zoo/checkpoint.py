@@ -107,6 +107,7 @@ class Pretrained(nn.Module, ABC):
             _write_json(temporary / CONFIG, config)
             _write_json(temporary / PREPROCESSOR, self.preprocess.to_dict())
             save_file(_tensors(self), temporary / WEIGHTS, metadata={"format": "pt"})
+            (temporary / WEIGHTS).chmod((temporary / CONFIG).stat().st_mode)  # safetensors makes it private
             if has_text:
                 self.tokenize.save(temporary)
             write_synced(temporary / CARD, model_card(registry.find_model(self.registry_name), config))

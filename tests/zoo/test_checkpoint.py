@@ -124,6 +124,10 @@ def test_the_card_says_what_it_is_and_how_it_did(saved: Path) -> None:
     assert "| drop_clip | 0.1000 |" in card
 
 
+def test_whoever_may_read_the_config_may_read_the_weights(saved: Path) -> None:
+    assert len({path.stat().st_mode for path in saved.iterdir()}) == 1
+
+
 def test_sums_are_those_of_sha256sum(saved: Path) -> None:
     result = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=saved, capture_output=True)
     assert result.returncode == 0
