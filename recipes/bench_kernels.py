@@ -48,7 +48,7 @@ class Job:
 
     def run(self, cost: Tensor) -> None:
         if self.soft:
-            self.value(cost).sum().backward()
+            torch.autograd.grad(self.value(cost).sum(), cost)
         else:
             self.value(cost)
 
