@@ -28,7 +28,7 @@ def soft_dtw(
     """The value (B,) and, where `wanted`, the expected alignment (B, n, m), float32."""
     batch, n, m = cost.shape
     table = aligned(cost)
-    width = (m + 3) // 4 * 4
+    width = table.shape[2]
     how = plan(n, m, band)
     shares = how.layout.width if how.narrow else width
     value = table.new_empty(batch)
@@ -39,44 +39,19 @@ def soft_dtw(
     edge = table.new_empty((batch, 2, n, 2) if how.chunked else 0)
     if batch == 0:
         return value, alignment[..., :m]
+    strides = (table.stride(1) // 4, table.stride(0) // 4, shares // 4)
+    scale = -math.log2(math.e) / gamma
     with on(cost.device):
         spoiled = spoiled_pairs(table, steps, texts)
         _soft_dtw.forward[(batch,)](
-            table,
-            steps,
-            texts,
-            spoiled,
-            value,
-            left,
-            up,
-            edge,
-            n,
-            table.shape[2] // 4,
-            table.stride(1) // 4,
-            table.stride(0) // 4,
-            shares // 4,
-            -math.log2(math.e) / gamma,
-            band or 0,
-            STORE=wanted,
-            EVERY=how.layout.every,
-            **how.constants,
-        )
+            table, steps, texts, spoiled, value, left, up, edge, n, width // 4, *strides, scale, band or 0,
+            STORE=wanted, EVERY=how.layout.every, **how.constants,
+        )  # fmt: skip
         if wanted:
             _soft_dtw.backward[(batch,)](
-                left,
-                up,
-                steps,
-                texts,
-                spoiled,
-                value,
-                alignment,
-                edge,
-                n,
-                width // 4,
-                shares // 4,
-                band or 0,
+                left, up, steps, texts, spoiled, value, alignment, edge, n, width // 4, shares // 4, band or 0,
                 **how.constants,
-            )
+            )  # fmt: skip
     return value, alignment[..., :m].contiguous() if wanted else alignment
 
 

@@ -7,7 +7,7 @@ labels are read back; ties prefer matching to dropping, and a new text to stayin
 import triton
 import triton.language as tl
 
-from .rows import band_edges, forbidden_row, lengths, row_at
+from .rows import SIZES, band_edges, forbidden_row, lengths, row_at
 from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, same, shifted, store
 
 OPEN = tl.constexpr(1)  # X beats M
@@ -26,7 +26,7 @@ def flag(condition, bit: tl.constexpr):
     return tl.where(condition, bit, 0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def forward(
     cost,  # (B, n, >= limit) float32
     drop_video,  # (B, n)
@@ -123,7 +123,7 @@ def forward(
             tl.debug_barrier()
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def trace(
     choices,
     steps,

@@ -10,7 +10,7 @@ Every row is kept; the labels are found from the last row up, each as the best p
 import triton
 import triton.language as tl
 
-from .rows import band_edges, forbidden_row, lengths, row_at
+from .rows import SIZES, band_edges, forbidden_row, lengths, row_at
 from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, rebased, same, shifted, shifted_by, store
 from .soft_dsta import bit, reach_of, start_column, window_blocks
 
@@ -52,7 +52,7 @@ def windowed_best(g, lane, window, weight, blocks, Q: tl.constexpr):
     return [tl.maximum(near[q], tl.maximum(p2[q] + use[q], s2[q] + next_text)) for q in Q]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def forward(
     cost,  # (B, n, >= limit) float32
     steps,
@@ -115,7 +115,7 @@ def forward(
     tl.store(value + pair, cost_of(gain_at(g, lane, M - 1 - base, Q), is_spoiled))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def trace(
     table,
     steps,

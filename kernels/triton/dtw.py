@@ -7,7 +7,7 @@ where its best came from; ties prefer the diagonal, then the row above.
 import triton
 import triton.language as tl
 
-from .rows import band_edges, blocks, first_column, forbidden_row, lengths, place_of, row_at
+from .rows import SIZES, band_edges, blocks, first_column, forbidden_row, lengths, place_of, row_at
 from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, rebased, same, store
 
 DIAGONAL = tl.constexpr(0)
@@ -15,7 +15,7 @@ UP = tl.constexpr(1)
 LEFT = tl.constexpr(2)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def forward(
     cost,  # (B, n, >= limit) float32
     steps,
@@ -82,7 +82,7 @@ def forward(
             tl.debug_barrier()
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def trace(
     choices,
     steps,

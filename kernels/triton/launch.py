@@ -10,21 +10,22 @@ from torch import Tensor
 
 from . import rows
 
-#: widest row that one program holds in registers; wider ones go in blocks of 1024 columns, or to the reference
-WIDEST = 2048
-
 
 @dataclass(frozen=True)
 class Layout:
     """How a row lies over the lanes of a program: lane l owns `columns` columns from l * columns on."""
 
-    columns: int
+    least: int  # columns of the row
     warps: int
     every: int  # rows between two renormalisations: r grows by what the paths through so many rows multiply to
 
     @property
     def lanes(self) -> int:
         return self.warps * (64 if torch.version.hip else 32)
+
+    @property
+    def columns(self) -> int:
+        return max(self.least // self.lanes, 4)
 
     @property
     def width(self) -> int:
@@ -35,8 +36,9 @@ class Layout:
         return {"Q": tuple(range(self.columns)), "L": self.lanes, "num_warps": self.warps, "num_stages": 1}
 
 
-#: 128, 256, 512, 1024 and 2048 columns on warps of 32 lanes
-LAYOUTS = (Layout(4, 1, 8), Layout(8, 1, 8), Layout(8, 2, 4), Layout(8, 4, 4), Layout(8, 8, 2))
+#: The last is the widest row that one program holds in registers; wider ones go in blocks of the last but one, or to
+#: the reference.
+LAYOUTS = (Layout(128, 1, 8), Layout(256, 1, 8), Layout(512, 2, 4), Layout(1024, 4, 4), Layout(2048, 8, 2))
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,10 @@ def plan(steps: int, texts: int, band: int | None, *, narrows: bool = True) -> P
     whole = layout(texts)
     if band is not None and narrows:
         # a band's row, a column on either side, and the step of a lane that its start is rounded to
-        moving = layout(2 * band + 3 + max(one.columns for one in LAYOUTS))
+        needed = 2 * band + 3 + max(one.columns for one in LAYOUTS)
+        moving = layout(needed)
         # the one row of a pair of one step has no band, and takes the place of all
-        if moving.width < min(texts, whole.width + 1) and steps * moving.width >= texts:
+        if needed <= moving.width < texts <= steps * moving.width:
             return Plan(moving, band, narrow=True, chunked=True)
     return Plan(whole, band, narrow=False, chunked=whole.width < texts)
 

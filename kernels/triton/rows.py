@@ -5,6 +5,9 @@ import triton.language as tl
 
 from .semiring import store
 
+#: sizes that differ from call to call: a kernel is compiled once for all of them
+SIZES = ["n", "rows", "blocks", "longest", "limit4", "row4", "pair4", "share_row4", "table_row4", "choice_row4", "band"]
+
 
 @triton.jit
 def lengths(steps, texts, spoiled, pair):
@@ -92,16 +95,16 @@ def fill_unvisited(
             store(alignment + row_at(i, limit4) + base, row, lane, limit - base, Q)
 
 
-@triton.jit
-def find_spoiled(cost, steps, texts, spoiled, row_stride4, pair_stride4, BLOCK: tl.constexpr):
+@triton.jit(do_not_specialize=SIZES)
+def find_spoiled(cost, steps, texts, spoiled, row4, pair4, BLOCK: tl.constexpr):
     """spoiled[b]: whether a real cell of the pair is NaN or -inf."""
     pair = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
     N, M = tl.load(steps + pair).to(tl.int32), tl.load(texts + pair).to(tl.int32)
-    cost += pair * pair_stride4 * 4
+    cost += pair * pair4 * 4
     found = tl.zeros((BLOCK,), dtype=tl.int32)
     for i in range(N):
         for base in range(0, M, BLOCK):
-            cell = tl.load(cost + row_at(i, row_stride4) + base + column, base + column < M, other=0.0)
+            cell = tl.load(cost + row_at(i, row4) + base + column, base + column < M, other=0.0)
             found = tl.where(cell > float("-inf"), found, 1)
     tl.store(spoiled + pair, tl.max(found, 0))

@@ -245,6 +245,14 @@ def renormalised(r, e, Q: tl.constexpr):
 
 
 @triton.jit
+def put_edge(place, r, e, lane, owner):
+    """Writes r and e of one lane for the block beside this one, renormalised, as a long row drifts with its weights."""
+    r, e = renormalised([r], [e], (0,))
+    tl.store(place + lane * 0, r[0], lane == owner)
+    tl.store(place + 1 + lane * 0, e[0], lane == owner)
+
+
+@triton.jit
 def plus(r1, e1, r2, e2, Q: tl.constexpr):
     """R1 + R2, cell by cell."""
     e = [tl.maximum(e1[q], e2[q]) for q in Q]

@@ -23,7 +23,7 @@ over the rows, says how often a text is dropped. Z follows from M within its row
 import triton
 import triton.language as tl
 
-from .rows import band_edges, fill_unvisited, forbidden_row, lengths, row_at
+from .rows import SIZES, band_edges, fill_unvisited, forbidden_row, lengths, row_at
 from .semiring import (
     NEVER,
     at,
@@ -32,6 +32,7 @@ from .semiring import (
     load,
     on_grid,
     plus,
+    put_edge,
     reaching,
     renormalised,
     same,
@@ -59,17 +60,7 @@ def drop_weight(drop, i, N, scale):
     return tl.load(drop + i, i < N, other=0.0) * scale
 
 
-@triton.jit
-def put_edge(edge, r1, e1, r2, e2, lane, owner):
-    """Four numbers of one lane, for the block beside this one."""
-    place = edge + lane * 0
-    tl.store(place, r1, lane == owner)
-    tl.store(place + 1, e1, lane == owner)
-    tl.store(place + 2, r2, lane == owner)
-    tl.store(place + 3, e2, lane == owner)
-
-
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def forward(
     cost,  # (B, n, >= limit) float32
     drop_video,  # (B, n)
@@ -129,7 +120,8 @@ def forward(
             v, ev = renormalised(v, ev, Q)
         t, et = v, ev  # T = u + v
         if CHUNKED:
-            put_edge(edge_here, t[W - 1], et[W - 1], s[W - 1], es[W - 1], lane, L - 1)
+            put_edge(edge_here, t[W - 1], et[W - 1], lane, L - 1)
+            put_edge(edge_here + 2, s[W - 1], es[W - 1], lane, L - 1)
         start_e, start_y = 0.0 * scale, 0.0 * scale  # column 0: log2 of what the dropped steps weigh, e and the rest
         for i in range(N):
             first_t, first_et = tl.exp2(tl.cast(start_y, tl.float32)), start_e
@@ -169,7 +161,8 @@ def forward(
             if DROP_TEXT:
                 t, et = plus(u, eu, v, ev, Q)
             if CHUNKED:
-                put_edge(edge_here + (i + 1) * 4, t[W - 1], et[W - 1], s[W - 1], es[W - 1], lane, L - 1)
+                put_edge(edge_here + (i + 1) * 4, t[W - 1], et[W - 1], lane, L - 1)
+                put_edge(edge_here + (i + 1) * 4 + 2, s[W - 1], es[W - 1], lane, L - 1)
             start_y += yx
             start_e += on_grid(start_y)
             start_y -= on_grid(start_y)
@@ -186,7 +179,7 @@ def forward(
             tl.debug_barrier()
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def backward(
     cost,
     drop_video,
@@ -306,7 +299,8 @@ def backward(
             store(alignment + row_at(above, limit4) + base, share, lane, stored, Q)
             h, eh = [am[q] * tl.exp2(tl.minimum(y[q] - k[q], 1.0)) for q in Q], [e_am[q] + k[q] for q in Q]
             if CHUNKED:
-                put_edge(below_here + i * 4, h[0], eh[0], az[0], ez[0], lane, 0)
+                put_edge(below_here + i * 4, h[0], eh[0], lane, 0)
+                put_edge(below_here + i * 4 + 2, az[0], ez[0], lane, 0)
             if (i & (EVERY - 1)) == 0:
                 h, eh = renormalised(h, eh, Q)
                 ax, ex = renormalised(ax, ex, Q)

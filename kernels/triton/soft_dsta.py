@@ -14,7 +14,7 @@ of both at every cell.
 import triton
 import triton.language as tl
 
-from .rows import band_edges, fill_unvisited, forbidden_row, lengths, row_at
+from .rows import SIZES, band_edges, fill_unvisited, forbidden_row, lengths, row_at
 from .semiring import (
     NEVER,
     at,
@@ -181,7 +181,7 @@ def start_column(i, N, M, band, NARROW: tl.constexpr, W: tl.constexpr):
     return column
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def forward(
     cost,  # (B, n, >= limit) float32
     steps,
@@ -258,7 +258,7 @@ def forward(
     tl.store(value + pair, value_of(r_end, e_end, scale, is_spoiled))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def backward(
     cost,
     steps,

@@ -10,13 +10,14 @@ alignment is then a walk of mass back from the corner along these shares: plain 
 import triton
 import triton.language as tl
 
-from .rows import band_edges, blocks, fill_unvisited, first_column, forbidden_row, lengths, place_of, row_at
+from .rows import SIZES, band_edges, blocks, fill_unvisited, first_column, forbidden_row, lengths, place_of, row_at
 from .semiring import (
     NEVER,
     at,
     exponent_scan,
     linear_scan,
     load,
+    put_edge,
     reaching,
     rebased,
     renormalised,
@@ -34,7 +35,7 @@ def significant(x, of):
     return tl.where(x > 5.0e-7 * of, x, 0.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def forward(
     cost,  # (B, n, >= limit) float32
     steps,
@@ -113,9 +114,7 @@ def forward(
                 store(left + at_row, from_left, lane, share_limit, Q)
                 store(up + at_row, [from_up[q] * inverse[q] for q in Q], lane, share_limit, Q)
             if CHUNKED:
-                last = edge + (((block + 1) % 2) * n + i) * 2 + lane * 0
-                tl.store(last, r[W - 1], lane == L - 1)
-                tl.store(last + 1, e[W - 1], lane == L - 1)
+                put_edge(edge + (((block + 1) % 2) * n + i) * 2, r[W - 1], e[W - 1], lane, L - 1)
             if (i & (EVERY - 1)) == EVERY - 1:
                 r, e = renormalised(r, e, Q)
                 rd = shifted(r, lane, -1, first_r if CHUNKED else 0.0, Q)
@@ -128,7 +127,7 @@ def forward(
             tl.debug_barrier()
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def backward(
     left,
     up,  # (B, n, share_row4 * 4), as the forward pass left them; `alignment` may be the same memory as `left`

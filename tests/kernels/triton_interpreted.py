@@ -90,7 +90,7 @@ def pairs(
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs no wider than 128 columns, so that rows take several blocks and bands are held narrow."""
-    small = launch.Layout(4, 1, 4)
+    small = launch.Layout(128, 1, 4)
     monkeypatch.setattr(launch, "LAYOUTS", (small, small))
 
 
@@ -350,6 +350,17 @@ def test_what_is_not_wanted_is_not_there() -> None:
 
 
 # ---------------------------------------------------------------- rows of several blocks, bands held narrow
+
+
+def test_a_narrow_plan_holds_the_band() -> None:
+    for texts in (1, 127, 129, 1000, 2049, 5000, 100_000):
+        for band in (0, 3, 58, 200, 600, 1018, 1019, 2000, 50_000):
+            plan = launch.plan(texts, texts, band)
+            held = plan.layout.width
+            assert plan.narrow <= (2 * band + 3 + plan.layout.columns <= held < texts)
+            assert plan.narrow or plan.chunked == (texts > launch.LAYOUTS[-1].width)
+    assert launch.plan(5000, 5000, 600).narrow
+    assert not launch.plan(2, 5000, 600).narrow
 
 
 @pytest.mark.usefixtures("small_blocks")

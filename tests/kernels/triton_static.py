@@ -180,9 +180,9 @@ def row_loop(lines: list[str], labels: dict[str, int], jumps: list[tuple[int, st
     loops = [(labels[label], place) for place, label in jumps if labels.get(label, place) < place]
 
     def holds_another(loop: tuple[int, int]) -> bool:
-        """Whether most of a loop is another one; a block moved out of a loop jumps back too, but over little."""
+        """Whether a good part of a loop is another; a block moved out of a loop jumps back too, but over little."""
         start, end = loop
-        return any(start <= a and b <= end and (a, b) != loop and 2 * (b - a) > end - start for a, b in loops)
+        return any(start <= a and b <= end and (a, b) != loop and 4 * (b - a) > end - start for a, b in loops)
 
     inner = [loop for loop in loops if not holds_another(loop)]
     counts = [0]
