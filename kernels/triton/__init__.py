@@ -1,6 +1,8 @@
 """The alignment recurrences as Triton kernels, for CUDA and ROCm tensors; imported only where such a tensor comes in.
 
-Costs over gamma must stay below 10**7 in sum along a path and are counted as forbidden beyond.
+One program computes one pair, row by row (semiring.py). Everything is float32: soft values are accurate to 2e-7,
+alignments to 2e-6 of their maximum. Along a path |cost| / gamma may add up to 5 * 10**6; what lies beyond is not
+checked, as that would wait for the device. A single |cost| / gamma of 10**29 counts as forbidden.
 """
 
 from __future__ import annotations
