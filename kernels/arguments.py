@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def check_not_negative(name: str, number: float) -> None:
 
 def check_whole(name: str, number: int | None) -> None:
     """Raises ValueError unless `number` is None or a whole number >= 0."""
-    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+    if number is not None and (isinstance(number, bool) or not isinstance(number, Integral) or number < 0):
         raise ValueError(f"{name} must be None or a whole number >= 0, not {number!r}")
 
 

@@ -63,7 +63,9 @@ def soft_dtw(
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
     steps, texts = _sizes(cost, video_lengths, text_lengths, validate, lambda n, m: check_dtw(n, m, band))
-    value, alignment = backend_of(cost).soft_dtw(cost, steps, texts, gamma=gamma, band=band, wanted=wanted)
+    value, alignment = backend_of(cost).soft_dtw(
+        cost, steps, texts, gamma=gamma, band=_narrowed(band, cost), wanted=wanted
+    )
     return _told(value, validate), alignment
 
 
@@ -89,8 +91,8 @@ def soft_dsta(
         windows=windows,
         gamma=gamma,
         order_weight=order_weight,
-        order_margin=order_margin,
-        band=band,
+        order_margin=min(order_margin, cost.shape[2]),
+        band=_narrowed(band, cost),
         wanted=wanted,
     )
     return _told(value, validate), alignment
@@ -111,7 +113,15 @@ def soft_drop_dtw(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     steps, texts = _sizes(cost, video_lengths, text_lengths, validate, _drop_check(drop_text, band, validate))
     value, *shares = backend_of(cost).soft_drop_dtw(
-        cost, drop_video, drop_text, steps, texts, gamma=gamma, contiguous=contiguous, band=band, wanted=wanted
+        cost,
+        drop_video,
+        drop_text,
+        steps,
+        texts,
+        gamma=gamma,
+        contiguous=contiguous,
+        band=_narrowed(band, cost),
+        wanted=wanted,
     )
     return _told(value, validate), *shares
 
@@ -126,7 +136,9 @@ def dtw_path(
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     steps, texts = _sizes(cost, video_lengths, text_lengths, validate, lambda n, m: check_dtw(n, m, band))
-    value, path, path_lengths = backend_of(cost, soft=False).dtw_path(cost, steps, texts, band=band, wanted=wanted)
+    value, path, path_lengths = backend_of(cost, soft=False).dtw_path(
+        cost, steps, texts, band=_narrowed(band, cost), wanted=wanted
+    )
     return _told(value, validate), path, path_lengths
 
 
@@ -150,8 +162,8 @@ def dsta_path(
         texts,
         windows=windows,
         order_weight=order_weight,
-        order_margin=order_margin,
-        band=band,
+        order_margin=min(order_margin, cost.shape[2]),
+        band=_narrowed(band, cost),
         wanted=wanted,
     )
     return _told(value, validate), labels
@@ -171,7 +183,7 @@ def drop_dtw(
 ) -> tuple[Tensor, Tensor]:
     steps, texts = _sizes(cost, video_lengths, text_lengths, validate, _drop_check(drop_text, band, validate))
     value, labels = backend_of(cost, soft=False).drop_dtw(
-        cost, drop_video, drop_text, steps, texts, contiguous=contiguous, band=band, wanted=wanted
+        cost, drop_video, drop_text, steps, texts, contiguous=contiguous, band=_narrowed(band, cost), wanted=wanted
     )
     return _told(value, validate), labels
 
@@ -201,11 +213,19 @@ def _sizes(
 
 
 def _windows(cost: Tensor, windows: Tensor | None, band: int | None, validate: bool) -> tuple[Tensor | None, Check]:
+    """Windows on the device of the cost, no wider than the table, and the check of those that are known."""
     if windows is None:
         return None, lambda steps, texts: check_dsta(steps, texts, None, band)
     check_windows(windows, len(cost), validate)
     known = windows.cpu() if validate or windows.device.type == "cpu" else None
-    return windows.to(cost.device, torch.int64), lambda steps, texts: check_dsta(steps, texts, known, band)
+    return windows.to(cost.device, torch.int64).clamp(max=cost.shape[2]), lambda steps, texts: check_dsta(
+        steps, texts, known, band
+    )
+
+
+def _narrowed(band: int | None, cost: Tensor) -> int | None:
+    """The same band, no wider than the table, so that no product with it overflows."""
+    return None if band is None else min(band, cost.shape[2])
 
 
 def _drop_check(drop_text: Tensor | None, band: int | None, validate: bool) -> Check:

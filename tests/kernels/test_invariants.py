@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -95,6 +97,18 @@ def test_a_window_as_wide_as_the_text_is_none(size, seed, dtype, gamma):
     cost = costs_of(size, seed, dtype)
     wide = kernels.soft_dsta(cost, gamma=gamma, window=torch.tensor([size[1], size[1] + 7]))
     torch.testing.assert_close(wide, kernels.soft_dsta(cost, gamma=gamma), **close(dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("endless", [2**32, 2**40, sys.maxsize, np.int64(sys.maxsize)])
+def test_endless_widths_do_not_overflow(dtype, endless):
+    cost = costs_of((7, 9), 6, dtype)
+    for soft, hard in SOFT_AND_HARD.values():
+        assert torch.equal(soft(cost, band=endless), soft(cost))
+        assert torch.equal(hard(cost, band=endless)[1], hard(cost)[1])
+    for function in (kernels.soft_dsta, lambda *a, **k: kernels.dsta_path(*a, **k)[0]):
+        torch.testing.assert_close(function(cost, window=endless), function(cost), **close(dtype))
+        torch.testing.assert_close(function(cost, order_margin=endless), function(cost, order_margin=9), **close(dtype))
 
 
 @given(sizes, st.integers(0, 99), dtypes, gammas)
