@@ -8,6 +8,9 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+#: with it a sum over 4096 texts is still exact to 1e-6
+LARGEST_TEXT_DROP = 1e6
+
 
 def check_cost(cost: Tensor) -> None:
     """Raises ValueError unless `cost` is a floating tensor (B, n, m)."""
@@ -52,6 +55,21 @@ def lengths_of(name: str, given: Tensor | None, batch: int, longest: int, valida
             if not 0 <= length <= longest:
                 raise ValueError(f"{name}[{pair}] is {length}, outside 0..{longest}")
     return given
+
+
+def check_text_drops(drops: Tensor, texts: Tensor) -> None:
+    """Raises ValueError, naming the pair, where dropping a real text costs more than the sums can hold.
+
+    Runs of dropped texts are priced by differences of sums (B, m), in which a huge price hides all others.
+    """
+    real = torch.arange(drops.shape[1]) < texts[:, None]
+    huge = real & (drops.abs() > LARGEST_TEXT_DROP) & (drops != -torch.inf)
+    if huge.any():
+        pair, text = huge.nonzero()[0].tolist()
+        raise ValueError(
+            f"drop_text[{pair}, {text}] is {drops[pair, text]:g}, beyond {LARGEST_TEXT_DROP:g}: leave drop_text None "
+            f"to have every text matched, or keep a text with a price of up to {LARGEST_TEXT_DROP:g}"
+        )
 
 
 def check_windows(windows: Tensor | None, batch: int, validate: bool) -> None:

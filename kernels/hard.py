@@ -91,7 +91,7 @@ def drop_dtw(
     Args:
         cost: (B, n, m) floating; what it costs that step i shows text j.  +inf forbids the cell.
         drop_video: what dropping a video step costs, a number or a tensor that broadcasts to (B, n); +inf forbids it.
-        drop_text: what dropping a text costs, broadcast to (B, m), finite; None: every text must be matched.
+        drop_text: what dropping a text costs, broadcast to (B, m), at most 1e6; None: every text must be matched.
         video_lengths: (B,) integers, how many of the n steps are real; None means all.
         text_lengths: (B,) integers, how many of the m texts are real; None means all.
         contiguous: whether the steps of one text must be neighbours; if False, dropped steps may lie between them.
@@ -102,7 +102,7 @@ def drop_dtw(
         cost (B,), and labels (B, n) int64: the 0-based text of each video step, -1 where it is dropped or padding.
 
     Raises:
-        ValueError: for shapes, lengths or a band that fit no alignment, naming the pair; for an infinite drop_text.
+        ValueError: for shapes, lengths or a band that fit no alignment, naming the pair; for a drop_text beyond 1e6.
     """
     check_cost(cost)
     check_whole("band", band)

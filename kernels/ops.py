@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.library import custom_op, register_autocast
 
 from . import cpu, reference
-from .arguments import check_windows, lengths_of
+from .arguments import check_text_drops, check_windows, lengths_of
 from .geometry import check_dsta, check_dtw, check_every_text_fits
 
 
@@ -231,9 +231,9 @@ def _narrowed(band: int | None, cost: Tensor) -> int | None:
 def _drop_check(drop_text: Tensor | None, band: int | None, validate: bool) -> Check:
     if drop_text is None:
         return lambda steps, texts: check_every_text_fits(steps, texts, band)
-    if (validate or drop_text.device.type == "cpu") and torch.isposinf(drop_text).any():
-        raise ValueError("drop_text holds inf; leave it None to have every text matched, or mask with a large cost")
-    return lambda steps, texts: None
+    if not validate and drop_text.device.type != "cpu":
+        return lambda steps, texts: None
+    return lambda steps, texts: check_text_drops(drop_text.cpu(), texts)
 
 
 def _told(value: Tensor, validate: bool) -> Tensor:

@@ -163,7 +163,7 @@ def soft_drop_dtw(
     Args:
         cost: (B, n, m) floating; what it costs that step i shows text j.  +inf forbids the cell.
         drop_video: what dropping a video step costs, a number or a tensor that broadcasts to (B, n); +inf forbids it.
-        drop_text: what dropping a text costs, broadcast to (B, m), finite; None: every text must be matched.
+        drop_text: what dropping a text costs, broadcast to (B, m), at most 1e6; None: every text must be matched.
         video_lengths: (B,) integers, how many of the n steps are real; None means all.
         text_lengths: (B,) integers, how many of the m texts are real; None means all.
         gamma: temperature of the soft minimum, in units of cost; positive.
@@ -175,8 +175,8 @@ def soft_drop_dtw(
         (B,), differentiable in `cost`, `drop_video` and `drop_text`.
 
     Raises:
-        ValueError: for shapes, types, gamma, lengths or a band that fit no alignment, naming the pair; for an infinite
-            drop_text.
+        ValueError: for shapes, types, gamma, lengths or a band that fit no alignment, naming the pair; for a
+            drop_text beyond 1e6.
     """
     asked = [drop for drop in (drop_video, drop_text) if isinstance(drop, Tensor)]
     return _soft_drop_dtw(

@@ -157,6 +157,23 @@ def test_masks_that_leave_no_alignment(drop_text):
     assert labels[2].tolist() == [-1 if drop_text is None else 0] * 9
 
 
+def test_a_text_is_kept_by_the_largest_price_and_the_others_keep_theirs():
+    cost = torch.rand(1, 5, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    prices = [0.3, 1e6, 0.2, 0.4]
+    value, labels = drop_dtw(cost, 0.4, torch.tensor(prices))
+    assert value.item() == pytest.approx(cheapest(cost[0].tolist(), [0.4] * 5, prices, True), abs=1e-6)
+    assert 1 in labels[0]
+
+
+def test_prices_in_the_padding_do_not_count():
+    cost = torch.rand(2, 5, 4, generator=torch.Generator().manual_seed(4))
+    lengths = torch.tensor([2, 3])
+    whole = torch.tensor([0.3, 0.2, 0.4, 0.5])
+    padded = torch.tensor([[0.3, 0.2, torch.inf, torch.nan], [0.3, 0.2, 0.4, torch.inf]])
+    for one, other in zip(*(drop_dtw(cost, 0.4, t, text_lengths=lengths) for t in (whole, padded)), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_empty_sides():
     assert drop_dtw(torch.zeros(2, 3, 0), 0.5, 1.0)[0].tolist() == [1.5, 1.5]
     assert drop_dtw(torch.zeros(2, 0, 3), 0.5, 1.0)[0].tolist() == [3.0, 3.0]
@@ -182,7 +199,8 @@ def test_large_batches_run_in_slices(monkeypatch):
         ((torch.full((1, 3, 2), -torch.inf), 1.0), {"validate": True}, "pair 0 holds NaN or -inf"),
         ((torch.full((1, 3, 2), torch.inf), torch.inf), {"validate": True}, "pair 0 has no alignment"),
         ((torch.zeros(1, 3, 2), torch.zeros(2)), {}, r"drop_video of shape \(2,\)"),
-        ((torch.zeros(1, 3, 2), 1.0, torch.inf), {}, "leave it None"),
+        ((torch.zeros(1, 3, 2), 1.0, torch.inf), {}, "leave drop_text None"),
+        ((torch.zeros(1, 3, 2), 1.0, torch.tensor([1.0, 1e30])), {}, r"drop_text\[0, 1\] is 1e\+30, beyond 1e\+06"),
         ((torch.zeros(1, 3, 2), 1.0), {"band": -1}, "band must be"),
         ((torch.zeros(1, 3, 2), 1.0), {"video_lengths": torch.tensor([4])}, r"video_lengths\[0\] is 4"),
         ((torch.zeros(1, 3, 2), 1.0), {"text_lengths": torch.tensor([1, 1])}, "text_lengths must be"),
