@@ -1,4 +1,5 @@
-// DSTA:  D[i, j] = C[i, j] + min over p, |p - j| <= window, of (D[i-1, p] + weight max(p - j - margin, 0)), in double.
+// Duration-shifts temporal alignment (DSTA), in double:
+//   D[i, j] = C[i, j] + min over p, |p - j| <= window, of (D[i-1, p] + weight max(p - j - margin, 0)).
 //
 // As in the soft form the window has an even part and a penalised part, here minima of D and of D + weight p.  Rows are
 // kept where labels are wanted; the way back looks for the smallest p that gave the minimum, once for each step.

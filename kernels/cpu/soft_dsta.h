@@ -1,4 +1,4 @@
-// Soft-DSTA, the monotone alignment of dynamic subtitles:
+// Soft duration-shifts temporal alignment (DSTA; Video2Subtitle, equations 2 to 8):
 //   D[i, j] = C[i, j] + softmin over p, |p - j| <= window, of (D[i-1, p] + weight max(p - j - margin, 0)).
 //
 // A row depends on the row before alone.  In weights, with q = exp(-weight / gamma), its window falls into two parts:
