@@ -3,6 +3,7 @@
 #include "backend.h"
 
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -52,7 +53,10 @@ template <class Body> bool for_each_pair(int64_t pairs, int64_t threads, Body bo
     shelf.give_back(workspace);
   };
   std::vector<std::thread> others;
-  for (int64_t k = 1; k < threads && k < pairs; k++) others.emplace_back(work);
+  try {
+    for (int64_t k = 1; k < threads && k < pairs; k++) others.emplace_back(work);
+  } catch (const std::exception &) { // the system grants no more: those that run do all the work
+  }
   work();
   for (std::thread &thread : others) thread.join();
   return enough;

@@ -326,6 +326,23 @@ def test_threads_do_not_change_a_bit() -> None:
     assert torch.equal(one[0], three[0]) and torch.equal(one[1], three[1])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_fewer_threads_than_asked_for_do_the_work() -> None:
+    code = """
+import resource, torch
+from weaksync.kernels import cpu
+torch.set_num_threads(1)
+cost, lengths = torch.zeros(1, 1, 1).expand(4000, 60, 50), (torch.full((4000,), 60), torch.full((4000,), 50))
+truth = cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=False)[0]
+held = 1024 * int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1])
+resource.setrlimit(resource.RLIMIT_AS, (held + (1 << 30), -1))  # room for the stacks of about a hundred threads
+torch.get_num_threads = lambda: 3000
+assert torch.equal(cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=False)[0], truth)
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def in_a_child(queue: Any, cost: Tensor, lengths: tuple[Tensor, Tensor]) -> None:
     queue.put(float(cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=False)[0].sum()))
 
