@@ -8,12 +8,17 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 #: with it a sum over 4096 texts is still exact to 1e-6
 LARGEST_TEXT_DROP = 1e6
 
 
-def check_cost(cost: Tensor) -> None:
-    """Raises ValueError unless `cost` is a floating tensor (B, n, m)."""
+def check_tensors(cost: Tensor, video_lengths: Tensor | None, text_lengths: Tensor | None) -> None:
+    """Raises ValueError unless `cost` is a floating tensor (B, n, m), and the lengths are tensors or None."""
+    for name, given in (("cost", cost), ("video_lengths", video_lengths), ("text_lengths", text_lengths)):
+        if not isinstance(given, Tensor) and (given is not None or name == "cost"):
+            raise ValueError(f"{name} must be a tensor, not {type(given).__name__}; torch.as_tensor makes one")
     if cost.dim() != 3:
         raise ValueError(f"cost must have shape (B, n, m), video first, not {tuple(cost.shape)}; add a batch axis")
     if not cost.is_floating_point():
@@ -21,7 +26,9 @@ def check_cost(cost: Tensor) -> None:
 
 
 def check_positive(name: str, number: float) -> None:
-    """Raises ValueError unless `number` is positive and finite."""
+    """Raises ValueError unless `number` is positive and finite, and no tensor, to which no gradient would flow."""
+    if isinstance(number, Tensor):
+        raise ValueError(f"{name} must be a number, not a tensor: no gradient flows to it; give {name}.item()")
     if not 0 < number < math.inf:
         raise ValueError(f"{name} must be positive and finite, not {number!r}")
 
@@ -48,7 +55,7 @@ def lengths_of(name: str, given: Tensor | None, batch: int, longest: int, valida
     """
     if given is None:
         return torch.full((batch,), longest, dtype=torch.int64)
-    if given.shape != (batch,) or given.is_floating_point():
+    if given.shape != (batch,) or given.dtype not in INTEGERS:
         raise ValueError(f"{name} must be (B,) = ({batch},) integers, not {tuple(given.shape)} {given.dtype}")
     if given.device.type == "cpu" or validate:
         for pair, length in enumerate(given.tolist()):
@@ -76,8 +83,10 @@ def check_windows(windows: Tensor | None, batch: int, validate: bool) -> None:
     """Raises ValueError unless `windows` is None or (B,) whole numbers >= 0, naming the pair."""
     if windows is None:
         return
-    if windows.shape != (batch,) or windows.is_floating_point():
-        raise ValueError(f"window must be a number or (B,) = ({batch},) integers, not {tuple(windows.shape)}")
+    if windows.shape != (batch,) or windows.dtype not in INTEGERS:
+        raise ValueError(
+            f"window must be a number or (B,) = ({batch},) integers, not {tuple(windows.shape)} {windows.dtype}"
+        )
     if windows.device.type == "cpu" or validate:
         for pair, window in enumerate(windows.tolist()):
             if window < 0:
@@ -103,7 +112,10 @@ def windows_of(window: int | Tensor | None, batch: int) -> Tensor | None:
 
 def broadcast_drop(name: str, drop: Tensor | float, batch: int, steps: int, like: Tensor) -> Tensor:
     """Drop costs as (B, steps) of the type and on the device of the costs.  Raises ValueError where they do not fit."""
-    drop = torch.as_tensor(drop, dtype=like.dtype, device=like.device)
+    try:
+        drop = torch.as_tensor(drop, dtype=like.dtype, device=like.device)
+    except (TypeError, ValueError) as fault:
+        raise ValueError(f"{name} must be a number or a tensor, not {drop!r}") from fault
     try:
         return drop.broadcast_to(batch, steps)
     except RuntimeError as fault:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from . import ops
-from .arguments import at_least_float32, broadcast_drop, check_cost, check_dsta_settings, check_whole, windows_of
+from .arguments import at_least_float32, broadcast_drop, check_dsta_settings, check_tensors, check_whole, windows_of
 
 
 @torch.no_grad()
@@ -39,7 +39,7 @@ def dtw_path(
     Raises:
         ValueError: for shapes, types, lengths or a band that fit no path, naming the pair.
     """
-    check_cost(cost)
+    check_tensors(cost, video_lengths, text_lengths)
     check_whole("band", band)
     return ops.dtw_path(at_least_float32(cost), video_lengths, text_lengths, band, validate, True)
 
@@ -64,7 +64,7 @@ def dsta_path(
         cost (B,), and labels (B, n) int64: the 0-based text of each video step, -1 in padding.  Of equally good ways
         the one over earlier texts is taken.
     """
-    check_cost(cost)
+    check_tensors(cost, video_lengths, text_lengths)
     check_dsta_settings(order_weight, order_margin, band)
     windows = windows_of(window, len(cost))
     cost = at_least_float32(cost)
@@ -104,7 +104,7 @@ def drop_dtw(
     Raises:
         ValueError: for shapes, lengths or a band that fit no alignment, naming the pair; for a drop_text beyond 1e6.
     """
-    check_cost(cost)
+    check_tensors(cost, video_lengths, text_lengths)
     check_whole("band", band)
     cost = at_least_float32(cost)
     batch, n, m = cost.shape

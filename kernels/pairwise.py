@@ -169,9 +169,15 @@ def _all_pairs(
 ) -> Tensor:
     if video.dim() != 3 or text.dim() != 3:
         raise ValueError(f"video {tuple(video.shape)} and text {tuple(text.shape)} must be (V, n, d) and (S, m, d)")
+    if cost is None and video.shape[2] != text.shape[2]:
+        raise ValueError(
+            f"steps of {video.shape[2]} dimensions for videos and {text.shape[2]} for texts have no cosine; "
+            "give both the same, or a cost of your own"
+        )
     for name, lengths, steps in (("video_lengths", video_lengths, video), ("text_lengths", text_lengths, text)):
-        if lengths is not None and lengths.shape != (len(steps),):
-            raise ValueError(f"{name} must be ({len(steps)},), not {tuple(lengths.shape)}")
+        if lengths is not None and (not isinstance(lengths, Tensor) or lengths.shape != (len(steps),)):
+            found = tuple(lengths.shape) if isinstance(lengths, Tensor) else type(lengths).__name__
+            raise ValueError(f"{name} must be a tensor ({len(steps)},), not {found}")
     if windows is not None and windows.shape != (len(video), len(text)):
         raise ValueError(f"window must be a number or (V, S) = ({len(video)}, {len(text)}), not {tuple(windows.shape)}")
 

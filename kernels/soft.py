@@ -20,9 +20,9 @@ from . import ops
 from .arguments import (
     at_least_float32,
     broadcast_drop,
-    check_cost,
     check_dsta_settings,
     check_positive,
+    check_tensors,
     check_whole,
     windows_of,
 )
@@ -56,6 +56,7 @@ def soft_dtw(
     return _soft_dtw(cost, video_lengths, text_lengths, gamma, band, validate, wanted=_differentiates(cost))[0]
 
 
+@torch.no_grad()
 def soft_dtw_alignment(
     cost: Tensor,
     *,
@@ -69,7 +70,7 @@ def soft_dtw_alignment(
 
     Arguments and errors are those of `soft_dtw`.  No gradient flows through the result.
     """
-    return _soft_dtw(cost.detach(), video_lengths, text_lengths, gamma, band, validate, wanted=True)[1]
+    return _soft_dtw(cost, video_lengths, text_lengths, gamma, band, validate, wanted=True)[1]
 
 
 def soft_dsta(
@@ -113,6 +114,7 @@ def soft_dsta(
     )[0]
 
 
+@torch.no_grad()
 def soft_dsta_alignment(
     cost: Tensor,
     *,
@@ -130,7 +132,7 @@ def soft_dsta_alignment(
     Arguments and errors are those of `soft_dsta`.  No gradient flows through the result.
     """
     return _soft_dsta(
-        cost.detach(),
+        cost,
         video_lengths,
         text_lengths,
         gamma,
@@ -178,7 +180,6 @@ def soft_drop_dtw(
         ValueError: for shapes, types, gamma, lengths or a band that fit no alignment, naming the pair; for a
             drop_text beyond 1e6.
     """
-    asked = [drop for drop in (drop_video, drop_text) if isinstance(drop, Tensor)]
     return _soft_drop_dtw(
         cost,
         drop_video,
@@ -189,10 +190,11 @@ def soft_drop_dtw(
         contiguous,
         band,
         validate,
-        wanted=_differentiates(cost, *asked),
+        wanted=_differentiates(cost, drop_video, drop_text),
     )[0]
 
 
+@torch.no_grad()
 def soft_drop_dtw_alignment(
     cost: Tensor,
     drop_video: Tensor | float,
@@ -209,10 +211,9 @@ def soft_drop_dtw_alignment(
 
     Arguments and errors are those of `soft_drop_dtw`.  No gradient flows through the result.
     """
-    with torch.no_grad():
-        return _soft_drop_dtw(
-            cost, drop_video, drop_text, video_lengths, text_lengths, gamma, contiguous, band, validate, wanted=True
-        )[1]
+    return _soft_drop_dtw(
+        cost, drop_video, drop_text, video_lengths, text_lengths, gamma, contiguous, band, validate, wanted=True
+    )[1]
 
 
 _alignments_follow = ContextVar("alignments follow", default=True)
@@ -228,8 +229,8 @@ def values_alone() -> Iterator[None]:
         _alignments_follow.reset(token)
 
 
-def _differentiates(*tensors: Tensor) -> bool:
-    asked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+def _differentiates(*given: Tensor | float | None) -> bool:
+    asked = torch.is_grad_enabled() and any(one.requires_grad for one in given if isinstance(one, Tensor))
     return asked and _alignments_follow.get()
 
 
@@ -243,7 +244,7 @@ def _soft_dtw(
     *,
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
-    check_cost(cost)
+    check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_whole("band", band)
     return ops.soft_dtw(at_least_float32(cost), video_lengths, text_lengths, gamma, band, validate, wanted)
@@ -262,7 +263,7 @@ def _soft_dsta(
     *,
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
-    check_cost(cost)
+    check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_dsta_settings(order_weight, order_margin, band)
     return ops.soft_dsta(
@@ -292,7 +293,7 @@ def _soft_drop_dtw(
     *,
     wanted: bool,
 ) -> tuple[Tensor, ...]:
-    check_cost(cost)
+    check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_whole("band", band)
     cost = at_least_float32(cost)

@@ -191,6 +191,9 @@ def test_no_pairs_at_all(name):
     ("options", "words"),
     [
         ({"gamma": 0.0}, "gamma must be positive"),
+        ({"gamma": torch.tensor(0.1, requires_grad=True)}, "gamma must be a number, not a tensor"),
+        ({"video_lengths": [5, 4, 3]}, "video_lengths must be a tensor, not list"),
+        ({"text_lengths": torch.tensor([True, True, True])}, r"text_lengths must be .* torch.bool"),
         ({"gamma": float("nan")}, "gamma must be positive"),
         ({"band": -1}, "band must be None or a whole number"),
         ({"video_lengths": torch.tensor([6, 1, 1])}, r"video_lengths\[0\] is 6, outside 0..5"),

@@ -97,7 +97,9 @@ def test_no_videos_or_no_texts():
     ("arguments", "options", "words"),
     [
         ((features(2, 6, 0)[0], features(3, 5, 1)), {}, r"\(V, n, d\) and \(S, m, d\)"),
-        ((features(2, 6, 0), features(3, 5, 1)), {"video_lengths": torch.tensor([6])}, r"video_lengths must be \(2,\)"),
+        ((features(2, 6, 0), features(3, 5, 1)), {"video_lengths": torch.tensor([6])}, r"must be a tensor \(2,\)"),
+        ((features(2, 6, 0), features(3, 5, 1)), {"text_lengths": [5, 5, 5]}, r"text_lengths must be .* not list"),
+        ((features(2, 6, 0), features(3, 5, 1)[..., :2]), {}, "the same, or a cost of your own"),
         ((features(2, 6, 0), features(3, 5, 1)), {"window": torch.ones(2)}, r"\(V, S\) = \(2, 3\)"),
         ((features(2, 6, 0), features(3, 5, 1)), {"cost": lambda v, s: v}, r"\(v, s, n, m\) = \(1, 3, 6, 5\)"),
     ],
