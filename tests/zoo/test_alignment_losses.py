@@ -41,6 +41,21 @@ def test_reductions_are_of_the_value_per_step(loss, value):
         loss(reduction="meen")
 
 
+def test_a_pair_without_video_steps_costs_its_dropped_texts():
+    loss = SoftDropDTW(reduction="none")(cost_of(), 0.4, 0.6, video_lengths=torch.tensor([5, 0, 5]))
+    torch.testing.assert_close(loss[1], torch.tensor(4 * 0.6))
+    assert SoftDropDTW()(torch.zeros(1, 0, 4), 0.4, 0.6).item() == pytest.approx(4 * 0.6)
+
+
+def test_a_loss_shows_every_setting():
+    assert repr(SoftDSTA(window=3, order_weight=0.5)) == (
+        "SoftDSTA(gamma=0.1, band=None, per_step=True, reduction='mean', window=3, order_weight=0.5, order_margin=1)"
+    )
+    assert "contiguous=False" in repr(SoftDropDTW(contiguous=False)) and "margin=0.3" in repr(
+        PairwiseRanking(margin=0.3)
+    )
+
+
 @pytest.mark.parametrize("directions", ["video", "text", "both"])
 def test_ranking_is_the_hinge_written_out(directions):
     video, text = torch.randn(4, 6, 8), torch.randn(4, 5, 8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ...kernels import soft_drop_dtw, soft_dsta, soft_dtw
-from .settings import REDUCTIONS, one_of, reduced
+from .settings import REDUCTIONS, one_of, reduced, settings_of
 
 
 class _AlignmentLoss(nn.Module):
@@ -28,11 +28,14 @@ class _AlignmentLoss(nn.Module):
         self.reduction = one_of("reduction", reduction, REDUCTIONS)
 
     def extra_repr(self) -> str:
-        return f"gamma={self.gamma}, band={self.band}, per_step={self.per_step}, reduction={self.reduction!r}"
+        return settings_of(self)
 
     def _finish(self, value: Tensor, cost: Tensor, video_lengths: Tensor | None) -> Tensor:
         if self.per_step:
-            value = value / (cost.shape[1] if video_lengths is None else video_lengths.to(value.device))
+            # a pair without video steps is dropped text alone, and keeps its price
+            value = value / (
+                max(1, cost.shape[1]) if video_lengths is None else video_lengths.to(value.device).clamp(min=1)
+            )
         return reduced(value, self.reduction)
 
 

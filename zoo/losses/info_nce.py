@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from .gather import all_rows, sizes_of_ranks, world_size
-from .settings import REDUCTIONS, one_of
+from .settings import REDUCTIONS, one_of, settings_of
 
 NEGATIVES = ("video", "batch")
 FALSE_NEGATIVES = ("exclude", "multi_positive")
@@ -57,6 +57,9 @@ class InfoNCE(nn.Module):
         self.negatives = one_of("negatives", negatives, NEGATIVES)
         self.false_negatives = one_of("false_negatives", false_negatives, FALSE_NEGATIVES)
         self.reduction = one_of("reduction", reduction, REDUCTIONS)
+
+    def extra_repr(self) -> str:
+        return settings_of(self)
 
     def forward(
         self,

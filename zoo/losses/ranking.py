@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from ...kernels import pairwise_soft_dsta
 from .gather import all_rows, sizes_of_ranks, world_size
-from .settings import REDUCTIONS, one_of
+from .settings import REDUCTIONS, one_of, settings_of
 
 DIRECTIONS = ("video", "text", "both")
 
@@ -51,6 +51,9 @@ class PairwiseRanking(nn.Module):
         self.per_step = per_step
         self.reduction = one_of("reduction", reduction, REDUCTIONS)
 
+    def extra_repr(self) -> str:
+        return settings_of(self)
+
     def forward(
         self,
         video: Tensor,
@@ -85,7 +88,7 @@ class PairwiseRanking(nn.Module):
 
         cost = self.values(video, everyone, video_lengths=video_lengths, text_lengths=everyone_lengths)
         if self.per_step:
-            cost = cost / video_lengths[:, None]
+            cost = cost / video_lengths[:, None].to(cost.device)
         if world_size() > 1:
             cost = all_rows(cost, sizes)  # (b, B) of this rank to (B, B)
         each = self._per_video(cost)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..registry import did_you_mean
 
@@ -16,6 +16,12 @@ def one_of(name: str, value: str, known: Sequence[str]) -> str:
     if value not in known:
         raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}{did_you_mean(value, known)}")
     return value
+
+
+def settings_of(loss: nn.Module) -> str:
+    """What a loss was made with, as its repr shows it."""
+    own = {name: value for name, value in vars(loss).items() if name != "training" and not name.startswith("_")}
+    return ", ".join(f"{name}={value!r}" for name, value in own.items())
 
 
 def reduced(each: Tensor, reduction: str) -> Tensor:
