@@ -21,6 +21,9 @@ from .peers import Peer
 GAMMA = 0.1
 DROP_VIDEO, DROP_TEXT = 0.4, 0.6
 
+#: of the table; `Measured.row` fills them
+COLUMNS = ("job", "size", "ns a cell", "error", "fastest peer", "ratio")
+
 Call = Callable[[Tensor], Tensor]
 
 
@@ -76,9 +79,10 @@ class Measured:
     peer: str
     peer_ns: float
 
-    def beside(self) -> tuple[str, float | None, float | None]:
-        """The fastest peer, its time, and how often this library does the job while the peer does it once."""
-        return (self.peer, self.peer_ns, self.peer_ns / self.ns) if self.peer else ("", None, None)
+    def row(self) -> tuple[str, str, float, str, str, float | None]:
+        """The last two: the fastest peer, and how often this library does the job while the peer does it once."""
+        ratio = self.peer_ns / self.ns if self.peer else None
+        return self.job, self.size, self.ns, f"{self.error:.1e}", self.peer, ratio
 
 
 def jobs() -> list[Job]:
@@ -88,19 +92,19 @@ def jobs() -> list[Job]:
     found = [
         Job("soft-DTW", size, partial(kernels.soft_dtw, gamma=GAMMA), peers=peers.soft_dtw(GAMMA)) for size in square
     ]
-    for name, window in (("window 7", 7), ("window 40", 40), ("full", None)):
+    for name, window in (("soft-DSTA w7", 7), ("soft-DSTA w40", 40), ("soft-DSTA", None)):
         value = partial(kernels.soft_dsta, gamma=GAMMA, window=window)
         loop = peers.soft_dsta(GAMMA, window, 1.0, 1)
         # the loop over every window takes minutes at 1000 x 1000
-        found += [Job(f"soft-DSTA, {name}", size, value, peers=loop if size[1] == 200 else []) for size in square]
+        found += [Job(name, size, value, peers=loop if size[1] == 200 else []) for size in square]
     drops = partial(kernels.soft_drop_dtw, drop_video=DROP_VIDEO, drop_text=DROP_TEXT, gamma=GAMMA)
     found += [Job("soft Drop-DTW", size, drops) for size in [*story, *square[1:]]]
     labels = partial(_first, kernels.drop_dtw, drop_video=DROP_VIDEO, drop_text=DROP_TEXT)
     python = peers.drop_dtw(DROP_VIDEO, DROP_TEXT)
-    found += [Job("Drop-DTW, labels", size, labels, soft=False, peers=python if size[0] == 1 else []) for size in story]
+    found += [Job("Drop-DTW path", size, labels, soft=False, peers=python if size[0] == 1 else []) for size in story]
     path = partial(_first, kernels.dtw_path)
-    found += [Job("DTW, path", size, path, soft=False, peers=peers.dtw_path()) for size in square]
-    return [*found, *(Job("DSTA, labels", size, partial(_first, kernels.dsta_path), soft=False) for size in square)]
+    found += [Job("DTW path", size, path, soft=False, peers=peers.dtw_path()) for size in square]
+    return [*found, *(Job("DSTA path", size, partial(_first, kernels.dsta_path), soft=False) for size in square)]
 
 
 def _first(function: Callable[..., tuple[Tensor, ...]], cost: Tensor, **settings: float) -> Tensor:
@@ -124,7 +128,7 @@ def measure(job: Job, *, device: str = "cpu", repeats: int = 9) -> Measured:
     medians = {name: 1e9 * statistics.median(taken) / cells for name, taken in seconds.items()}
     ours = medians.pop("")
     fastest = min(medians, key=medians.__getitem__, default="")
-    size = " x ".join(map(str, job.size))
+    size = "x".join(map(str, job.size))
     return Measured(job.name, size, ours, error, fastest, medians.get(fastest, float("nan")))
 
 
@@ -154,16 +158,22 @@ def copy_floor(device: str) -> float:
 
 
 @click.command()
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--threads", default=1, show_default=True, help="Threads of the CPU.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:1.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads of the CPU.")
 @click.option("--only", default="", help="Jobs whose name contains this.")
-@click.option("--repeats", default=9, show_default=True, help="How often each takes its turn.")
+@click.option("--repeats", default=9, show_default=True, type=click.IntRange(1), help="How often each takes its turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(device: str, threads: int, only: str, repeats: int, as_json: bool) -> None:
     """Time the alignment kernels, gradients included, beside their peers.
 
+    Sizes are B x n x m, and times in ns for each cell of the table; wN is a window of N texts.  The error is that of
+    the gradient against float64, relative to its largest entry, or of the value where there is no gradient.  The ratio
+    says how often this library does the job while its fastest peer does it once.
+
     Peers are what is installed of tslearn, pysdtw, dtaidistance and numba (pip install 'weaksync[bench]').
     """
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"the kernels run on cpu and cuda, not on {device!r}")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError("no GPU is visible here: leave --device at cpu")
     chosen = [job for job in jobs() if only.lower() in job.name.lower()]
@@ -176,10 +186,8 @@ def command(device: str, threads: int, only: str, repeats: int, as_json: bool) -
         with progress("jobs") as bar:
             found = [measure(job, device=device, repeats=repeats) for job in bar.track(chosen, description="kernels")]
         backend = ops.describe(device)
-        rows = [(one.job, one.size, one.ns, f"{one.error:.1e}", *one.beside()) for one in found]
         title = f"{backend}, {threads} thread{'s' * (threads > 1)}, medians of up to {repeats} turns"
-        columns = ["job", "size", "ns a cell", "error", "fastest peer", "its ns a cell", "ratio"]
-        print_table(title, columns, rows, as_json=as_json)
+        print_table(title, COLUMNS, [one.row() for one in found], as_json=as_json)
         if not as_json:
             err.print(f"copying the costs takes {copy_floor(device):.2f} ns a cell")
     finally:

@@ -82,10 +82,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
 
 
 def cell(value: Any) -> str:
-    """A value as a table shows it: floats to three places, nothing for None."""
+    """A value as a table shows it: floats to three places, or none from a thousand on; nothing for None."""
     if value is None:
         return ""
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def _side(lines: list[list[Any]], column: int) -> Literal["left", "right"]:

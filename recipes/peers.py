@@ -65,7 +65,7 @@ def _series(cost: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def soft_dsta(gamma: float, window: int | None, weight: float, margin: int) -> list[Peer]:
-    """Soft-DSTA with its gradient, one loop over the window for each cell (Video2Subtitle, Algorithms 1 and 2)."""
+    """Soft-DSTA with its gradient, a loop over the window for each cell (Video2Subtitle, Algorithms 1 and 2), in Numba."""
     if not _installed("numba"):
         return []
     from numba import njit
@@ -100,7 +100,7 @@ def soft_dsta(gamma: float, window: int | None, weight: float, margin: int) -> l
         width = cost.shape[2] if window is None else window
         return [loops(pair, width) for pair in cost.detach().double().numpy()]
 
-    return [Peer("the paper's loop in Numba", run)]
+    return [Peer("paper's loop", run)]
 
 
 def dtw_path() -> list[Peer]:
@@ -124,7 +124,7 @@ def dtw_path() -> list[Peer]:
                     dtw.warping_path_fast(pair[:, 0].copy(), pair[0].copy()) for pair in cost.detach().double().numpy()
                 ]
 
-            peers.append(Peer("dtaidistance (of series)", dtaidistance))
+            peers.append(Peer("dtaidistance", dtaidistance))
     return peers
 
 
@@ -134,7 +134,7 @@ def drop_dtw(drop_video: float, drop_text: float) -> list[Peer]:
     def run(cost: Tensor) -> object:
         return [drop_dtw_cell_by_cell(pair, drop_video, drop_text) for pair in cost.detach().double().numpy()]
 
-    return [Peer("cell by cell in Python", run)]
+    return [Peer("Python loop", run)]
 
 
 def drop_dtw_cell_by_cell(cost: np.ndarray, drop_video: float, drop_text: float) -> tuple[float, list[int]]:

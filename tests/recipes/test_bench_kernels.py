@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
 import torch
+from rich.console import Console
 
 from weaksync import kernels
-from weaksync.recipes import bench_kernels, peers
+from weaksync.recipes import bench_kernels, console, peers
 
 
 @pytest.mark.parametrize("job", bench_kernels.jobs(), ids=lambda job: f"{job.name} {job.size[0]}")
@@ -18,8 +21,21 @@ def test_every_job_is_right_on_a_small_size(job):
 def test_a_job_is_timed_beside_its_peer():
     job = bench_kernels.Job("double", (2, 5, 4), lambda cost: cost.sum((1, 2)), peers=[peers.Peer("slow", _slow)])
     found = bench_kernels.measure(job, repeats=3)
-    name, nanoseconds, ratio = found.beside()
-    assert name == "slow" and nanoseconds > found.ns > 0 and ratio == pytest.approx(nanoseconds / found.ns)
+    *_, name, ratio = found.row()
+    assert name == "slow" and found.peer_ns > found.ns > 0 and ratio == pytest.approx(found.peer_ns / found.ns)
+
+
+def test_the_table_fits_eighty_columns(monkeypatch):
+    page = StringIO()
+    monkeypatch.setattr(console, "out", Console(file=page, width=80))
+    names = [peer.name for job in bench_kernels.jobs() for peer in job.peers] or ["dtaidistance"]
+    found = [
+        bench_kernels.Measured(job.name, "16x1000x1000", 12.3456, 1e-7, names[0], 123456.7)
+        for job in bench_kernels.jobs()
+    ]
+    found += [bench_kernels.Measured("DTW path", "1x200x200", 1.5, 1e-7, name, 1.5) for name in names]
+    console.print_table("", bench_kernels.COLUMNS, [one.row() for one in found])
+    assert len(page.getvalue().strip().splitlines()) == len(found) + 4  # borders and header: no line is folded
 
 
 def _slow(cost):
