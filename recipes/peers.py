@@ -65,7 +65,7 @@ def _series(cost: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def soft_dsta(gamma: float, window: int | None, weight: float, margin: int) -> list[Peer]:
-    """Soft-DSTA with its gradient, a loop over the window for each cell (Video2Subtitle, Algorithms 1 and 2), in Numba."""
+    """Soft-DSTA with its gradient, in Numba: a loop over the window in each cell (Video2Subtitle, Algorithms 1, 2)."""
     if not _installed("numba"):
         return []
     from numba import njit
