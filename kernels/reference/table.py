@@ -76,7 +76,9 @@ class Table:
         """
         value = value.reshape(-1, *[1] * (before.dim() - 1))
         through = before + after
-        return torch.exp((value - through) / gamma).where(through.isfinite() & value.isfinite(), 0.0)
+        # where costs are huge their rounding may exceed gamma; no share exceeds one
+        share = torch.exp(((value - through) / gamma).clamp(max=0.0))
+        return share.where(through.isfinite() & value.isfinite(), 0.0)
 
     def spoil(self, result: Tensor, real: Tensor) -> Tensor:
         """NaN on the real cells of spoiled pairs."""

@@ -111,6 +111,15 @@ def test_endless_widths_do_not_overflow(dtype, endless):
         torch.testing.assert_close(function(cost, order_margin=endless), function(cost, order_margin=9), **close(dtype))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", list(SOFT_AND_HARD))
+def test_paths_over_huge_costs_have_finite_gradients(name, dtype):
+    cost = costs_of((6, 40), 7, dtype) * torch.tensor([1e18, 1e30])[:, None, None]
+    cost.requires_grad_()
+    SOFT_AND_HARD[name][0](cost, gamma=1e-3).sum().backward()
+    assert cost.grad.isfinite().all() and cost.grad.min() >= 0 and cost.grad.max() <= 1
+
+
 @given(sizes, st.integers(0, 99), dtypes, gammas)
 @settings(deadline=None, max_examples=40)
 def test_soft_dtw_is_symmetric(size, seed, dtype, gamma):
