@@ -203,11 +203,12 @@ Check = Callable[[Tensor, Tensor], None]
 def _sizes(
     cost: Tensor, video: Tensor | None, text: Tensor | None, validate: bool, check: Check
 ) -> tuple[Tensor, Tensor]:
-    """Lengths on the device of the cost.  Those that lie on the CPU are checked; others only if `validate` waits."""
+    """Lengths on the device of the cost.  Those that lie on a GPU with it are checked only if `validate` waits."""
     batch, n, m = cost.shape
-    steps = lengths_of("video_lengths", video, batch, n, validate)
-    texts = lengths_of("text_lengths", text, batch, m, validate)
-    if validate or (steps.device.type == "cpu" and texts.device.type == "cpu"):
+    wait = validate or cost.device.type == "cpu"  # C++ reads as far as the lengths say
+    steps = lengths_of("video_lengths", video, batch, n, wait)
+    texts = lengths_of("text_lengths", text, batch, m, wait)
+    if wait or (steps.device.type == "cpu" and texts.device.type == "cpu"):
         check(steps.cpu(), texts.cpu())
     return steps.to(cost.device, torch.int64), texts.to(cost.device, torch.int64)
 
@@ -216,8 +217,9 @@ def _windows(cost: Tensor, windows: Tensor | None, band: int | None, validate: b
     """Windows on the device of the cost, no wider than the table, and the check of those that are known."""
     if windows is None:
         return None, lambda steps, texts: check_dsta(steps, texts, None, band)
-    check_windows(windows, len(cost), validate)
-    known = windows.cpu() if validate or windows.device.type == "cpu" else None
+    wait = validate or "cpu" in (cost.device.type, windows.device.type)
+    check_windows(windows, len(cost), wait)
+    known = windows.cpu() if wait else None
     return windows.to(cost.device, torch.int64).clamp(max=cost.shape[2]), lambda steps, texts: check_dsta(
         steps, texts, known, band
     )
