@@ -63,6 +63,13 @@ def test_logit_costs_are_a_posterior_with_none_as_a_text():
             logit_costs(similarity, **wrong)
 
 
+def test_costs_of_the_unlikely_are_bounded():
+    cost, drop = logit_costs(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]), temperature=1e-3)
+    assert cost.max() == pytest.approx(-math.log(1e-5)) and drop.isfinite().all()
+    with pytest.raises(ValueError, match="temperature must be positive"):
+        logit_costs(torch.zeros(2, 2), temperature=math.nan)
+
+
 def test_all_pairs_of_costs_are_those_of_each_pair():
     video = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0))
     text = torch.randn(2, 4, 7, generator=torch.Generator().manual_seed(1))
