@@ -192,7 +192,8 @@ def drop_dtw(
 def scaled(value: Tensor, share: Tensor, grad: Tensor) -> Tensor:
     """`share` (B, …) times the upstream gradient (B,); `value` ties it to the graph, so that a second derivative of
     the recurrence, which is not implemented, is an error and not a silent zero."""
-    return share * grad.reshape(-1, *[1] * (share.dim() - 1))
+    product = cpu.empty(*share.shape, dtype=share.dtype) if share.device.type == "cpu" else torch.empty_like(share)
+    return torch.mul(share, grad.reshape(-1, *[1] * (share.dim() - 1)), out=product)
 
 
 # ---- what is known before launch is checked before launch

@@ -115,7 +115,7 @@ def measure(job: Job, *, device: str = "cpu", repeats: int = 9) -> Measured:
     """Medians of repeats in which this library and its peers take turns."""
     cost = job.cost(device)
     error = job.error(cost)
-    cells = cost.numel()
+    cells, threads = cost.numel(), torch.get_num_threads()
     runs: list[tuple[str, Callable[[Tensor], object]]] = [("", job.run), *((peer.name, peer.run) for peer in job.peers)]
     seconds: dict[str, list[float]] = {name: [] for name, _ in runs}
     for _, run in runs:
@@ -123,6 +123,7 @@ def measure(job: Job, *, device: str = "cpu", repeats: int = 9) -> Measured:
     for _ in range(repeats):
         for name, run in runs:
             taken = seconds[name]
+            torch.set_num_threads(threads)  # OpenMP's number, which Numba sets to its own
             if len(taken) < 3 or max(taken) < 0.2:  # three turns are enough for a slow peer
                 taken.append(_seconds(run, cost, job.soft))
     medians = {name: 1e9 * statistics.median(taken) / cells for name, taken in seconds.items()}
@@ -180,8 +181,8 @@ def command(device: str, threads: int, only: str, repeats: int, as_json: bool) -
     if not chosen:
         raise ValueError(f"no job is named like {only!r}; there are {', '.join(sorted({job.name for job in jobs()}))}")
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
     peers.set_threads(threads)
+    torch.set_num_threads(threads)
     try:
         with progress("jobs") as bar:
             found = [measure(job, device=device, repeats=repeats) for job in bar.track(chosen, description="kernels")]

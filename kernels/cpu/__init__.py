@@ -76,6 +76,8 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
         library.weaksync_choose.argtypes = (ctypes.c_char_p,)
         library.weaksync_choose.restype = ctypes.c_char_p
         library.weaksync_lanes.restype = _INT
+        library.weaksync_expect_large.argtypes = (_POINTER, _INT)
+        library.weaksync_expect_large.restype = None
         for name, arguments in _ARGUMENTS.items():
             function = getattr(library, f"weaksync_{name}")
             function.argtypes = (ctypes.POINTER(_Batch), *arguments)
@@ -127,6 +129,14 @@ def use(name: str | None) -> str:
         raise ValueError(f"{ENVIRONMENT} is {name!r}, which this processor does not have; unset it to take the widest")
     _chosen = chosen.decode()
     return _chosen
+
+
+def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """An uninitialised tensor, of huge pages where it is large: faults of small ones cost as much as a recurrence."""
+    tensor = torch.empty(shape, dtype=dtype)
+    if _library is not None:
+        _library.weaksync_expect_large(tensor.data_ptr(), tensor.nbytes)
+    return tensor
 
 
 # ---- the six functions
@@ -322,7 +332,7 @@ class _Call:
 
     def output(self, wanted: bool, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """An empty tensor that the library fills, without elements where it is not wanted."""
-        return torch.empty(shape if wanted else 0, dtype=dtype)
+        return empty(*shape, dtype=dtype) if wanted else torch.empty(0, dtype=dtype)
 
     def run(self, *arguments: Any) -> None:
         """Raises MemoryError where the workspace of a pair does not fit."""

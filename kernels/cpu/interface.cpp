@@ -114,9 +114,9 @@ EXPORT const char *weaksync_choose(const char *name) {
   return nullptr;
 }
 EXPORT int64_t weaksync_lanes() { return chosen->lanes; }
+EXPORT void weaksync_expect_large(void *memory, int64_t bytes) { expect_large(memory, bytes); }
 
 EXPORT int64_t weaksync_soft_dtw(const Batch *batch, double gamma, float *alignments) {
-  expect_large(alignments, alignments ? batch->pairs * batch->n * batch->m * sizeof(float) : 0);
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
     const Cost<float> cost = cost_of<float>(*batch, pair);
     const Alignment alignment = alignment_of(*batch, pair, alignments);
@@ -133,7 +133,6 @@ EXPORT int64_t weaksync_soft_dtw(const Batch *batch, double gamma, float *alignm
 
 EXPORT int64_t weaksync_soft_dsta(const Batch *batch, const int64_t *windows, int64_t margin, double weight,
                                   double gamma, float *alignments) {
-  expect_large(alignments, alignments ? batch->pairs * batch->n * batch->m * sizeof(float) : 0);
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
     const Cost<float> cost = cost_of<float>(*batch, pair);
     const Alignment alignment = alignment_of(*batch, pair, alignments);
@@ -156,7 +155,6 @@ EXPORT int64_t weaksync_soft_dsta(const Batch *batch, const int64_t *windows, in
 EXPORT int64_t weaksync_soft_drop_dtw(const Batch *batch, const double *drop_video, const double *drop_text,
                                       int64_t contiguous, double gamma, float *alignments, float *video_drops,
                                       float *text_drops) {
-  expect_large(alignments, alignments ? batch->pairs * batch->n * batch->m * sizeof(float) : 0);
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
     const Cost<float> cost = cost_of<float>(*batch, pair);
     const Alignment alignment = alignment_of(*batch, pair, alignments);
