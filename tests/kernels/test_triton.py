@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -50,7 +52,10 @@ def test_every_kernel_compiles_for_four_gpus(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stderr == ""
     found = json.loads(done.stdout)
-    baseline = json.loads((HERE / "triton_baseline.json").read_text(encoding="utf-8"))
+    written = json.loads((HERE / "triton_baseline.json").read_text(encoding="utf-8"))
+    baseline = written["kernels"]
+    # another release of the compiler has another count, which says nothing of these kernels
+    comparable = version("triton") == written["triton"]
     rewrite = "python tests/kernels/triton_static.py --write"
     assert set(found) == set(baseline), f"kernels came or went; rewrite the table: {rewrite}"
     faults = []
@@ -58,7 +63,7 @@ def test_every_kernel_compiles_for_four_gpus(tmp_path: Path) -> None:
         for target, figures in targets.items():
             if figures["spills"]:
                 faults.append(f"{name} on {target} spills {figures['spills']} bytes")
-            for figure in ("registers", "instructions"):
+            for figure in ("registers", "instructions") if comparable else ():
                 old = baseline[name][target][figure]
                 if figures[figure] > 1.05 * old:
                     faults.append(f"{name} on {target}: {figure} grew from {old} to {figures[figure]}")

@@ -231,7 +231,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found = table(arguments.only, tuple(arguments.targets.split(",")))
     if arguments.write:
-        BASELINE.write_text(json.dumps(found, indent=1) + "\n")
+        BASELINE.write_text(json.dumps({"triton": triton.__version__, "kernels": found}, indent=1) + "\n")
     if arguments.json:
         json.dump(found, sys.stdout)
         return
