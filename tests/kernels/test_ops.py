@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
@@ -205,6 +209,18 @@ def test_bad_settings_are_named(options, words):
     for function in (kernels.soft_dtw, kernels.soft_dsta):
         with pytest.raises(ValueError, match=words):
             function(cost_of(), **options)
+
+
+def test_the_folder_imported_by_its_bare_name_registers_nothing_twice():
+    """As transformers does where the repository's root is on the path; the operators would be freed while in use."""
+    lines = [
+        "import torch, weaksync.kernels as ours, kernels",
+        "assert not hasattr(kernels, 'soft_dtw') and 'kernels.ops' not in __import__('sys').modules",
+        "print(ours.dsta_path(torch.zeros(1, 2, 2))[1].tolist(), ours.soft_dtw(torch.zeros(1, 1, 1)).item())",
+    ]
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=root, capture_output=True, text=True)
+    assert done.stdout.split("\n")[0] == "[[0, 1]] -0.0", done.stderr
 
 
 def test_devices_without_a_kernel_are_named():
