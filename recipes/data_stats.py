@@ -55,12 +55,12 @@ def command(target: str, data: Path | None, figure: Path | None, as_json: bool) 
         counts = release_stats(target, data)
         show(f"{target}, as published", counts, as_json)
         return
-    tables = {name: each.table() for name, each in shard_stats(target).items()}
-    show(target, tables, as_json)
+    stats = shard_stats(target)
+    show(target, {name: each.table() for name, each in stats.items()}, as_json)
     if figure is not None:
         from .report.counts import counts_figure  # matplotlib takes longer to import than the counting
 
-        counts_figure(tables, figure)
+        counts_figure(stats, figure)
 
 
 def release_stats(target: str, data: Path | None) -> dict[str, dict[str, Any]]:
@@ -79,8 +79,8 @@ def release_stats(target: str, data: Path | None) -> dict[str, dict[str, Any]]:
 def in_the_paper(language: str) -> dict[str, float | None]:
     """What Table 1 says of the figures that a release has, too."""
     return {
-        "paper: listed videos": paper.VIDEOS.get(language),
-        "paper: annotated urls": paper.ANNOTATED_VIDEOS.get(language),
+        "paper: listed videos": paper.TABLE_1.cell("videos", language),
+        "paper: annotated urls": paper.TABLE_1.cell("annotated videos", language),
     }
 
 
