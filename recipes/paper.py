@@ -273,7 +273,7 @@ def _harmonic(source: str, target: str) -> float | None:
     return round(2 * clip * sentence / (clip + sentence), 1) if clip and sentence else None
 
 
-#: The figure prints no numbers in its text: these are the harmonic means of Tables 15 and 16, which are 0.1 to 0.4 above
+#: The figure has no numbers in its text: these are the harmonic means of Tables 15 and 16, which are 0.1 to 0.4 above
 #: the mean of each video's F1; the translated row and the diagonal are those of Table 3.
 FIGURE_4 = Table(
     "figure4",

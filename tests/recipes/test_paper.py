@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from statistics import fmean
 
 import pytest
@@ -19,7 +20,10 @@ def test_marks_are_of_cells_that_are_there(table: Table) -> None:
     assert all(table.cell(*place) is not None and reason for place, reason in table.misprints.items())
 
 
-@pytest.mark.parametrize("table", [table for table in TABLES.values() if AVERAGE in table.columns], ids=lambda t: t.name)
+AVERAGED = [table for table in TABLES.values() if AVERAGE in table.columns]
+
+
+@pytest.mark.parametrize("table", AVERAGED, ids=lambda table: table.name)
 def test_averages_are_averages_unless_they_are_marked(table: Table) -> None:
     for row, figures in table.rows.items():
         off = abs(fmean(figures[:-1]) - figures[-1]) > (1.01 if table.lower else 0.1)
@@ -40,7 +44,7 @@ def test_f1_is_that_of_its_parts_unless_it_is_marked() -> None:
 
 def test_a_longer_list_finds_no_less_unless_it_is_marked() -> None:
     tables = [paper.TABLE_10, paper.TABLE_11, paper.TABLE_12]
-    for shorter, longer in zip(tables, tables[1:], strict=False):
+    for shorter, longer in itertools.pairwise(tables):
         for row in paper.STRATEGIES:
             for column in LANGUAGES:
                 marked = (row, column) in shorter.misprints or (row, column) in longer.misprints
