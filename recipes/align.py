@@ -24,7 +24,7 @@ from ..datamodules.pairs import pictures as chosen_pictures
 from ..datamodules.records import Sentence
 from ..datamodules.textfiles import read_text
 from ..zoo.decoding import DEFAULT, Decoder, chance_of_order, narration_gaps
-from ..zoo.models.cclm import CCLM
+from ..zoo.models.dual_encoder import DualEncoder
 from .alignment import Alignment
 from .checkpointing import replace
 from .clips import Clips, Pictures, cut_video
@@ -44,7 +44,7 @@ Track = Callable[[int, int], None]
 
 
 def align(
-    model: CCLM | str | Path,
+    model: DualEncoder | str | Path,
     video: str | Path,
     text: str | Path | Sequence[str] | Sequence[Sentence],
     *,
@@ -82,8 +82,8 @@ def align(
     media.probe(video)
     cutter = choose(shots, weights)
     name = str(model) if isinstance(model, str | Path) else model.registry_name
-    if not isinstance(model, CCLM):
-        model = CCLM.from_pretrained(model_folder(Path(model)) if Path(model).is_dir() else model)
+    if not isinstance(model, DualEncoder):
+        model = DualEncoder.from_pretrained(model_folder(Path(model)) if Path(model).is_dir() else model)
     notes: list[str] = []
     language = known_language(model, language, notes)
     told = read_sentences(text, language, cut=sentences, encoding=encoding, notes=notes)
@@ -131,7 +131,7 @@ def doubt_of(similarity: Tensor, decoder: Decoder) -> str | None:
     )
 
 
-def stored_pictures(model: CCLM, notes: list[str]) -> Pictures:
+def stored_pictures(model: DualEncoder, notes: list[str]) -> Pictures:
     """How the clips were kept that the model was trained on; the defaults of `data build` if it does not say."""
     if model.pictures is not None:
         return Pictures(**model.pictures)
@@ -143,7 +143,7 @@ def stored_pictures(model: CCLM, notes: list[str]) -> Pictures:
     return made
 
 
-def known_language(model: CCLM, language: str | None, notes: list[str]) -> str:
+def known_language(model: DualEncoder, language: str | None, notes: list[str]) -> str:
     """The code of a language that the model knows; English if none is named and it knows several, which is noted.
 
     Raises ValueError where the model does not know the language, or nothing tells which it is.
@@ -213,7 +213,9 @@ def _naming(path: str | Path, read: Callable[[], list[Sentence]]) -> list[Senten
 
 
 @torch.inference_mode()
-def compare(model: CCLM, clips: Clips, texts: list[str], *, batch_size: int = 32, track: Track | None = None) -> Tensor:
+def compare(
+    model: DualEncoder, clips: Clips, texts: list[str], *, batch_size: int = 32, track: Track | None = None
+) -> Tensor:
     """Similarities (n, m) float32 of clips with sentences; `batch_size` of either are encoded at once."""
     device = model.temp.device
     tokens = [model.tokenize(texts[start:stop]) for start, stop in _parts(len(texts), batch_size)]
@@ -227,7 +229,7 @@ def compare(model: CCLM, clips: Clips, texts: list[str], *, batch_size: int = 32
     return torch.cat(rows)
 
 
-def _frames(clips: Clips, clip: int, model: CCLM) -> Tensor:
+def _frames(clips: Clips, clip: int, model: DualEncoder) -> Tensor:
     """The pictures of a clip that evaluation looks at, uint8 (F, 3, H, W)."""
     members = {f"{number}.jpg": jpeg for number, jpeg in enumerate(clips.pictures[clip])}
     return chosen_pictures(members, model.preprocess.frames, None, "video", str(clip))

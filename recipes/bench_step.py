@@ -21,7 +21,7 @@ from .. import zoo
 from ..datamodules.batches import PairBatch
 from ..zoo import optim
 from ..zoo.losses import InfoNCE
-from ..zoo.models.cclm import CCLM
+from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.optim import OptimConfig
 from ..zoo.story import StoryAlignment
 from .console import err, print_table
@@ -69,10 +69,10 @@ def random_batch(name: str, pairs: int) -> PairBatch:
     )
 
 
-def story_model(name: str) -> CCLM:
+def story_model(name: str) -> DualEncoder:
     """A story model with random weights.  Raises ValueError for a model that does another job."""
     model = zoo.create(name)
-    if not isinstance(model, CCLM):
+    if not isinstance(model, DualEncoder):
         raise ValueError(f"{name} does not align stories; `weaksync ls models` lists what does")
     return model
 

@@ -12,7 +12,7 @@ from ..datamodules.story import StoryDataModule
 from ..zoo.decoding import DEFAULT, Decoder
 from ..zoo.evaluation import Evaluation, Row
 from ..zoo.evaluation import evaluate as score
-from ..zoo.models.cclm import CCLM
+from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.story import StoryAlignment
 from . import config as recipes
 from .checkpointing import replace
@@ -29,7 +29,7 @@ VARIANTS = {
 
 
 def evaluate(
-    model: CCLM,
+    model: DualEncoder,
     shards: str | Path,
     *,
     split: str = "test",
@@ -67,7 +67,7 @@ def evaluate(
     return score(task.videos, decoder or model_decoder(model))
 
 
-def model_decoder(model: CCLM) -> Decoder:
+def model_decoder(model: DualEncoder) -> Decoder:
     """The decoder that was tuned with the weights; a stated default for a model that saw no annotated video."""
     if model.decoder:
         return Decoder.from_dict(model.decoder)
@@ -116,7 +116,7 @@ def command(
     if shards is None:
         raise click.UsageError(f"{model} is no run, so nobody knows its data: give --shards")
     evaluation = evaluate(
-        CCLM.from_pretrained(model_folder(model)),
+        DualEncoder.from_pretrained(model_folder(model)),
         shards,
         split=split,
         languages=list(languages) or None,

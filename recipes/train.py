@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from .. import zoo
 from ..datamodules.story import StoryDataModule
 from ..zoo.decoding import cross_validated
-from ..zoo.models.cclm import CCLM
+from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.registry import did_you_mean
 from ..zoo.story import StoryAlignment
 from . import config as recipes
@@ -107,7 +107,7 @@ def refuse_changes(folder: Path, recipe: StoryRecipe) -> None:
         )
 
 
-def build_model(recipe: StoryRecipe) -> CCLM:
+def build_model(recipe: StoryRecipe) -> DualEncoder:
     """The recipe's model.  Raises ValueError where it cannot be had."""
     name, arguments = recipe.model.name, recipe.model.arguments
     if name in {row.name for row in zoo.list_models()}:
@@ -115,7 +115,7 @@ def build_model(recipe: StoryRecipe) -> CCLM:
         model.languages = []  # it knows those that it is trained on
     else:
         model = zoo.load(_source(name), **arguments)
-    if not isinstance(model, CCLM):
+    if not isinstance(model, DualEncoder):
         raise ValueError(f"{name} does not align stories; `weaksync ls models` lists what does")
     return model
 
@@ -125,7 +125,7 @@ def _source(name: str) -> str | Path:
     return name if name.startswith("hf://") else model_folder(name)
 
 
-def build_data(recipe: StoryRecipe, model: CCLM) -> StoryDataModule:
+def build_data(recipe: StoryRecipe, model: DualEncoder) -> StoryDataModule:
     """The recipe's shards, read as the model wants them."""
     data = recipe.data
     return StoryDataModule(

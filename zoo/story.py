@@ -17,7 +17,7 @@ from . import optim
 from .decoding import Decoder, VideoSimilarity, tune
 from .evaluation import evaluate
 from .losses import InfoNCE
-from .models.cclm import CCLM
+from .models.dual_encoder import DualEncoder
 from .optim import OptimConfig
 
 #: similarities of a language whose deviation is below this do not tell clips apart
@@ -44,7 +44,7 @@ class StoryAlignment(L.LightningModule):
 
     def __init__(
         self,
-        model: CCLM,
+        model: DualEncoder,
         *,
         optim: OptimConfig | None = None,
         negatives: str = "video",
@@ -193,7 +193,9 @@ class StoryAlignment(L.LightningModule):
 
 
 @torch.no_grad()
-def similarity(model: CCLM, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor, *, chunk: int = 64) -> Tensor:
+def similarity(
+    model: DualEncoder, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor, *, chunk: int = 64
+) -> Tensor:
     """Cosine similarities of clips and sentences, with memory bounded by `chunk`.
 
     Args:
