@@ -28,6 +28,7 @@ class SetCounts:
         annotated_seconds: of those.
         weak_pairs: split -> weak pairs.
         annotated_pairs: split -> annotated pairs.
+        spreads: name -> a value of each clip, sentence or video, for histograms.
     """
 
     videos: int = 0
@@ -40,12 +41,14 @@ class SetCounts:
     annotated_seconds: float = 0.0
     weak_pairs: dict[str, int] = field(default_factory=dict)
     annotated_pairs: dict[str, int] = field(default_factory=dict)
+    spreads: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, split: str, video: AnnotatedVideo) -> None:
         """Count one more video.  Raises ValueError where it has not been cut into clips."""
         clips = video.clip_times()
         seconds = video.duration or (float(clips[-1, 1]) if len(clips) else 0.0)
-        words = [word for sentence in video.sentences for word in words_of(sentence.text, video.language)]
+        sentences = [words_of(sentence.text, video.language) for sentence in video.sentences]
+        words = [word for sentence in sentences for word in sentence]
         self.videos += 1
         self.seconds += seconds
         self.sentences += len(video.sentences)
@@ -53,6 +56,10 @@ class SetCounts:
         self.vocabulary.update(words)
         if video.movie is not None:
             self.movies.add(video.movie)
+        self._spread("seconds of a clip", (clips[:, 1] - clips[:, 0]).tolist())
+        self._spread("words of a sentence", [len(sentence) for sentence in sentences])
+        self._spread("sentences of a video", [len(sentences)])
+        self._spread("minutes of a video", [seconds / 60])
         weak = int((weak_labels(clips, video.narrations()) >= 0).sum())
         self.weak_pairs[split] = self.weak_pairs.get(split, 0) + weak
         if video.annotated:
@@ -60,6 +67,9 @@ class SetCounts:
             self.annotated_seconds += seconds
             pairs = int((weak_labels(clips, video.segments()) >= 0).sum())
             self.annotated_pairs[split] = self.annotated_pairs.get(split, 0) + pairs
+
+    def _spread(self, name: str, values: list[float]) -> None:
+        self.spreads.setdefault(name, []).extend(values)
 
     def table(self) -> dict[str, float | int | None]:
         """The rows of both tables; None where there is nothing to say."""

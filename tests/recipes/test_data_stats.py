@@ -13,7 +13,9 @@ from weaksync.datamodules.msymon import Row
 from weaksync.datamodules.records import AnnotatedVideo, Sentence
 from weaksync.datamodules.sample_set import make_set
 from weaksync.recipes.cli import weaksync
+from weaksync.recipes.data_stats import shard_stats
 from weaksync.recipes.release_counts import _video_counts, msymon_counts, yms_counts
+from weaksync.recipes.report.counts import counts_figure
 from weaksync.recipes.set_counts import count, words_of
 
 DATA = os.environ.get("WEAKSYNC_DATA")
@@ -102,6 +104,13 @@ def test_a_shard_set_is_counted_and_drawn(tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
     table = CliRunner().invoke(weaksync, ["data", "stats", str(folder)], catch_exceptions=False)
     assert "weak pairs, train" in table.stdout
+
+
+def test_one_language_is_drawn_as_histograms(tmp_path):
+    make_set(tmp_path / "set", {"train": [10, 6], "test": [8]})
+    spreads = shard_stats(tmp_path / "set")["en"].spreads
+    assert spreads["sentences of a video"] == [4, 5, 3] and spreads["seconds of a clip"] == [2.0] * 24
+    assert counts_figure(shard_stats(tmp_path / "set"), tmp_path / "a.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(
