@@ -75,6 +75,7 @@ class Report:
         failures: videos that are not in the set, or lack a language.
         notes: video -> what was repaired or doubtful in it.
         absent: language -> annotated videos that are not there.
+        untold: language -> videos of the set that have no subtitles in it.
     """
 
     settings: dict[str, Any]
@@ -84,6 +85,7 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
     absent: dict[str, list[str]] = field(default_factory=dict)
+    untold: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ def build_story(
     for code, annotated in annotations.items():
         if absent := sorted(set(annotated) - {story.name for story in stories}):
             report.absent[code] = absent
+        if untold := [story.name for story in stories if code not in story.subtitles]:
+            report.untold[code] = untold
 
     folder = out / PARTS
     folder.mkdir(parents=True, exist_ok=True)

@@ -130,6 +130,8 @@ def show(report: Report, out: Path, as_json: bool) -> None:
         err.print(f"from an earlier run: {report.resumed} videos; new: {report.built}", highlight=False)
     for code, names in report.absent.items():
         err.print(f"{code}: {len(names)} annotated videos are not among the files", highlight=False)
+    for code, names in report.untold.items():
+        err.print(f"{code}: {len(names)} videos have no subtitles in it, such as {names[0]}", highlight=False)
     if report.notes:
         err.print(f"notes on {len(report.notes)} videos: see {out / building.REPORT}", highlight=False)
     if set(report.counts) == {"train", "test"}:

@@ -60,7 +60,7 @@ class Story:
 
 
 def find_stories(videos: Path, narrations: list[Narration]) -> tuple[list[Story], list[tuple[str, str]]]:
-    """Stories in order of their names, and (video, reason) for each that lacks subtitles.
+    """Stories in order of their names, and (video, reason) for each that has no subtitles in any language.
 
     Raises:
         FileNotFoundError: a folder is missing.
@@ -83,11 +83,12 @@ def find_stories(videos: Path, narrations: list[Narration]) -> tuple[list[Story]
         subtitles = {}
         for narration in narrations:
             found = _subtitles_of(file.stem, narration, listings[narration.language])
-            if found is None:
-                failures.append((file.name, f"no {narration.language} subtitles in {narration.subtitles}"))
-            else:
+            if found is not None:
                 subtitles[narration.language] = found
-        if subtitles:
+        if not subtitles:
+            places = " or ".join(f"{narration.language} subtitles in {narration.subtitles}" for narration in narrations)
+            failures.append((file.name, f"no {places}"))
+        else:
             safe = safe_id(file.stem)
             notes = [] if safe == file.stem else [f"named {file.stem!r} on disk"]
             stories.append(Story(file.stem, safe, file, subtitles, notes))

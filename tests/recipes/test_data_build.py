@@ -132,7 +132,9 @@ def test_languages_share_one_decoding_and_get_ids_apart(source: Path, monkeypatc
     )
     (source / "es/v2.srt").unlink()
     done = build(source, languages=("en", "es"))
-    assert done.exit_code == 1 and "no es subtitles" in done.stderr
+    # each video is told in the languages that it has
+    assert done.exit_code == 0 and "es: 1 videos have no subtitles in it, such as v2" in done.stderr
+    assert json.loads((source / "out/build.json").read_text())["untold"] == {"es": ["v2"]}
     assert len(decoded) == 3
     videos = open_set(source / "out").videos("train")
     assert [(v.id, v.language) for v in videos] == [
