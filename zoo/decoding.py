@@ -44,6 +44,8 @@ class VideoSimilarity:
         segments: (m, 2) seconds, a NaN row for a sentence that people left unmatched.
         narrations: (m, 2) seconds, a NaN row where the spoken time is unknown.
         annotated: whether people annotated it; if False it can be decoded, not scored.
+        clip_vectors: (n, D) float32 unit vectors, for retrieval; None where they were not kept, or there are none.
+        sentence_vectors: (m, D), likewise.
     """
 
     id: str
@@ -53,6 +55,8 @@ class VideoSimilarity:
     segments: Tensor
     narrations: Tensor
     annotated: bool
+    clip_vectors: Tensor | None = None
+    sentence_vectors: Tensor | None = None
 
     @property
     def gaps(self) -> Tensor:

@@ -6,7 +6,7 @@ Every figure is float64 and keyed by video id, so that neither padding, nor orde
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -147,14 +147,30 @@ def bootstrap(
     Returns:
         S intervals; NaN throughout where no video can be scored.
     """
+    return interval(*resampled(table, statistic, resamples=resamples, seed=seed), level=level)
+
+
+def resampled(
+    table: Mapping[str, ArrayLike],
+    statistic: Callable[[Floats], Floats] = lambda mean: mean,
+    *,
+    resamples: int = 2000,
+    seed: int | Sequence[int] = 0,
+) -> tuple[Floats, Floats]:
+    """The values (S,) of `bootstrap`, and those of every resample (resamples, S): groups can be averaged before
+    `interval`, each resampled by a seed of its own."""
     rows = scored_rows(table)
     if len(rows) == 0:
         width = np.atleast_1d(statistic(np.zeros(rows.shape[1:]))).shape[-1]
-        return [Interval(math.nan, math.nan, math.nan)] * width
+        return np.full(width, np.nan), np.full((resamples, width), np.nan)
     draws = np.random.default_rng(seed).integers(0, len(rows), (resamples, len(rows)))
     counts = np.stack([np.bincount(draw, minlength=len(rows)) for draw in draws])
     values = np.atleast_1d(statistic(rows.mean(axis=0)))
-    spread = statistic(counts @ rows / len(rows)).reshape(resamples, -1)
+    return values, statistic(counts @ rows / len(rows)).reshape(resamples, -1)
+
+
+def interval(values: Floats, spread: Floats, *, level: float = 0.95) -> list[Interval]:
+    """Values (S,) with the percentiles of their resamples (resamples, S)."""
     tail = 100 * (1 - level) / 2
     with np.errstate(invalid="ignore"):
         low, high = np.percentile(spread, [tail, 100 - tail], axis=0)

@@ -1,0 +1,310 @@
+"""Text-to-video retrieval: where, among all clips of a test set, the right one for a sentence stands.
+
+M-SyMoN, appendix D, with what it leaves open made explicit:
+
+- A clip is relevant to a sentence whose annotated segment covers at least half of it; where there is none, the clip
+  that the segment covers best.  A sentence that people left unmatched, or whose segment meets no clip, asks nothing.
+- Of several relevant clips the one that stands first counts.
+- Clips that score the same stand in no order, so the figures are expectations over every order of them: a rank is one,
+  the clips that score higher, and the share of the tied ones that comes first on average.  A model whose scores are all
+  equal does exactly as well as chance; counting ties as won would call it perfect.
+
+Scores are exact: vectors are rounded to multiples of 2^-25 (an error of a float32 cosine's own size), so that products
+and sums of unit vectors fit float64 without rounding.  The figures are the same for any block, any number of threads
+or ranks, and any order of additions; and ties are ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from ..datamodules.batches import overlap_seconds
+from .decoding import VideoSimilarity
+from .metrics import Floats, Interval, interval, resampled
+
+#: the gallery of all languages together, and the mean of the languages' figures, each in its own gallery
+ALL, MEAN = "all clips", "mean over languages"
+RECALLS = (1, 5, 10)
+
+#: sentences and clips that are compared at once: 16 MiB of scores, which the nearest caches hold in part
+_BLOCK = (256, 8192)
+_GRID = 2.0**25
+_LONGEST = 1.01  # bfloat16 leaves a unit vector within half a per cent
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where the best relevant clip of each of Q sentences stands; int64 (Q,).
+
+    Attributes:
+        better: clips that score higher.
+        tied: irrelevant clips that score the same.
+        relevant: relevant clips of that score, itself among them.
+    """
+
+    better: Integers
+    tied: Integers
+    relevant: Integers
+
+    def expected(self) -> Floats:
+        """Mean rank over every order of the tied clips, 1 for the first: (Q,)."""
+        return 1.0 + self.better + self.tied / (self.relevant + 1)
+
+    def recall(self, most: int) -> Floats:
+        """How likely a relevant clip is among the first `most`, over every order of the tied clips: (Q,) in [0, 1]."""
+        missed = np.ones(len(self.better))
+        for place in range(most):
+            # the place-th of the tied clips still comes within `most`: it is irrelevant, if those before it were
+            left = np.maximum(self.tied - place, 0) / np.maximum(self.tied + self.relevant - place, 1)
+            missed *= np.where(self.better + place < most, left, 1.0)
+        return 1.0 - missed
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """The figures of one gallery, with bootstrap intervals over videos (the gallery itself stays as it is).
+
+    Attributes:
+        name: a language whose sentences are sought among the clips of its own videos; `ALL`; or `MEAN`.
+        videos: how many have a sentence that asks.
+        sentences: that ask.
+        clips: in the gallery.
+        r1, r5, r10: share of the sentences with a relevant clip among the first.
+        mean_rank: of the best relevant clip, 1 for the first.
+        median_rank: the same.
+        chance: R@1, R@5, R@10 and mean rank of a model that scores every clip alike.
+    """
+
+    name: str
+    videos: int
+    sentences: int
+    clips: int
+    r1: Interval
+    r5: Interval
+    r10: Interval
+    mean_rank: Interval
+    median_rank: float
+    chance: tuple[float, ...]
+
+
+def relevance(clips: ArrayLike, segments: ArrayLike) -> NDArray[np.bool_]:
+    """Which clips (n, 2) show what which sentence (m, 2) describes, by its annotated segment: (n, m); see the module.
+
+    A column without any is a sentence that asks nothing: its segment is a NaN row, or meets no clip.
+    """
+    clips, segments = (np.asarray(spans, dtype=np.float64).reshape(-1, 2) for spans in (clips, segments))
+    if len(clips) == 0 or len(segments) == 0:
+        return np.zeros((len(clips), len(segments)), dtype=bool)
+    length = clips[:, 1:] - clips[:, :1]
+    share = overlap_seconds(clips, segments) / np.where(length > 0, length, np.inf)
+    relevant = share >= 0.5
+    best = share.argmax(axis=0)
+    lone = ~relevant.any(axis=0) & (share.max(axis=0) > 0)
+    relevant[best[lone], lone] = True
+    return relevant
+
+
+def rank(sentences: Tensor, clips: Tensor, relevant: Sequence[ArrayLike], *, block: tuple[int, int] = _BLOCK) -> Ranks:
+    """Rank the clips for every sentence, with memory for `block` sentences and clips at a time.
+
+    Args:
+        sentences: (Q, D) unit vectors, float32.
+        clips: (C, D) unit vectors.
+        relevant: for each sentence, the indices of its relevant clips; one at least.
+        block: how many sentences and clips are compared at once; the result does not depend on it.
+
+    Raises:
+        ValueError: vectors that are not finite or longer than 1, or a sentence without a relevant clip.
+    """
+    best, ties = _best_relevant(sentences, clips, relevant)
+    above, level = _compare(sentences, clips, best, [(0, len(clips))], block)
+    return Ranks(above[:, 0], level[:, 0] - ties, ties)
+
+
+def retrieval(
+    videos: Iterable[VideoSimilarity],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    block: tuple[int, int] = _BLOCK,
+    track: Callable[[int, int], None] | None = None,
+) -> list[Retrieval]:
+    """Seek every matched sentence of the annotated videos among their clips.
+
+    Args:
+        videos: with their `clip_vectors` and `sentence_vectors`; in any order.
+        resamples, seed: of the bootstrap over videos.
+        block: see `rank`.
+        track: called with the number of comparisons done and of all.
+
+    Returns:
+        One row for each language in its own gallery, then `MEAN` and `ALL`; of one language, its row alone.
+
+    Raises:
+        ValueError: no annotated video with a sentence that asks, or one without vectors.
+    """
+    queries = _Queries.of(videos)
+    best, ties = _best_relevant(queries.sentences, queries.clips, queries.relevant)
+    above, level = _compare(queries.sentences, queries.clips, best, queries.spans, block, track)
+
+    rows, means = [], []
+    for place, (language, (start, stop)) in enumerate(zip(queries.languages, queries.spans, strict=True)):
+        own = queries.language == place
+        if own.any():
+            ranks = Ranks(above[own, place], level[own, place] - ties[own], ties[own])
+            draws = (resamples, [seed, place])
+            row, figures = _row(language, ranks, queries.count[own], queries.video[own], stop - start, *draws)
+            rows.append(row)
+            means.append(figures)
+    if len(rows) == 1:
+        return rows
+    rows.append(_mean_row(rows, means))
+    ranks = Ranks(above.sum(axis=1), level.sum(axis=1) - ties, ties)
+    return [*rows, _row(ALL, ranks, queries.count, queries.video, len(queries.clips), resamples, [seed])[0]]
+
+
+@dataclass
+class _Queries:
+    """All that asks and all that is asked, clips sorted by language so that each one's gallery is a span of them."""
+
+    sentences: Tensor  # (Q, D)
+    clips: Tensor  # (C, D)
+    relevant: list[Integers]  # of each sentence
+    count: Integers  # (Q,) relevant clips
+    video: Integers  # (Q,)
+    language: Integers  # (Q,)
+    languages: list[str]
+    spans: list[tuple[int, int]]  # of each language
+
+    @classmethod
+    def of(cls, videos: Iterable[VideoSimilarity]) -> _Queries:
+        kept = sorted((video for video in videos if video.annotated), key=lambda video: (video.language, video.id))
+        languages = sorted({video.language for video in kept})
+        ends = dict.fromkeys(languages, 0)
+        sentences, clips, relevant = [], [], []
+        video_of, language_of, start = [], [], 0
+        for number, video in enumerate(kept):
+            if video.clip_vectors is None or video.sentence_vectors is None:
+                raise ValueError(f"{video.id}: retrieval needs the vectors of its clips and sentences; it has none")
+            right = relevance(video.clips, video.segments)
+            asking = np.flatnonzero(right.any(axis=0))
+            relevant += [start + np.flatnonzero(right[:, sentence]) for sentence in asking]
+            sentences.append(video.sentence_vectors[torch.from_numpy(asking)])
+            clips.append(video.clip_vectors)
+            video_of += [number] * len(asking)
+            language_of += [languages.index(video.language)] * len(asking)
+            start += len(video.clip_vectors)
+            ends[video.language] = start
+        if not relevant:
+            raise ValueError("no annotated sentence whose segment meets a clip; there is nothing to retrieve")
+        stops = list(ends.values())
+        return cls(
+            sentences=torch.cat(sentences),
+            clips=torch.cat(clips),
+            relevant=relevant,
+            count=np.array([len(each) for each in relevant]),
+            video=np.array(video_of),
+            language=np.array(language_of),
+            languages=languages,
+            spans=list(zip([0, *stops[:-1]], stops, strict=True)),
+        )
+
+
+def _best_relevant(sentences: Tensor, clips: Tensor, relevant: Sequence[ArrayLike]) -> tuple[Floats, Integers]:
+    """The best score of each sentence's relevant clips, and how many of them have it: (Q,), (Q,)."""
+    for name, vectors in (("sentences", sentences), ("clips", clips)):
+        norms = vectors.float().norm(dim=1)
+        if not (norms <= _LONGEST).all():
+            raise ValueError(
+                f"vectors of {name} must be finite and of unit length; one is {float(norms.max()):.3g} long"
+            )
+    best, ties = np.empty(len(sentences)), np.empty(len(sentences), dtype=np.int64)
+    for place, own in enumerate(relevant):
+        indices = torch.as_tensor(np.asarray(own, dtype=np.int64))
+        if len(indices) == 0:
+            raise ValueError(f"sentence {place} has no relevant clip; leave it out")
+        scores = _rounded(clips[indices]) @ _rounded(sentences[place])
+        best[place] = float(scores.max())
+        ties[place] = int((scores == scores.max()).sum())
+    return best, ties
+
+
+def _compare(
+    sentences: Tensor,
+    clips: Tensor,
+    best: Floats,
+    spans: Sequence[tuple[int, int]],
+    block: tuple[int, int],
+    track: Callable[[int, int], None] | None = None,
+) -> tuple[Integers, Integers]:
+    """How many clips of each span score above `best`, and how many the same: (Q, spans), (Q, spans)."""
+    above = np.zeros((len(sentences), len(spans)), dtype=np.int64)
+    level = np.zeros_like(above)
+    scores = torch.empty(block[0] * block[1], dtype=torch.float64)
+    asked = _rounded(sentences)
+    done, total = 0, len(sentences) * len(clips)
+    for place, (first, last) in enumerate(spans):
+        for start in range(first, last, block[1]):
+            part = _rounded(clips[start : min(start + block[1], last)]).T
+            for row in range(0, len(sentences), block[0]):
+                some = asked[row : row + block[0]]
+                found = scores[: len(some) * part.shape[1]].view(len(some), -1)
+                torch.mm(some, part, out=found)
+                bar = best[row : row + block[0], None]
+                above[row : row + block[0], place] += _count(found.numpy() > bar)
+                level[row : row + block[0], place] += _count(found.numpy() == bar)
+                done += found.numel()
+                if track is not None:
+                    track(done, total)
+    return above, level
+
+
+def _rounded(vectors: Tensor) -> Tensor:
+    """In float64, on a grid on which products and their sums are exact."""
+    return (vectors.double() * _GRID).round_().div_(_GRID)
+
+
+def _count(mask: NDArray[np.bool_]) -> Integers:
+    # a row at a time: along an axis, NumPy widens every truth value to eight bytes first
+    return np.array([np.count_nonzero(row) for row in mask], dtype=np.int64)
+
+
+def _row(
+    name: str, ranks: Ranks, relevant: Integers, video: Integers, clips: int, resamples: int, seed: Sequence[int]
+) -> tuple[Retrieval, tuple[Floats, Floats]]:
+    """One gallery's row, and its figures with their resamples, for the mean over languages."""
+    expected = ranks.expected()
+    columns = [*(ranks.recall(most) for most in RECALLS), expected, np.ones(len(expected))]
+    numbers, owner = np.unique(video, return_inverse=True)
+    sums = np.stack([np.bincount(owner, column) for column in columns], axis=1)  # (videos, 5)
+    # ids sort as the videos do, so that the draws do not depend on who else is there
+    table = {f"{number:09}": row for number, row in enumerate(sums)}
+    value, spread = resampled(table, lambda mean: mean[..., :-1] / mean[..., -1:], resamples=resamples, seed=seed)
+    blind = Ranks(np.zeros_like(relevant), clips - relevant, relevant)
+    chance = [blind.recall(most).mean() for most in RECALLS] + [blind.expected().mean()]
+    counts = (len(numbers), len(expected), clips)
+    return _named(name, counts, value, spread, float(np.median(expected)), chance), (value, spread)
+
+
+def _mean_row(rows: Sequence[Retrieval], figures: Sequence[tuple[Floats, Floats]]) -> Retrieval:
+    """Each language counts the same, as in the paper's tables; their resamples are drawn apart."""
+    value = np.mean([value for value, _ in figures], axis=0)
+    spread = np.mean([spread for _, spread in figures], axis=0)
+    counts = (sum(row.videos for row in rows), sum(row.sentences for row in rows), sum(row.clips for row in rows))
+    median = float(np.mean([row.median_rank for row in rows]))
+    return _named(MEAN, counts, value, spread, median, np.mean([row.chance for row in rows], axis=0))
+
+
+def _named(
+    name: str, counts: tuple[int, int, int], value: Floats, spread: Floats, median: float, chance: Iterable[float]
+) -> Retrieval:
+    r1, r5, r10, mean_rank = interval(value, spread)
+    return Retrieval(name, *counts, r1, r5, r10, mean_rank, median, tuple(map(float, chance)))
