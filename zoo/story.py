@@ -96,7 +96,7 @@ class StoryAlignment(L.LightningModule):
         self._pending.append(self.similarity(batch))
 
     def test_step(self, batch: VideoBatch, batch_index: int) -> None:
-        self._pending.append(self.similarity(batch))
+        self._pending.append(self.similarity(batch, keep_vectors=True))
 
     def predict_step(self, batch: VideoBatch, batch_index: int) -> VideoSimilarity:
         return self.similarity(batch)
@@ -128,18 +128,19 @@ class StoryAlignment(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.model.decoder = checkpoint["decoder"]
 
-    def similarity(self, batch: VideoBatch) -> VideoSimilarity:
+    def similarity(self, batch: VideoBatch, *, keep_vectors: bool = False) -> VideoSimilarity:
         """Cosine similarities of a whole video's clips and sentences, encoded a chunk at a time."""
+        clips, texts = encode(self.model, batch.pixels, batch.input_ids, batch.attention_mask, chunk=self.chunk)
         return VideoSimilarity(
             id=batch.id,
             language=batch.language,
-            similarity=similarity(
-                self.model, batch.pixels, batch.input_ids, batch.attention_mask, chunk=self.chunk
-            ).cpu(),
+            similarity=compare(clips, texts).cpu(),
             clips=batch.clips.cpu(),
             segments=batch.segments.cpu(),
             narrations=batch.narrations.cpu(),
             annotated=batch.annotated,
+            clip_vectors=clips.cpu() if keep_vectors else None,
+            sentence_vectors=texts.cpu() if keep_vectors else None,
         )
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -192,11 +193,18 @@ class StoryAlignment(L.LightningModule):
                 )
 
 
-@torch.no_grad()
 def similarity(
     model: DualEncoder, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor, *, chunk: int = 64
 ) -> Tensor:
-    """Cosine similarities of clips and sentences, with memory bounded by `chunk`.
+    """Cosine similarities (n, m) float32 of clips and sentences; arguments as for `encode`."""
+    return compare(*encode(model, pixels, input_ids, attention_mask, chunk=chunk))
+
+
+@torch.no_grad()
+def encode(
+    model: DualEncoder, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor, *, chunk: int = 64
+) -> tuple[Tensor, Tensor]:
+    """Unit vectors of clips (n, D) and sentences (m, D), with memory bounded by `chunk`.
 
     Args:
         pixels: (n, F, 3, S, S), on any device.
@@ -204,7 +212,7 @@ def similarity(
         chunk: how many clips, or sentences, are encoded at once.
 
     Returns:
-        (n, m) float32, on the model's device.
+        Both float32, on the model's device.
     """
     device = model.temp.device
     clips = [model.encode_clips(part.to(device, non_blocking=True)) for part in pixels.split(chunk)]
@@ -212,5 +220,10 @@ def similarity(
         model.encode_text(ids.to(device), mask.to(device))
         for ids, mask in zip(input_ids.split(chunk), attention_mask.split(chunk), strict=True)
     ]
-    with torch.autocast(device.type, enabled=False):  # eight bits do not tell clips apart
-        return torch.cat(clips).float() @ torch.cat(texts).float().T
+    return torch.cat(clips).float(), torch.cat(texts).float()
+
+
+def compare(clips: Tensor, texts: Tensor) -> Tensor:
+    """Cosine similarities (n, m) of unit vectors."""
+    with torch.autocast(clips.device.type, enabled=False):  # eight bits do not tell clips apart
+        return clips @ texts.T
