@@ -113,6 +113,23 @@ _MODELS = (
         languages=STORY_LANGUAGES,
     ),
     ModelRow(
+        name="neumatch",
+        module="neumatch",
+        model="NeuMATCH",
+        family="story",
+        parameters=4252015,
+        description="NeuMATCH: actions on stacks, from features of clips and sentences made beforehand",
+    ),
+    ModelRow(
+        name="neumatch-sbn",
+        module="neumatch",
+        model="NeuMATCH",
+        family="story",
+        parameters=3408415,
+        description="NeuMATCH's data-efficient successor: random projection, batch norm over whole sequences",
+        arguments={"projection": "random", "norm": "sequence"},
+    ),
+    ModelRow(
         name="transnet-v2",
         module="transnet",
         model="TransNetV2",

@@ -10,7 +10,6 @@ import torch
 
 from weaksync import zoo
 from weaksync.zoo import registry
-from weaksync.zoo.models.cclm import CCLM, CCLMConfig
 
 
 def test_listing_imports_no_torch() -> None:
@@ -31,7 +30,8 @@ def test_every_public_name_is_there() -> None:
 @pytest.mark.parametrize("row", registry.list_models("story"), ids=lambda row: row.name)
 def test_story_rows_state_the_parameters_they_have(row: registry.ModelRow) -> None:
     with torch.device("meta"):
-        model = CCLM(CCLMConfig(**row.arguments))
+        kind = registry.model_class(row.name)
+        model = kind(kind.config_class(**row.arguments))
     assert sum(p.numel() for p in model.parameters()) == row.parameters
 
 

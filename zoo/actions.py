@@ -1,0 +1,88 @@
+"""Alignments as actions on two stacks, as NeuMATCH sees them (Dogan et al., CVPR 2018; Wang et al., WACV 2021).
+
+The first clip and the first sentence lie on top.  An action drops the top clip, drops the top sentence, or matches the
+two: the clip leaves its stack, the sentence stays for the clips to come.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import torch
+from torch import Tensor
+
+POP_CLIP, POP_SENTENCE, MATCH = range(3)
+ACTIONS = 3
+
+
+def actions_of(labels: Tensor, sentences: int) -> Tensor:
+    """The actions that make an alignment: a sentence is dropped as late as can be, before the next match.
+
+    Args:
+        labels: (n,) 0-based sentence of each clip, -1 for none; sentences never go back (see `monotone`).
+        sentences: how many there are.
+
+    Returns:
+        (T,) int64 with n <= T < n + sentences; what is left when the clips are done needs no action.
+
+    Raises:
+        ValueError: naming the clip whose label is no sentence, or goes back.
+    """
+    top = 0
+    actions: list[int] = []
+    for clip, label in enumerate(labels.tolist()):
+        if not -1 <= label < sentences:
+            raise ValueError(f"clip {clip} has label {label}; there are {sentences} sentences, and -1 is none")
+        if label == -1:
+            actions.append(POP_CLIP)
+            continue
+        if label < top:
+            raise ValueError(f"clip {clip} goes back from sentence {top} to {label}; `monotone` drops such clips")
+        actions += [POP_SENTENCE] * (label - top) + [MATCH]
+        top = label
+    return torch.tensor(actions, dtype=torch.int64)
+
+
+def labels_of(actions: Tensor, clips: int, sentences: int) -> Tensor:
+    """The alignment that actions make, the inverse of `actions_of`: (clips,) labels, -1 where a clip was dropped.
+
+    A clip that no action reaches is dropped too.
+
+    Raises:
+        ValueError: naming the step whose action is unknown, or wants a clip or a sentence where none is left.
+    """
+    clip = top = 0
+    labels = torch.full((clips,), -1, dtype=torch.int64)
+    for step, action in enumerate(actions.tolist()):
+        if action not in (POP_CLIP, POP_SENTENCE, MATCH):
+            raise ValueError(f"step {step}: {action} is no action; they are 0 pop clip, 1 pop sentence, 2 match")
+        if action != POP_SENTENCE and clip >= clips:
+            raise ValueError(f"step {step}: action {action} needs a clip, and all {clips} are done")
+        if action != POP_CLIP and top >= sentences:
+            raise ValueError(f"step {step}: action {action} needs a sentence, and all {sentences} are done")
+        if action == MATCH:
+            labels[clip] = top
+        clip += action != POP_SENTENCE
+        top += action == POP_SENTENCE
+    return labels
+
+
+def monotone(labels: Tensor) -> Tensor:
+    """(n,) labels without those that go back: as many clips as can be keep theirs, the others get -1."""
+    ends: list[int] = []  # the least last sentence of a chain of each length
+    at: list[int] = []  # its clip
+    before: dict[int, int] = {}
+    values = labels.tolist()
+    for clip, label in enumerate(values):
+        if label < 0:
+            continue
+        length = bisect_right(ends, label)
+        before[clip] = at[length - 1] if length else -1
+        ends[length:] = [label, *ends[length + 1 :]]
+        at[length:] = [clip, *at[length + 1 :]]
+    kept = torch.full_like(labels, -1)
+    clip = at[-1] if at else -1
+    while clip >= 0:
+        kept[clip] = values[clip]
+        clip = before[clip]
+    return kept
