@@ -158,8 +158,7 @@ class ShardSet:
 
     def fingerprint(self, split: str) -> str:
         """One hash for all bytes of a split."""
-        names = [f"{shard.name} {shard.sha256}" for shard in self.manifest.shards if shard.split == split]
-        return hashlib.sha256("\n".join(names).encode()).hexdigest()
+        return self.manifest.fingerprint(split)
 
     def _changed(self, video: str, clip: int | None, span: bytes) -> BadSample:
         key = sample_key(video, clip)

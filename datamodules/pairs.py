@@ -1,4 +1,4 @@
-"""Weak pairs in groups of one video, and the batches that are made of them.
+"""Pairs of clips and sentences in groups of one video, and the batches that are made of them.
 
 A group is what a training step needs of a video at least: some clips with their sentences, each the others' negatives.
 Every epoch deals the pairs of each video anew; the number of groups stays the same, so that every epoch is as long.
@@ -7,8 +7,9 @@ Every epoch deals the pairs of each video anew; the number of groups stays the s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,10 +21,13 @@ from .media import decode_jpeg
 from .records import AnnotatedVideo, weak_labels
 from .tarscan import BadSample, Fault
 
+#: what says which sentence goes with a clip: the times of narration, or people
+PairSource = Literal["weak", "annotated"]
+
 
 @dataclass
 class VideoPairs:
-    """The weak pairs of one video.
+    """The pairs of one video.
 
     Attributes:
         id: of the video.
@@ -38,7 +42,7 @@ class VideoPairs:
 
 @dataclass
 class WeakPairs:
-    """The weak pairs of many videos.
+    """The pairs of many videos.
 
     Attributes:
         videos: those that have pairs of two distinct sentences at least.
@@ -69,10 +73,20 @@ class Pair:
 
 def weak_pairs(records: Sequence[AnnotatedVideo]) -> WeakPairs:
     """Pair clips with the sentences that are spoken over them (`records.weak_labels`), for all videos."""
+    return _pairs(records, lambda record: weak_labels(record.clip_times(), record.narrations()))
+
+
+def annotated_pairs(records: Sequence[AnnotatedVideo]) -> WeakPairs:
+    """Pair clips with the sentences that people say they show, by the same rule, for the annotated videos alone."""
+    annotated = [record for record in records if record.annotated]
+    return _pairs(annotated, lambda record: weak_labels(record.clip_times(), record.segments()))
+
+
+def _pairs(records: Sequence[AnnotatedVideo], label: Callable[[AnnotatedVideo], NDArray[np.int64]]) -> WeakPairs:
     pairs = WeakPairs([], [], [])
     numbers: dict[str, int] = {}
     for record in records:
-        labels = weak_labels(record.clip_times(), record.narrations())
+        labels = label(record)
         clips = np.flatnonzero(labels >= 0)
         texts = [record.sentences[label].text for label in labels[clips]]
         if len({wording(text) for text in texts}) < 2:
@@ -84,6 +98,13 @@ def weak_pairs(records: Sequence[AnnotatedVideo]) -> WeakPairs:
         sentences = np.array([numbers[wording(text)] for text in texts], dtype=np.int64)
         pairs.videos.append(VideoPairs(record.id, clips.astype(np.int64), sentences))
     return pairs
+
+
+#: how pairs are made, by their source
+PAIRED: dict[PairSource, Callable[[Sequence[AnnotatedVideo]], WeakPairs]] = {
+    "weak": weak_pairs,
+    "annotated": annotated_pairs,
+}
 
 
 def wording(text: str) -> str:

@@ -25,7 +25,7 @@ from webdataset.tariterators import tarfile_samples
 from .batches import ClipTransform, PairBatch, Tokenize
 from .elastic import Budget, Read, refuse_changed, worker_options
 from .index import sample_key
-from .pairs import Pair, assemble, chance, deal, weak_pairs, wording
+from .pairs import PAIRED, Pair, PairSource, assemble, chance, deal, wording
 from .records import AnnotatedVideo
 from .shards import MANIFEST, Manifest, Shard, index_name, read_index
 from .tarscan import STORY, BadSample, Fault, payload_fault
@@ -171,6 +171,7 @@ class PairStream(IterableDataset[Read[PairBatch]]):
 
     Attributes:
         groups: in a batch of this rank.
+        source: what pairs clips with sentences.
         start: (epoch, step) at which this run of the stream begins; part of its seed.
     """
 
@@ -184,6 +185,7 @@ class PairStream(IterableDataset[Read[PairBatch]]):
     seed: int
     rank: int
     check_hashes: bool
+    source: PairSource = "weak"
     start: tuple[int, int] = (0, 0)
 
     def __iter__(self) -> Iterator[Read[PairBatch]]:
@@ -209,12 +211,12 @@ class PairStream(IterableDataset[Read[PairBatch]]):
             elif videos.opened - last > 20 + 10 * len(self.shards):
                 raise ValueError(
                     f"{self.address}: {videos.opened - last} shards held no video to train on "
-                    "(clips paired with two sentences, in the languages that were asked for)"
+                    f"({self.source} pairs of two sentences, in the languages that were asked for)"
                 )
             yield from groups
 
     def _groups(self, video: Video, random: np.random.Generator) -> list[list[Pair]]:
-        found = weak_pairs([video.record])
+        found = PAIRED[self.source]([video.record])
         if not found.videos:
             return []
         pairs, number = found.videos[0], _number(video.record.id)

@@ -54,6 +54,23 @@ class Counts:
 
 
 @dataclass
+class Origin:
+    """What a derived set was made of, and by; see `derived`.
+
+    Attributes:
+        kind: what it holds, such as ``translations``.
+        parent: folder of the set that it was made of, as it was named then.
+        fingerprints: split -> hash of all the bytes that the parent had (`Manifest.fingerprint`).
+        producer: the model or method that made it, with the hash of its weights where it has some.
+    """
+
+    kind: str
+    parent: str
+    fingerprints: dict[str, str]
+    producer: str
+
+
+@dataclass
 class Manifest:
     """What a shard set is: how it was made, and exactly which bytes belong to it.
 
@@ -63,6 +80,7 @@ class Manifest:
         shards: in the order of their names.
         counts: split -> what it holds.
         languages: language -> videos.
+        origin: of a derived set; None for one that was built from videos.
     """
 
     settings: dict[str, Any]
@@ -70,9 +88,11 @@ class Manifest:
     shards: list[Shard]
     counts: dict[str, Counts] = field(default_factory=dict)
     languages: dict[str, int] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def to_json(self) -> bytes:
-        return (json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1) + "\n").encode()
+        content = {name: value for name, value in asdict(self).items() if value is not None}
+        return (json.dumps({"format": FORMAT, "version": VERSION, **content}, indent=1) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> Manifest:
@@ -85,7 +105,8 @@ class Manifest:
             if unsafe := [shard.name for shard in shards if not SHARD_NAME.fullmatch(shard.name)]:
                 raise ValueError(f"{unsafe[0]!r} is not the name of a shard")
             counts = {split: Counts(**count) for split, count in raw["counts"].items()}
-            return cls(dict(raw["settings"]), int(raw["frames"]), shards, counts, dict(raw["languages"]))
+            origin = Origin(**raw["origin"]) if "origin" in raw else None
+            return cls(dict(raw["settings"]), int(raw["frames"]), shards, counts, dict(raw["languages"]), origin)
         except (KeyError, TypeError, AttributeError, ValueError) as fault:
             raise ValueError(f"{where} is not the manifest of a shard set ({fault})") from fault
 
@@ -96,6 +117,11 @@ class Manifest:
         if not path.is_file():
             raise FileNotFoundError(f"no shard set in {folder} (no {MANIFEST}); make one with `weaksync data build`")
         return cls.from_json(path.read_bytes(), str(path))
+
+    def fingerprint(self, split: str) -> str:
+        """One hash for all bytes of a split."""
+        names = [f"{shard.name} {shard.sha256}" for shard in self.shards if shard.split == split]
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
     def check_languages(self, wanted: Sequence[str] | None, where: object) -> None:
         """Raises ValueError where `wanted` names a language that no video has; None wants all."""
@@ -140,11 +166,23 @@ def write_video(path: Path, video: AnnotatedVideo, frames: Sequence[Sequence[byt
             _add(tar, f"{key}.json", _json({"start": start, "end": end}))
 
 
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write the text record of a video without its clips, as `write_video` does: a part of a derived set.
+
+    Args:
+        path: of the file to write, whole or not at all.
+        record: what `AnnotatedVideo.from_dict` reads, with ``clips`` None; it may hold more.
+    """
+    with whole_file(Path(path)) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        _add(tar, f"{record['id']}/{STORY}.json", _json(record))
+
+
 def pack(
     folder: Path,
     parts: dict[str, list[Path]],
     settings: dict[str, Any],
     *,
+    origin: Origin | None = None,
     shard_bytes: int = 256 << 20,
     progress: Callable[[int], None] | None = None,
 ) -> Manifest:
@@ -154,6 +192,7 @@ def pack(
         folder: made where it is absent; must not hold a set already.
         parts: split -> files of `write_video`, packed in this order.
         settings: how the parts were made; plain JSON values, kept in the manifest.
+        origin: of a derived set.
         shard_bytes: a shard is closed when the next video would make it larger; one large video is never cut.
         progress: called with the bytes of each part done.
 
@@ -183,7 +222,7 @@ def pack(
                 if progress is not None:
                     progress(Path(path).stat().st_size)
             packer.close_shard()
-        manifest = packer.manifest(settings)
+        manifest = packer.manifest(settings, origin)
         with whole_file(folder / MANIFEST) as file:
             file.write(manifest.to_json())
     except BaseException as fault:
@@ -284,9 +323,10 @@ class _Packer:
             file.write(index)
         self.samples, self.videos, self.offset, self.hash = [], 0, 0, hashlib.sha256()
 
-    def manifest(self, settings: dict[str, Any]) -> Manifest:
+    def manifest(self, settings: dict[str, Any], origin: Origin | None) -> Manifest:
         self.shards.sort(key=lambda shard: shard.name)
-        return Manifest(settings, self.frames or 0, self.shards, self.counts, dict(sorted(self.languages.items())))
+        languages = dict(sorted(self.languages.items()))
+        return Manifest(settings, self.frames or 0, self.shards, self.counts, languages, origin)
 
     def undo(self) -> None:
         """Remove everything that this run has written."""

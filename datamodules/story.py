@@ -12,9 +12,11 @@ import lightning
 import torch.distributed
 
 from .batches import ClipTransform, Tokenize
+from .derived import TRANSLATIONS, open_derived, translated
 from .elastic import ElasticLoader, GroupOrder, PairSteps
 from .index import ShardSet, open_set
-from .pairs import WeakPairs, weak_pairs
+from .pairs import PAIRED, PairSource, WeakPairs
+from .records import AnnotatedVideo
 from .resampled import PairStream, ResampledLoader, address_of, read_manifest
 from .shards import Manifest
 from .videos import VideoLoader, Videos
@@ -25,8 +27,8 @@ Mode = Literal["exact", "resampled"]
 class StoryDataModule(lightning.LightningDataModule):
     """Story shards as Lightning wants them.
 
-    Training yields `PairBatch`: groups of weak pairs (`records.weak_labels`), each group of one video.  Evaluation
-    yields `VideoBatch`: whole videos, each exactly once over all ranks and workers.
+    Training yields `PairBatch`: groups of pairs, each group of one video.  Evaluation yields `VideoBatch`: whole
+    videos, each exactly once over all ranks and workers.
 
     Args:
         folder: of a shard set (``weaksync data build``); in resampled mode the address of one may be given.
@@ -38,6 +40,10 @@ class StoryDataModule(lightning.LightningDataModule):
             streams shards drawn with replacement, for sets in an object store.
         steps_per_epoch: resampled mode alone: steps of an epoch, equal on every rank.
         languages: keep the videos in these; None keeps all.
+        translations: folder of a set derived from this one (``weaksync data translate``), whose texts replace those of
+            the sentences, in training and in evaluation; exact mode alone.
+        pairs: ``weak`` pairs a clip with the sentence that is spoken over it, ``annotated`` with the one that people
+            say it shows, and trains on the videos that they annotated alone.
         test_split: which videos `test_dataloader` and `predict_dataloader` yield.
         seed: of the order, of the frames that are drawn and of augmentation.
         workers: processes that read; 0 reads in the process itself.
@@ -64,6 +70,8 @@ class StoryDataModule(lightning.LightningDataModule):
         mode: Mode = "exact",
         steps_per_epoch: int | None = None,
         languages: Sequence[str] | None = None,
+        translations: str | Path | None = None,
+        pairs: PairSource = "weak",
         test_split: str = "test",
         seed: int = 0,
         workers: int = 0,
@@ -78,6 +86,10 @@ class StoryDataModule(lightning.LightningDataModule):
             raise ValueError(
                 "steps_per_epoch belongs to mode='resampled', which needs it: exact mode counts for itself"
             )
+        if pairs not in PAIRED:
+            raise ValueError(f"pairs={pairs!r}: choose {' or '.join(map(repr, PAIRED))}")
+        if translations is not None and mode != "exact":
+            raise ValueError("translations belong to mode='exact': streamed shards come with their own texts alone")
         if global_batch < 1:
             raise ValueError(f"global_batch={global_batch}: a step needs one group at least")
         if group_size < 2:
@@ -92,6 +104,8 @@ class StoryDataModule(lightning.LightningDataModule):
         self.mode = mode
         self.steps_per_epoch = steps_per_epoch
         self.languages = None if languages is None else sorted(set(languages))
+        self.translations = translations
+        self.pair_source = pairs
         self.test_split = test_split
         self.seed = seed
         self.workers = workers
@@ -99,6 +113,7 @@ class StoryDataModule(lightning.LightningDataModule):
         self.check_hashes = check_hashes
         self.start_method = start_method
         self._shards: ShardSet | None = None
+        self._translations: ShardSet | None = None
         self._pairs: WeakPairs | None = None
         self._training: tuple[tuple[int, int], ElasticLoader | ResampledLoader] | None = None
         self._resumed: dict[str, Any] = {}
@@ -112,16 +127,45 @@ class StoryDataModule(lightning.LightningDataModule):
                     f"{self.folder}: reading by offset (exact mode, evaluation) needs a set on a local disk"
                 )
             shards = open_set(self.folder, check_hashes=self.check_hashes)
-            self._check_frames(shards.manifest)
+            self._check(shards.manifest)
             self._shards = shards
         return self._shards
+
+    @property
+    def translation_set(self) -> ShardSet | None:
+        """The translations, opened and checked against the set when they are first asked for; None without any."""
+        if self._translations is None and self.translations is not None:
+            options = {"check_hashes": self.check_hashes}
+            self._translations = open_derived(self.translations, self.shards, TRANSLATIONS, **options)
+        return self._translations
+
+    @property
+    def text_languages(self) -> list[str]:
+        """Codes of the languages that the model gets to read: what texts are translated to, or those of the videos."""
+        if self.translation_set is not None:
+            return [str(self.translation_set.manifest.settings["to"])]
+        return self.languages or list(self.manifest.languages)
+
+    def records(self, split: str) -> list[AnnotatedVideo]:
+        """The videos of a split in the languages that are kept, with the texts that the model gets to read.
+
+        Raises as `ShardSet.videos` and `derived.translated`.
+        """
+        if self.translation_set is not None:
+            return translated(self.shards, self.translation_set, split, self.languages)
+        return self.shards.videos(split, self.languages)
 
     @property
     def manifest(self) -> Manifest:
         """What the set holds: splits, counts, languages and settings."""
         return self.shards.manifest if self.mode == "exact" else read_manifest(address_of(self.folder))
 
-    def _check_frames(self, manifest: Manifest) -> None:
+    def _check(self, manifest: Manifest) -> None:
+        if manifest.origin is not None:
+            raise ValueError(
+                f"{self.folder} holds {manifest.origin.kind} of {manifest.origin.parent}, and no clips: name that set, "
+                "and this one as its translations"
+            )
         if 0 < manifest.frames < self.preprocess.frames:
             raise ValueError(
                 f"the model looks at {self.preprocess.frames} frames of a clip, {self.folder} holds "
@@ -130,11 +174,14 @@ class StoryDataModule(lightning.LightningDataModule):
 
     @property
     def pairs(self) -> WeakPairs:
-        """The weak pairs of the training split; `pairs.too_few` are the videos that have none to offer."""
+        """The pairs of the training split; `pairs.too_few` are the videos that have none to offer."""
         if self._pairs is None:
-            pairs = weak_pairs(self.shards.videos("train", self.languages))
+            pairs = PAIRED[self.pair_source](self.records("train"))
             if not pairs.videos:
-                raise ValueError(f"no video of {self.folder} has clips paired with two sentences: nothing to train on")
+                raise ValueError(
+                    f"no training video of {self.folder} has clips with two sentences in {self.pair_source} pairs: "
+                    "nothing to train on"
+                )
             if pairs.too_few:
                 warnings.warn(
                     f"{len(pairs.too_few)} of {len(pairs.too_few) + len(pairs.videos)} training videos have fewer than "
@@ -176,7 +223,7 @@ class StoryDataModule(lightning.LightningDataModule):
     def _resampled(self, rank: int, world: int) -> ResampledLoader:
         address = address_of(self.folder)
         manifest = read_manifest(address)
-        self._check_frames(manifest)
+        self._check(manifest)
         manifest.check_languages(self.languages, address)
         shards = [shard for shard in manifest.shards if shard.split == "train"]
         if not shards or self.steps_per_epoch is None:
@@ -193,6 +240,7 @@ class StoryDataModule(lightning.LightningDataModule):
             self.seed,
             rank,
             self.check_hashes,
+            self.pair_source,
         )
         return ResampledLoader(
             stream,
@@ -213,6 +261,9 @@ class StoryDataModule(lightning.LightningDataModule):
             "seed": self.seed,
             "languages": self.languages,
             "data": self.shards.fingerprint("train"),
+            # None where a run has what all runs had before there was a choice
+            "translations": self.translation_set and self.translation_set.fingerprint("train"),
+            "pairs": None if self.pair_source == "weak" else self.pair_source,
         }
         return ElasticLoader(steps, identity, max_bad=self.max_bad, workers=self.workers, context=self.start_method)
 
@@ -233,7 +284,7 @@ class StoryDataModule(lightning.LightningDataModule):
 
         Raises ValueError where the set has no such split.
         """
-        records = [video for video in self.shards.videos(split, self.languages) if video.annotated or not annotated]
+        records = [video for video in self.records(split) if video.annotated or not annotated]
         usable = [record for record in records if record.clips and record.sentences]
         if len(usable) < len(records):
             empty = sorted({record.id for record in records} - {record.id for record in usable})

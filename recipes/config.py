@@ -41,6 +41,10 @@ class DataConfig:
     Attributes:
         shards: folder of a shard set (`weaksync data build story`).
         languages: codes to train and evaluate on; none: all that the set has.
+        translations: folder of `weaksync data translate`, made of `shards`: its texts replace those of the sentences,
+            in training and in evaluation; none: the texts are as they were told.
+        pairs: what pairs clips with sentences for training: ``weak``, the times of narration, or ``annotated``,
+            people, on the videos that they annotated alone.
         mode: ``exact`` (every pair once per epoch, resumable, the same for any number of processes) or
             ``resampled`` (streams from object stores, `steps_per_epoch` steps an epoch).
         global_batch: groups per step over all processes.
@@ -52,6 +56,8 @@ class DataConfig:
 
     shards: str
     languages: list[str] | None = None
+    translations: str | None = None
+    pairs: Literal["weak", "annotated"] = "weak"
     mode: Literal["exact", "resampled"] = "exact"
     global_batch: int = 16
     group_size: int = 8
@@ -180,6 +186,10 @@ def impossible(config: StoryRecipe) -> list[str]:
         (
             (data.mode == "resampled") != (data.steps_per_epoch is not None),
             "data.steps_per_epoch goes with data.mode: resampled, and is needed there",
+        ),
+        (
+            data.mode == "resampled" and data.translations is not None,
+            "data.translations goes with data.mode: exact; streamed shards come with their own texts alone",
         ),
         (config.trainer.max_epochs < 1, f"trainer.max_epochs should be at least 1, not {config.trainer.max_epochs}"),
     ]

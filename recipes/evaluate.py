@@ -34,6 +34,7 @@ def evaluate(
     *,
     split: str = "test",
     languages: list[str] | None = None,
+    translations: str | Path | None = None,
     decoder: Decoder | None = None,
     workers: int = 1,
     settings: TrainerConfig | None = None,
@@ -43,6 +44,7 @@ def evaluate(
     Args:
         model: of `zoo.load` or `zoo.create`.
         shards: folder of a shard set.
+        translations: folder of `weaksync data translate`, whose texts the model gets to read instead of the set's own.
         decoder: how similarities become labels; the one that came with the model if None.
 
     Returns:
@@ -57,6 +59,7 @@ def evaluate(
         model.tokenize,
         global_batch=1,
         languages=languages,
+        translations=translations,
         test_split=split,
         workers=workers,
     )

@@ -56,7 +56,7 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     L.seed_everything(recipe.seed, verbose=False)
     model = build_model(recipe)
     data = build_data(recipe, model)
-    model.languages = sorted({*model.languages, *(recipe.data.languages or data.manifest.languages)})
+    model.languages = sorted({*model.languages, *data.text_languages})
     stored = Pictures.of_settings(data.manifest.settings)
     model.pictures = dataclasses.asdict(stored) if stored else None  # so that `align` makes them alike
     task = StoryAlignment(model, optim=recipe.optim, **vars(recipe.loss))
@@ -133,6 +133,8 @@ def build_data(recipe: StoryRecipe, model: DualEncoder) -> StoryDataModule:
         model.preprocess,
         model.tokenize,
         languages=data.languages,
+        translations=data.translations,
+        pairs=data.pairs,
         mode=data.mode,
         global_batch=data.global_batch,
         group_size=data.group_size,
