@@ -19,14 +19,19 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 AUGMENTATIONS = ("none", "crop", "cclm")
+FITS = ("squash", "crop")
+INTERPOLATIONS = {"bicubic": InterpolationMode.BICUBIC, "bilinear": InterpolationMode.BILINEAR}
+#: fields that checkpoints from before they existed do not name; the defaults are what those were made with
+LATER_FIELDS = {"fit", "interpolation"}
 
 
 @dataclass
 class ClipPreprocess:
     """The `ClipTransform` of the story models.
 
-    Evaluation: a plain bicubic resize to a square, no crop.  Training, where a generator is given: a random crop
-    resized to the square, a mirror flip, and RandomAugment (N=2, M=7), drawn once for all frames of the clip.
+    Evaluation: a resize to a square, which squashes the picture or crops its middle.  Training, where a generator is
+    given: a random crop resized to the square, a mirror flip, and RandomAugment (N=2, M=7), drawn once for all frames
+    of the clip.
 
     Attributes:
         size: side of the square in pixels.
@@ -35,6 +40,9 @@ class ClipPreprocess:
         flip: chance of a mirror image; 0 where left and right have a meaning in the text.
         crop_scale: least and greatest share of the picture's area that a random crop keeps.
         mean, std: of each channel, for pixels in [0, 1].
+        fit: ``squash`` the whole picture into the square (CCLM, SigLIP), or ``crop`` its middle once the short side
+            fits (CLIP).
+        interpolation: ``bicubic`` or ``bilinear``, both with antialiasing.
     """
 
     size: int = 224
@@ -44,13 +52,14 @@ class ClipPreprocess:
     crop_scale: tuple[float, float] = (0.5, 1.0)
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
+    fit: str = "squash"
+    interpolation: str = "bicubic"
 
     def __post_init__(self) -> None:
-        if self.augment not in AUGMENTATIONS:
-            raise ValueError(
-                f"no augmentation {self.augment!r}{did_you_mean(self.augment, AUGMENTATIONS)}; "
-                f"known: {', '.join(AUGMENTATIONS)}"
-            )
+        for field, known in (("augment", AUGMENTATIONS), ("fit", FITS), ("interpolation", INTERPOLATIONS)):
+            value = getattr(self, field)
+            if value not in known:
+                raise ValueError(f"no {field} {value!r}{did_you_mean(value, known)}; known: {', '.join(known)}")
         if not 0.0 < self.crop_scale[0] <= self.crop_scale[1] <= 1.0:
             raise ValueError(f"crop_scale must be 0 < least <= greatest <= 1, not {self.crop_scale}")
         if not 0.0 <= self.flip <= 1.0:
@@ -69,7 +78,7 @@ class ClipPreprocess:
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
             raise ValueError(f"frames must be uint8 (F, 3, H, W), not {frames.dtype} {tuple(frames.shape)}")
         if generator is None or self.augment == "none":
-            return self._normalise(self._resize(frames))
+            return self._normalise(self._cropped(frames) if self.fit == "crop" else self._resize(frames))
         frames = self._resize(self._crop(frames, generator))
         if torch.rand((), generator=generator) < self.flip:
             frames = frames.flip(-1)
@@ -85,7 +94,7 @@ class ClipPreprocess:
     def from_dict(cls, data: dict[str, Any]) -> ClipPreprocess:
         """The transform that `to_dict` wrote.  Raises ValueError that names an unknown or absent field."""
         fields = set(cls.__dataclass_fields__)
-        if set(data) != fields:
+        if not fields - LATER_FIELDS <= set(data) <= fields:
             raise ValueError(f"preprocessing fields must be {sorted(fields)}, not {sorted(data)}")
         plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
         return cls(**plain)
@@ -93,7 +102,13 @@ class ClipPreprocess:
     def _resize(self, frames: Tensor) -> Tensor:
         if frames.shape[-2:] == (self.size, self.size):
             return frames
-        return F.resize(frames, [self.size, self.size], InterpolationMode.BICUBIC, antialias=True)
+        return F.resize(frames, [self.size, self.size], INTERPOLATIONS[self.interpolation], antialias=True)
+
+    def _cropped(self, frames: Tensor) -> Tensor:
+        """The middle of the picture, once its short side is the square's."""
+        if min(frames.shape[-2:]) != self.size:
+            frames = F.resize(frames, [self.size], INTERPOLATIONS[self.interpolation], antialias=True)
+        return F.center_crop(frames, [self.size, self.size])
 
     def _normalise(self, frames: Tensor) -> Tensor:
         return frames.float().sub_(self._offset).mul_(self._scale)

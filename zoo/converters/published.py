@@ -13,6 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from .. import tokenizers
+from ..models.dual_encoder import DualEncoder
+
 #: a model's name of a tensor to the published one
 Naming = Callable[[str], str]
 
@@ -69,6 +72,34 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], file: Path, naming: Namin
     """Copy `tensors` into `model`; raises as `check` does."""
     check(model, tensors, file, naming)
     model.load_state_dict({name: tensors[naming(name)] for name in model.state_dict()})
+
+
+def check_vocabulary(model: DualEncoder, reads: str, fits: str, framing: tuple[int | None, int, int]) -> None:
+    """Hold a model's tokenizer against the word table, which lies as its weights were learnt.
+
+    Args:
+        reads: whose tokens these are, for people.
+        fits: hub id of a tokenizer that fits.
+        framing: ids of start, padding and end.
+
+    Raises:
+        FileNotFoundError: there is no tokenizer.
+        ValueError: it is another than the one that the word table was learnt with.
+    """
+    name, rows = model.config.tokenizer, model.config.vocab_size
+    try:
+        found = tokenizers.load(name, reading=model.reading)
+    except FileNotFoundError as absent:
+        raise FileNotFoundError(
+            f"{type(model).__name__} reads {reads}'s tokens, and there is no tokenizer at {name!r}: name a folder that "
+            "holds one (--tokenizer DIR), or a hub id while online; no checkpoint is written without it"
+        ) from absent
+    ids = (found.start_id, found.pad_id, found.end_id)
+    if found.vocab_size != rows or ids != framing:
+        raise ValueError(
+            f"the tokenizer {name!r} is not the one of these weights: it has {found.vocab_size} ids with start, "
+            f"padding and end at {ids}, the weights {rows} rows with {framing}; {fits} fits"
+        )
 
 
 def file_hash(file: Path) -> str:

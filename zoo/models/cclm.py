@@ -110,9 +110,6 @@ class CCLM(DualEncoder):
         self.vision_proj = nn.Linear(self.vision.num_features, config.project_dim)
         self.text_proj = nn.Linear(config.text_width, config.project_dim)
         self.temp = nn.Parameter(torch.tensor(config.temperature))
-        if config.checkpoint_activations:
-            self.vision.set_grad_checkpointing()
-            self.text.gradient_checkpointing_enable({"use_reentrant": False})
         self.settle()
 
     def encode_clips(self, pixels: Tensor) -> Tensor:

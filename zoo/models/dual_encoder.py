@@ -1,7 +1,12 @@
-"""What every model that aligns stories has in common: two towers, one space, a temperature, its own preprocessing."""
+"""What every model that aligns stories has in common: two towers, one space, a temperature, its own preprocessing.
+
+`DualEncoder` is what recipes ask for.  `ImageTextEncoder` is one whose towers were trained on single pictures (CLIP and
+what came after it), so that each frame of a clip has a vector of its own.
+"""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -9,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from .. import tokenizers
 from ..checkpoint import Pretrained
@@ -62,8 +68,8 @@ class DualEncoderConfig:
 class DualEncoder(Pretrained):
     """Clips and sentences in one space; the similarity of a pair is the dot product of their unit vectors.
 
-    A family defines `vision` and `text`, its towers; `temp`; `encode_clips` and `encode_text`; and calls `settle` at
-    the end of its constructor.
+    A family defines `vision` and `text`, its towers, of timm or transformers; `temp`; `encode_clips` and `encode_text`;
+    and calls `settle` at the end of its constructor.
 
     Attributes:
         preprocess: `ClipTransform` for its frames.
@@ -72,6 +78,10 @@ class DualEncoder(Pretrained):
     """
 
     config_class: ClassVar[type] = DualEncoderConfig
+    #: how its text tower was taught to read
+    reading: ClassVar[tokenizers.Reading] = tokenizers.Reading()
+    #: fields of `ClipPreprocess` that its vision tower was taught with
+    pixels: ClassVar[dict[str, Any]] = {}
     free_arguments = frozenset(
         {"augment", "flip", "frames", "max_tokens", "max_words", "freeze", "checkpoint_activations"}
     )
@@ -84,7 +94,7 @@ class DualEncoder(Pretrained):
         super().__init__()
         self.config = config
         self.preprocess = ClipPreprocess(
-            size=config.image_size, frames=config.frames, augment=config.augment, flip=config.flip
+            size=config.image_size, frames=config.frames, augment=config.augment, flip=config.flip, **self.pixels
         )
         self._tokenize: tokenizers.SentenceTokenizer | None = None
 
@@ -110,18 +120,24 @@ class DualEncoder(Pretrained):
 
         Raises:
             FileNotFoundError: the vocabulary can be neither found nor fetched.
-            ValueError: it has more ids than the word table has rows.
+            ValueError: it does not fit the word table.
         """
         if self._tokenize is None:
             config = self.config
-            found = tokenizers.load(config.tokenizer, max_tokens=config.max_tokens, max_words=config.max_words)
-            if found.vocab_size > config.vocab_size:
-                raise ValueError(
-                    f"the tokenizer {config.tokenizer!r} has {found.vocab_size} ids, the model {config.vocab_size} "
-                    f"rows: set vocab_size={found.vocab_size}"
-                )
+            found = tokenizers.load(
+                config.tokenizer, max_tokens=config.max_tokens, max_words=config.max_words, reading=self.reading
+            )
+            self.check_tokenizer(found)
             self._tokenize = found
         return self._tokenize
+
+    def check_tokenizer(self, found: tokenizers.SentenceTokenizer) -> None:
+        """Raises ValueError for a tokenizer that has more ids than the word table has rows."""
+        if found.vocab_size > self.config.vocab_size:
+            raise ValueError(
+                f"the tokenizer {self.config.tokenizer!r} has {found.vocab_size} ids, the model "
+                f"{self.config.vocab_size} rows: set vocab_size={found.vocab_size}"
+            )
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -134,9 +150,14 @@ class DualEncoder(Pretrained):
         return self.config.freeze
 
     def settle(self) -> None:
-        """Freeze the towers that are to be frozen; the end of a family's constructor."""
-        for tower in TOWERS:
-            getattr(self, tower).requires_grad_(tower not in self.freeze)
+        """Freeze the towers and spare activations as the arguments say; the end of a family's constructor."""
+        for name in TOWERS:
+            tower = getattr(self, name)
+            tower.requires_grad_(name not in self.freeze)
+            if self.config.checkpoint_activations and hasattr(tower, "set_grad_checkpointing"):  # timm
+                tower.set_grad_checkpointing()
+            elif self.config.checkpoint_activations:
+                tower.gradient_checkpointing_enable({"use_reentrant": False})
 
     def train(self, mode: bool = True) -> Self:
         """As in torch, but a frozen tower stays in evaluation mode."""
@@ -148,3 +169,47 @@ class DualEncoder(Pretrained):
     def gradient(self, tower: str) -> AbstractContextManager[Any]:
         """The context in which a tower is run: without gradients where it is frozen."""
         return torch.no_grad() if tower in self.freeze else nullcontext()
+
+
+class ImageTextEncoder(DualEncoder):
+    """A dual encoder of pictures, as CLIP: each frame has a unit vector, and a clip the direction of their mean.
+
+    CLIP4Clip calls this mean pooling without parameters (Luo et al., 2021, section 3.3).  A family defines
+    `encode_frames` and `encode_text`.
+
+    Attributes:
+        logit_scale: logarithm of 1 / `temp`, which is what learns.
+    """
+
+    #: greatest factor of the similarities that training may reach
+    largest_scale: ClassVar[float] = 100.0
+
+    def __init__(self, config: DualEncoderConfig, *, scale: float) -> None:
+        super().__init__(config)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(scale)))
+
+    @property
+    def temp(self) -> Tensor:  # type: ignore[override]
+        """The temperature, a scalar."""
+        return self.logit_scale.neg().exp()
+
+    @torch.no_grad()
+    def clamp_temperature(self) -> None:
+        """Keep the factor of the similarities at or below `largest_scale`; called before every step of training."""
+        self.logit_scale.clamp_(max=math.log(self.largest_scale))
+
+    @abstractmethod
+    def encode_frames(self, pixels: Tensor) -> Tensor:
+        """(N, 3, H, W) pixels of single frames to (N, D) vectors of any length."""
+
+    def encode_clips(self, pixels: Tensor, frame_mask: Tensor | None = None) -> Tensor:
+        """(B, F, 3, H, W) pixels of `preprocess` to (B, D) unit vectors.
+
+        Args:
+            frame_mask: (B, F), 1 for frames that count; all do if None.
+        """
+        clips, frames = pixels.shape[:2]
+        features = normalize(self.encode_frames(pixels.flatten(0, 1)), dim=-1).view(clips, frames, -1)
+        if frame_mask is not None:
+            features = features * frame_mask.unsqueeze(-1)
+        return normalize(features.sum(dim=1), dim=-1)  # of the same direction as the mean
