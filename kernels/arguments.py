@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from numbers import Integral
 
 import torch
@@ -54,7 +55,7 @@ def lengths_of(name: str, given: Tensor | None, batch: int, longest: int, valida
         ValueError: for another shape or type, or, naming the pair, for a length outside [0, longest].
     """
     if given is None:
-        return torch.full((batch,), longest, dtype=torch.int64)
+        return _whole(batch, longest)
     if given.shape != (batch,) or given.dtype not in INTEGERS:
         raise ValueError(f"{name} must be (B,) = ({batch},) integers, not {tuple(given.shape)} {given.dtype}")
     if given.device.type == "cpu" or validate:
@@ -64,14 +65,19 @@ def lengths_of(name: str, given: Tensor | None, batch: int, longest: int, valida
     return given
 
 
+@lru_cache(maxsize=256)
+def _whole(batch: int, length: int) -> Tensor:
+    """The same length for every pair; nobody changes it."""
+    return torch.full((batch,), length, dtype=torch.int64, device="cpu")
+
+
 def check_text_drops(drops: Tensor, texts: Tensor) -> None:
     """Raises ValueError, naming the pair, where dropping a real text costs more than the sums can hold.
 
     Runs of dropped texts are priced by differences of sums (B, m), in which a huge price hides all others.
     """
-    real = torch.arange(drops.shape[1]) < texts[:, None]
-    huge = real & (drops.abs() > LARGEST_TEXT_DROP) & (drops != -torch.inf)
-    if huge.any():
+    huge = (drops.abs() > LARGEST_TEXT_DROP) & (drops != -torch.inf)
+    if huge.any() and (huge := huge & (torch.arange(drops.shape[1], device="cpu") < texts[:, None])).any():
         pair, text = huge.nonzero()[0].tolist()
         raise ValueError(
             f"drop_text[{pair}, {text}] is {drops[pair, text]:g}, beyond {LARGEST_TEXT_DROP:g}: leave drop_text None "
@@ -107,7 +113,7 @@ def windows_of(window: int | Tensor | None, batch: int) -> Tensor | None:
     if window is None or isinstance(window, Tensor):
         return window
     check_whole("window", window)
-    return torch.full((batch,), window, dtype=torch.int64)
+    return torch.full((batch,), window, dtype=torch.int64, device="cpu")
 
 
 def broadcast_drop(name: str, drop: Tensor | float, batch: int, steps: int, like: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.library import custom_op, register_autocast
 
-from . import cpu, reference
+from . import cpu, derivatives, reference
 from .arguments import check_text_drops, check_windows, lengths_of
 from .geometry import check_dsta, check_dtw, check_every_text_fits
 
@@ -188,14 +188,6 @@ def drop_dtw(
     return _told(value, validate), labels
 
 
-@custom_op("weaksync::scaled", mutates_args=())
-def scaled(value: Tensor, share: Tensor, grad: Tensor) -> Tensor:
-    """`share` (B, …) times the upstream gradient (B,); `value` ties it to the graph, so that a second derivative of
-    the recurrence, which is not implemented, is an error and not a silent zero."""
-    product = cpu.empty(*share.shape, dtype=share.dtype) if share.device.type == "cpu" else torch.empty_like(share)
-    return torch.mul(share, grad.reshape(-1, *[1] * (share.dim() - 1)), out=product)
-
-
 # ---- what is known before launch is checked before launch
 
 Check = Callable[[Tensor, Tensor], None]
@@ -289,36 +281,8 @@ def _(cost: Tensor, *settings: Any) -> tuple[Tensor, ...]:
     return _indices(cost, settings[-1], cost.shape[:2])
 
 
-@scaled.register_fake
-def _(value: Tensor, share: Tensor, grad: Tensor) -> Tensor:
-    return torch.empty_like(share)
-
-
-# ---- derivatives: of the soft values, with respect to costs and drop costs
-
-
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    value, *shares = output
-    ctx.mark_non_differentiable(*shares)
-    ctx.set_materialize_grads(False)
-    ctx.others = len(inputs) - len(shares)
-    ctx.save_for_backward(value, *shares)
-
-
-def _backward(ctx: Any, grad: Tensor | None, *nothing: None) -> tuple[Tensor | None, ...]:
-    value, *shares = ctx.saved_tensors
-    asked = zip(shares, ctx.needs_input_grad, strict=False)
-    grads = [None if grad is None or not need else scaled(value, share, grad) for share, need in asked]
-    return *grads, *[None] * ctx.others
-
-
-def _no_second_derivative(ctx: Any, *grads: Tensor) -> None:
-    raise NotImplementedError("the alignment kernels have no second derivative; detach the gradient first")
-
-
 for _op in (soft_dtw, soft_dsta, soft_drop_dtw):
-    _op.register_autograd(_backward, setup_context=_remember)
-scaled.register_autograd(_no_second_derivative, setup_context=lambda ctx, inputs, output: None)
+    _op.register_autograd(derivatives.backward, setup_context=derivatives.remember)
 
 # bfloat16 and float16 costs are summed in float32, also where autocast made them
 for _op in (soft_dtw, soft_dsta, soft_drop_dtw, dtw_path, dsta_path, drop_dtw):

@@ -149,7 +149,7 @@ def pairwise_dsta(
 
     if window is not None and not isinstance(window, Tensor):
         check_whole("window", window)
-        window = torch.full((len(video), len(text)), window)
+        window = torch.full((len(video), len(text)), window, device="cpu")
     return _all_pairs(value, video, text, video_lengths, text_lengths, window, cost, memory)
 
 

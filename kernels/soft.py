@@ -26,6 +26,7 @@ from .arguments import (
     check_whole,
     windows_of,
 )
+from .derivatives import differentiable
 
 
 def soft_dtw(
@@ -247,7 +248,9 @@ def _soft_dtw(
     check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_whole("band", band)
-    return ops.soft_dtw(at_least_float32(cost), video_lengths, text_lengths, gamma, band, validate, wanted)
+    return differentiable(
+        ops.soft_dtw, at_least_float32(cost), video_lengths, text_lengths, gamma, band, validate, wanted
+    )
 
 
 def _soft_dsta(
@@ -266,7 +269,8 @@ def _soft_dsta(
     check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_dsta_settings(order_weight, order_margin, band)
-    return ops.soft_dsta(
+    return differentiable(
+        ops.soft_dsta,
         at_least_float32(cost),
         video_lengths,
         text_lengths,
@@ -300,4 +304,6 @@ def _soft_drop_dtw(
     batch, n, m = cost.shape
     video = broadcast_drop("drop_video", drop_video, batch, n, cost)
     text = None if drop_text is None else broadcast_drop("drop_text", drop_text, batch, m, cost)
-    return ops.soft_drop_dtw(cost, video, text, video_lengths, text_lengths, gamma, contiguous, band, validate, wanted)
+    return differentiable(
+        ops.soft_drop_dtw, cost, video, text, video_lengths, text_lengths, gamma, contiguous, band, validate, wanted
+    )

@@ -37,6 +37,8 @@ INSTRUCTION_SETS = ("avx512", "avx2", "plain")
 ENVIRONMENT = "WEAKSYNC_CPU"
 #: fewer cells than this are not worth a second thread
 CELLS_PER_THREAD = 20_000
+#: smaller tensors are not worth huge pages, or the question
+LARGE = 4 << 20
 
 
 class _Batch(ctypes.Structure):
@@ -133,8 +135,8 @@ def use(name: str | None) -> str:
 
 def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """An uninitialised tensor, of huge pages where it is large: faults of small ones cost as much as a recurrence."""
-    tensor = torch.empty(shape, dtype=dtype)
-    if _library is not None:
+    tensor = torch.empty(shape, dtype=dtype, device="cpu")
+    if _library is not None and tensor.nbytes >= LARGE:
         _library.weaksync_expect_large(tensor.data_ptr(), tensor.nbytes)
     return tensor
 
@@ -305,14 +307,15 @@ class _Call:
         if not available():
             raise ImportError(describe())
         double = cost.dtype == torch.float64 and not name.startswith("soft")
-        cost = cost.detach().to(torch.float64 if double else torch.float32)
+        if not double and cost.dtype != torch.float32:
+            cost = cost.float()
         if cost.shape[2] > 1 and cost.stride(2) != 1:
             cost = cost.contiguous()
         self.name, self.cost, self.steps, self.texts = name, cost, steps.contiguous(), texts.contiguous()
         batch, n, m = cost.shape
         self.longest = max(n, m)
         self.value = cost.new_empty(batch)
-        self.beyond_range = torch.empty(batch, dtype=torch.bool)
+        self.beyond_range = torch.empty(batch, dtype=torch.bool, device="cpu")
         self.batch = _Batch(
             cost.data_ptr(),
             batch,
@@ -332,7 +335,7 @@ class _Call:
 
     def output(self, wanted: bool, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """An empty tensor that the library fills, without elements where it is not wanted."""
-        return empty(*shape, dtype=dtype) if wanted else torch.empty(0, dtype=dtype)
+        return empty(*shape, dtype=dtype) if wanted else empty(0, dtype=dtype)
 
     def run(self, *arguments: Any) -> None:
         """Raises MemoryError where the workspace of a pair does not fit."""

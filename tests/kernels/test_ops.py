@@ -226,3 +226,47 @@ def test_the_folder_imported_by_its_bare_name_registers_nothing_twice():
 def test_devices_without_a_kernel_are_named():
     with pytest.raises(ValueError, match="run on CPU and CUDA, not on meta"):
         ops.backend_of(torch.zeros(1, 1, 1, device="meta"))
+
+
+# ---- transforms of torch.func
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+def test_torch_func_differentiates_and_maps(name):
+    cost = cost_of().requires_grad_()
+    value = calls(cost, LENGTHS)[name]()
+    (expected,) = torch.autograd.grad(value.sum(), cost)
+    plain = cost.detach()
+    found = torch.func.grad(lambda c: calls(c, LENGTHS)[name]().sum())(plain)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    many = torch.stack([plain, plain.flip(0)], dim=3)
+    mapped = torch.func.vmap(lambda c: calls(c, LENGTHS)[name](), in_dims=3)(many)
+    torch.testing.assert_close(mapped[0], value.detach(), rtol=0, atol=0)
+    each = torch.func.vmap(torch.func.grad(lambda c: calls(c, LENGTHS)[name]().sum()), in_dims=3)(many)
+    torch.testing.assert_close(each[0], expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+def test_forward_mode_is_an_error_and_not_a_zero(name):
+    cost = cost_of()
+    with pytest.raises(NotImplementedError, match="no forward-mode derivative"):
+        torch.func.jvp(lambda c: calls(c, LENGTHS)[name](), (cost,), (torch.ones_like(cost),))
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+def test_a_second_derivative_in_torch_func_is_an_error_too(name):
+    def slope(cost):
+        return torch.func.grad(lambda c: calls(c, LENGTHS)[name]().sum())(cost).square().sum()
+
+    with pytest.raises(NotImplementedError, match="no second derivative"):
+        torch.func.grad(slope)(cost_of())
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+def test_costs_on_the_cpu_whatever_the_default_device(name):
+    expected = calls(cost_of(), LENGTHS)[name]()
+    cost = cost_of()
+    with torch.device("meta"):
+        torch.testing.assert_close(calls(cost, LENGTHS)[name](), expected, rtol=0, atol=0)
+        assert kernels.drop_dtw(cost, 0.4, 0.6)[1].device.type == kernels.dtw_path(cost)[1].device.type == "cpu"
+        assert kernels.dsta_path(cost, window=3)[1].device.type == "cpu"

@@ -1,0 +1,134 @@
+"""Derivatives of the soft recurrences: products of what the forward pass left with the gradient from upstream.
+
+Three callers want them, each in its own way: the dispatcher of torch, which torch.compile follows; eager code, where a
+function of its own costs half of what the dispatcher takes; and the transforms of torch.func.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.library import custom_op
+
+from . import cpu
+
+#: takes costs, then the drop costs if it has any, then settings; gives a value, then the derivative in each of those
+Operator = Callable[..., tuple[Tensor, ...]]
+
+
+def differentiable(operator: Operator, *inputs: Any) -> tuple[Tensor, ...]:
+    """What `operator` gives, differentiable in the way that suits the caller."""
+    if torch.compiler.is_compiling():
+        return operator(*inputs)
+    if torch._C._are_functorch_transforms_active():
+        return _Transformed.apply(*inputs, operator)
+    return _Eager.apply(*inputs, operator)
+
+
+def remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    value, *shares = output
+    ctx.mark_non_differentiable(*shares)
+    ctx.set_materialize_grads(False)
+    ctx.others = len(inputs) - len(shares)
+    ctx.save_for_backward(value, *shares)
+
+
+def backward(ctx: Any, grad: Tensor | None, *nothing: None) -> tuple[Tensor | None, ...]:
+    value, *shares = ctx.saved_tensors
+    asked = zip(shares, ctx.needs_input_grad, strict=False)
+    grads = [None if grad is None or not need else _product(value, share, grad) for share, need in asked]
+    return *grads, *[None] * ctx.others
+
+
+def _forward_mode(ctx: Any, *tangents: Any) -> None:
+    raise NotImplementedError(
+        "the alignment kernels have no forward-mode derivative (jvp, jacfwd, dual numbers); "
+        "take the reverse mode: backward, torch.func.vjp or torch.func.jacrev"
+    )
+
+
+class _Eager(Function):
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, ...]:
+        *given, operator = inputs
+        output = operator(*given)
+        remember(ctx, inputs, output)
+        return output
+
+    backward = staticmethod(backward)
+    jvp = staticmethod(_forward_mode)
+
+
+class _Transformed(Function):
+    """The same for torch.func, whose transforms want the pieces apart."""
+
+    @staticmethod
+    def forward(*inputs: Any) -> tuple[Tensor, ...]:
+        *given, operator = inputs
+        return operator(*given)
+
+    setup_context = staticmethod(remember)
+    backward = staticmethod(backward)
+    jvp = staticmethod(_forward_mode)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """All tensors are batches of pairs: the mapped dimension joins the batch."""
+
+        def joined(given: Any, dim: int | None) -> Any:
+            if not isinstance(given, Tensor):
+                return given
+            spread = given.expand(info.batch_size, *given.shape) if dim is None else given.movedim(dim, 0)
+            return spread.flatten(0, 1)
+
+        output = _Transformed.apply(*map(joined, inputs, in_dims))
+        parted = tuple(
+            found.reshape(info.batch_size, len(found) // info.batch_size, *found.shape[1:]) for found in output
+        )
+        return parted, (0,) * len(parted)
+
+
+def _product(value: Tensor, share: Tensor, grad: Tensor) -> Tensor:
+    """`share` (B, …) times the upstream gradient (B,)."""
+    return _Product.apply(value, share, grad) if torch.is_grad_enabled() else scaled(share, grad)
+
+
+class _Product(Function):
+    """The product where a derivative of it may be asked for; `value` ties it to the graph, so that a second derivative
+    of the recurrence, which is not implemented, is an error and not a silent zero."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Tensor, share: Tensor, grad: Tensor) -> Tensor:
+        return share * _spread(grad, share)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> None:
+        raise NotImplementedError("the alignment kernels have no second derivative; detach the gradient first")
+
+    jvp = backward
+
+
+@custom_op("weaksync::scaled", mutates_args=())
+def scaled(share: Tensor, grad: Tensor) -> Tensor:
+    """The product as an operator of its own, which knows that gradients are large and new."""
+    product = cpu.empty(*share.shape, dtype=share.dtype) if share.device.type == "cpu" else torch.empty_like(share)
+    return torch.mul(share, _spread(grad, share), out=product)
+
+
+@scaled.register_fake
+def _(share: Tensor, grad: Tensor) -> Tensor:
+    return torch.empty_like(share)
+
+
+def _spread(grad: Tensor, share: Tensor) -> Tensor:
+    return grad.reshape(-1, *[1] * (share.dim() - 1))
