@@ -15,10 +15,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from .. import zoo
 from ..datamodules.story import StoryDataModule
-from ..zoo.decoding import cross_validated
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.registry import did_you_mean
 from ..zoo.story import StoryAlignment
+from ..zoo.tuning import cross_validated
 from . import config as recipes
 from .checkpointing import DurableCheckpointIO, NewestCheckpoints, latest_good, replace
 from .clips import Pictures

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..kernels import drop_dtw, logit_costs, percentile_drop
-from .metrics import VideoScorer, scored_rows
 
 Policy = Literal["constant", "percentile", "logit"]
 
 #: cells decoded in one call; enough pairs to amortise a row's overhead, few enough to stay in cache
 _CELLS_PER_CALL = 2_000_000
-
-#: F1 without credit does not care whether a clip with nothing to show is dropped, and people do: so near to the best,
-#: F1 with credit decides
-_AS_GOOD = 0.005
-
-#: where in the distribution of costs `tune` looks for drop costs; similarities of right pairs lie in the low tail
-_CLIP_SHARES = (0.01, 0.03, 0.06, 0.1, 0.2, 0.35, 0.6, 1.0)
-_SENTENCE_SHARES = (0.0, 0.01, 0.03, 0.1, 0.25, 0.5, 1.0)
-
-#: what a second between a clip and its sentence's narration may cost, in deviations of the similarities
-TIMINGS = (0.0, 0.05, 0.1, 0.2)
 
 
 @dataclass
@@ -88,6 +74,11 @@ class Decoder:
         timing: how much similarity a pair loses for each second between the clip and the narration of the sentence:
             subtitles are wrong more often than right, but seldom by much.  0 is similarity alone, as in the paper.
         untimed: with `timing`, the two drop costs that suit similarity alone, for a text without times; None: the same.
+        within: a clip may take only sentences whose narration is at most so many seconds away from it (M-SyMoN section
+            6.5 takes one second).  The distance is that of the two intervals, 0 where they overlap, which is
+            `narration_gaps`; a sentence whose time is unknown may go anywhere.  None: no limit.
+        band: a clip may take only sentences at most so many places away from where an even pace would be; for whole
+            films, where it bounds the work (see `kernels.drop_dtw`).  None: no limit.
     """
 
     drop_clip: float
@@ -96,6 +87,8 @@ class Decoder:
     contiguous: bool = True
     timing: float = 0.0
     untimed: tuple[float, float] | None = None
+    within: float | None = None
+    band: int | None = None
 
     def __post_init__(self) -> None:
         if self.untimed is not None:  # a list, where it comes from JSON
@@ -110,27 +103,53 @@ class Decoder:
 
         if not 0 <= self.timing < np.inf:
             raise ValueError(f"timing must be finite and not negative, not {self.timing}")
+        if self.within is not None and not 0 <= self.within < np.inf:
+            raise ValueError(f"within must be seconds, finite and not negative, not {self.within}")
+        if self.band is not None and self.band < 0:
+            raise ValueError(f"band must be a number of sentences, not {self.band}")
 
     def decode(self, similarities: Sequence[Tensor], gaps: Sequence[Tensor] | None = None) -> list[Tensor]:
         """Labels (n,) int64 for each (n, m) of `similarities`: the 0-based sentence of each clip, -1 for dropped.
 
-        `gaps` are `narration_gaps` (n, m), for `timing`; without them similarity alone decides.
+        `gaps` are `narration_gaps` (n, m), for `timing` and `within`; without them similarity alone decides.
 
-        Raises ValueError, naming the position in the list, for a matrix that is not (n, m) or holds NaN.
+        Raises ValueError, naming the position in the list, for a matrix that is not (n, m) or holds NaN; and where
+        there is a limit of seconds and no gaps to hold it against.
         """
         for place, similarity in enumerate(similarities):
             if similarity.dim() != 2 or similarity.isnan().any():
                 raise ValueError(f"similarity {place} must be (n, m) without NaN; it is {tuple(similarity.shape)}")
-        if self.timing and gaps is None:
-            return self.without_times().decode(similarities)
-        if gaps is not None:
-            similarities = [_timed(*pair, self.timing) for pair in zip(similarities, gaps, strict=True)]
-        return _solve([_problem(similarity, self) for similarity in similarities], self.contiguous)
+        if gaps is None:
+            if self.within is not None:
+                raise ValueError(
+                    f"clips within {self.within:g} s of the narration: its times are needed, and not known"
+                )
+            own = self.without_times()
+            return solve([own.problem(similarity) for similarity in similarities], self)
+        return solve([self.problem(*pair) for pair in zip(similarities, gaps, strict=True)], self)
 
     def without_times(self) -> Decoder:
         """The decoder of a text whose narration times are unknown."""
         clip, sentence = self.untimed or (self.drop_clip, self.drop_sentence)
-        return replace(self, drop_clip=clip, drop_sentence=sentence, timing=0.0, untimed=None)
+        return replace(self, drop_clip=clip, drop_sentence=sentence, timing=0.0, untimed=None, within=None)
+
+    def problem(self, similarity: Tensor, gaps: Tensor | None = None) -> Problem:
+        """What the similarities (n, m) of one video, and its gaps, ask of `drop_dtw`."""
+        drop_video: Tensor | float = self.drop_clip
+        drop_text = self.drop_sentence
+        if gaps is not None:
+            similarity = timed(similarity, gaps, self.timing)
+        if self.policy == "logit":
+            cost, drop_video = logit_costs(similarity, keep_share=self.drop_clip)
+        else:
+            cost = 1.0 - similarity
+        if self.policy == "percentile":
+            drop_video, drop_text = percentile_drop(cost, torch.tensor([self.drop_clip, self.drop_sentence])).tolist()
+        return Problem(cost if gaps is None else self.limited(cost, gaps), drop_video, drop_text)
+
+    def limited(self, cost: Tensor, gaps: Tensor) -> Tensor:
+        """`cost`, infinite where the narration is further away than `within`."""
+        return cost if self.within is None else cost.masked_fill(gaps > self.within, torch.inf)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `from_dict` is the way back."""
@@ -149,73 +168,6 @@ class Decoder:
 DEFAULT = Decoder(0.1, 0.03)
 
 
-@dataclass
-class CrossValidation:
-    """Every video decoded by a decoder that was tuned without it.
-
-    Attributes:
-        decoder: the one tuned on all videos.
-        labels: (n,) for each video id.
-        scores: clip accuracy, sentence IoU and F1 for each video id.
-        folds: for each fold, the decoder that its other folds chose.
-    """
-
-    decoder: Decoder
-    labels: dict[str, Tensor]
-    scores: dict[str, tuple[float, float, float]]
-    folds: list[Decoder] = field(default_factory=list)
-
-
-def tune(
-    videos: Sequence[VideoSimilarity],
-    *,
-    policies: Sequence[Policy] = ("constant",),
-    timings: Sequence[float] = TIMINGS,
-    contiguous: bool = True,
-) -> Decoder:
-    """The decoder with the best mean per-video F1 on annotated videos.
-
-    Constant drop costs (M-SyMoN, appendix E.1) by default: with few videos a larger grid fits their noise.  Of those
-    within half a point of the best, the one that scores best with credit for dropped clips is taken.  `timings` are in
-    deviations of the similarities; ``(0.0,)`` decodes by similarity alone, as the paper does.
-
-    Raises ValueError where no video is annotated.
-    """
-    videos = _annotated(videos)
-    grid = _grid(videos, policies, contiguous, timings)
-    return _chosen(_f1_table(videos, grid), grid)
-
-
-def cross_validated(
-    videos: Sequence[VideoSimilarity],
-    folds: int = 5,
-    *,
-    policies: Sequence[Policy] = ("constant",),
-    timings: Sequence[float] = TIMINGS,
-    contiguous: bool = True,
-    seed: int = 0,
-) -> CrossValidation:
-    """`tune` where there is no validation split: each fold is decoded with what the others chose.
-
-    The videos are sorted by id and dealt to the folds by `seed`, so that their order does not matter.
-    Raises ValueError where fewer than two videos are annotated.
-    """
-    videos = sorted(_annotated(videos), key=lambda video: video.id)
-    if len(videos) < 2:
-        raise ValueError("cross-validation needs two annotated videos at least; give a decoder instead")
-    grid = _grid(videos, policies, contiguous, timings)
-    table = _f1_table(videos, grid)
-    fold = np.random.default_rng(seed).permutation(len(videos)) % min(folds, len(videos))
-    chosen = [_chosen(table[fold != k], grid) for k in range(fold.max() + 1)]
-    result = CrossValidation(_chosen(table, grid), {}, {}, chosen)
-    for video, k in zip(videos, fold, strict=True):
-        labels = chosen[k].decode([video.similarity], [video.gaps])[0]
-        result.labels[video.id] = labels
-        scores = VideoScorer(video.clips, video.segments)(labels.numpy())
-        result.scores[video.id] = (float(scores[0]), float(scores[1]), float(scores[2]))
-    return result
-
-
 def chance_of_order(similarity: Tensor, decoder: Decoder, *, shuffles: int = 39, seed: int = 0) -> float:
     """How often a video aligns as well with its sentences shuffled: near 0 where the model tells them apart.
 
@@ -228,44 +180,15 @@ def chance_of_order(similarity: Tensor, decoder: Decoder, *, shuffles: int = 39,
     chance = torch.Generator().manual_seed(seed)
     orders = [torch.arange(similarity.shape[1])]
     orders += [torch.randperm(similarity.shape[1], generator=chance) for _ in range(shuffles)]
-    problem = _problem(similarity, decoder.without_times())
-    cost = torch.stack([problem.cost[:, order] for order in orders])
-    drop_video = torch.as_tensor(problem.drop_video).expand(len(orders), len(similarity))
-    paid, _ = drop_dtw(cost, drop_video, problem.drop_text, contiguous=decoder.contiguous)
+    asked = decoder.without_times().problem(similarity)
+    cost = torch.stack([asked.cost[:, order] for order in orders])
+    drop_video = torch.as_tensor(asked.drop_video).expand(len(orders), len(similarity))
+    paid, _ = drop_dtw(cost, drop_video, asked.drop_text, contiguous=decoder.contiguous, band=decoder.band)
     return float((paid <= paid[0]).sum()) / len(orders)
 
 
-def _annotated(videos: Iterable[VideoSimilarity]) -> list[VideoSimilarity]:
-    kept = [video for video in videos if video.annotated]
-    if not kept:
-        raise ValueError("no annotated video to score against; drop costs cannot be tuned here")
-    return kept
-
-
-def _grid(
-    videos: Sequence[VideoSimilarity], policies: Sequence[Policy], contiguous: bool, timings: Sequence[float] = TIMINGS
-) -> list[Decoder]:
-    """Decoders worth trying; constants are quantiles of all costs, so that they suit any spread of similarities."""
-    grid: list[Decoder] = []
-    similarities = torch.cat([video.similarity.flatten() for video in videos])
-    spread = float(similarities.std()) if len(similarities) > 1 else 0.0
-    told = any(not video.narrations.isnan().all() for video in videos)
-    losses = [timing * spread for timing in timings] if told else [0.0]
-    for policy in policies:
-        clip: Sequence[float] = _CLIP_SHARES
-        sentence: Sequence[float] = _SENTENCE_SHARES
-        if policy == "constant":
-            thinned = 1.0 - similarities[:: max(1, len(similarities) // 1_000_000)]
-            clip = percentile_drop(thinned, torch.tensor(_CLIP_SHARES)).clamp(min=0).tolist()
-            sentence = percentile_drop(thinned, torch.tensor(_SENTENCE_SHARES)).clamp(min=0).tolist()
-        elif policy == "logit":
-            clip, sentence = (0.03, 0.1, 0.2, 0.3, 0.5, 0.8), (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-        grid += [Decoder(a, b, policy, contiguous, t) for t, a, b in itertools.product(losses, clip, sentence)]
-    return grid
-
-
 @dataclass
-class _Problem:
+class Problem:
     """What `drop_dtw` is asked for one video."""
 
     cost: Tensor  # (n, m)
@@ -273,25 +196,17 @@ class _Problem:
     drop_text: float
 
 
-def _timed(similarity: Tensor, gaps: Tensor, timing: float) -> Tensor:
+def timed(similarity: Tensor, gaps: Tensor, timing: float) -> Tensor:
     if gaps.shape != similarity.shape:
         raise ValueError(f"gaps {tuple(gaps.shape)} are not of the similarities {tuple(similarity.shape)}")
     return similarity - timing * gaps
 
 
-def _problem(similarity: Tensor, decoder: Decoder) -> _Problem:
-    if decoder.policy == "logit":
-        cost, drop_video = logit_costs(similarity, keep_share=decoder.drop_clip)
-        return _Problem(cost, drop_video, decoder.drop_sentence)
-    cost = 1.0 - similarity
-    if decoder.policy == "constant":
-        return _Problem(cost, decoder.drop_clip, decoder.drop_sentence)
-    clip, sentence = percentile_drop(cost, torch.tensor([decoder.drop_clip, decoder.drop_sentence])).tolist()
-    return _Problem(cost, clip, sentence)
+def solve(problems: Sequence[Problem], decoder: Decoder) -> list[Tensor]:
+    """Labels for each problem: sorted by size, padded together, a few calls for all.
 
-
-def _solve(problems: Sequence[_Problem], contiguous: bool) -> list[Tensor]:
-    """Labels for each problem: sorted by size, padded together, a few calls for all."""
+    Of `decoder` only what all problems share counts: `contiguous` and `band`.
+    """
     labels: list[Tensor] = [torch.empty(0, dtype=torch.int64)] * len(problems)
     order = sorted(range(len(problems)), key=lambda place: tuple(problems[place].cost.shape))
     while order:
@@ -313,58 +228,9 @@ def _solve(problems: Sequence[_Problem], contiguous: bool) -> list[Tensor]:
             drop_text,
             video_lengths=torch.tensor([problems[place].cost.shape[0] for place in batch]),
             text_lengths=torch.tensor([problems[place].cost.shape[1] for place in batch]),
-            contiguous=contiguous,
+            contiguous=decoder.contiguous,
+            band=decoder.band,
         )
         for row, place in enumerate(batch):
             labels[place] = found[row, : problems[place].cost.shape[0]].clone()
     return labels
-
-
-def _f1_table(videos: Sequence[VideoSimilarity], grid: Sequence[Decoder]) -> NDArray[np.float64]:
-    """F1 of every decoder on every video, without and with credit for dropped clips: (videos, 2, grid).
-
-    NaN where a video has nothing to score.
-    """
-    table = np.full((len(videos), 2, len(grid)), np.nan)
-    shares = torch.tensor(_CLIP_SHARES + _SENTENCE_SHARES)
-    problems: list[_Problem] = []
-    for video in videos:
-        gaps = video.gaps
-        for timing, decoders in itertools.groupby(grid, lambda decoder: decoder.timing):
-            similarity = _timed(video.similarity, gaps, timing)
-            cost = 1.0 - similarity
-            # one sort of the video's costs serves all of these
-            quantile = dict(zip(shares.tolist(), percentile_drop(cost, shares).tolist(), strict=True))
-            for decoder in decoders:
-                if decoder.policy == "percentile":
-                    clip = quantile[float(np.float32(decoder.drop_clip))]
-                    sentence = quantile[float(np.float32(decoder.drop_sentence))]
-                    problems.append(_Problem(cost, clip, sentence))
-                else:
-                    problems.append(_problem(similarity, decoder))
-    labels = _solve(problems, grid[0].contiguous)
-    for row, video in enumerate(videos):
-        stacked = torch.stack(labels[row * len(grid) : (row + 1) * len(grid)]).numpy()
-        for credit in (False, True):
-            scorer = VideoScorer(video.clips, video.segments, credit_unmatched=credit)
-            table[row, int(credit)] = scorer(stacked)[:, 2]
-    return table
-
-
-def _chosen(table: NDArray[np.float64], grid: Sequence[Decoder]) -> Decoder:
-    """The best decoder; where it uses times, with the drop costs that are best without them."""
-    best = grid[_best(table)]
-    alone = [place for place, each in enumerate(grid) if each.timing == 0 and each.policy == best.policy]
-    if best.timing == 0 or not alone:
-        return best
-    plain = grid[alone[_best(table[:, :, alone])]]
-    return replace(best, untimed=(plain.drop_clip, plain.drop_sentence))
-
-
-def _best(table: NDArray[np.float64]) -> int:
-    """The decoder with the best mean F1; of those that come as near as `_AS_GOOD`, the one that drops best."""
-    scored = scored_rows({str(row): values.ravel() for row, values in enumerate(table)})
-    if len(scored) == 0:
-        raise ValueError("none of the annotated videos has clips and a matched sentence; drop costs cannot be tuned")
-    plain, credited = scored.mean(axis=0).reshape(2, -1)
-    return int(np.where(plain >= plain.max() - _AS_GOOD, credited, -1.0).argmax())

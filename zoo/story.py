@@ -14,11 +14,12 @@ from torch import Tensor
 
 from ..datamodules.batches import PairBatch, VideoBatch
 from . import optim
-from .decoding import Decoder, VideoSimilarity, tune
+from .decoding import Decoder, VideoSimilarity
 from .evaluation import evaluate
 from .losses import InfoNCE
 from .models.dual_encoder import DualEncoder
 from .optim import OptimConfig
+from .tuning import tune
 
 #: similarities of a language whose deviation is below this do not tell clips apart
 COLLAPSED = 0.01

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from weaksync.kernels import drop_dtw, percentile_drop
-from weaksync.zoo import decoding
+from weaksync.zoo import decoding, tuning
 from weaksync.zoo.baselines import all_drop, oracle, transcript, uniform
-from weaksync.zoo.decoding import Decoder, VideoSimilarity, chance_of_order, cross_validated, tune
+from weaksync.zoo.decoding import Decoder, VideoSimilarity, chance_of_order
 from weaksync.zoo.evaluation import evaluate
 from weaksync.zoo.metrics import VideoScorer
+from weaksync.zoo.tuning import cross_validated, tune
 
 
 def story(name, seed, *, signal=0.4, annotated=True, n=40, m=15):
@@ -35,6 +39,8 @@ def story(name, seed, *, signal=0.4, annotated=True, n=40, m=15):
 
 
 STORIES = [story(f"v{seed}", seed, n=24 + 3 * seed, m=10 + seed) for seed in range(6)]
+
+ALL = [video.similarity for video in STORIES]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ def mean_f1(decoder, videos, *, credit=False):
 def test_tuning_finds_the_best_of_its_grid(policies):
     stories = STORIES[:3]
     best = tune(stories, policies=policies)
-    grid = decoding._grid(stories, policies, True)
+    grid = tuning._grid(stories, policies, True)
     plain = [mean_f1(each, stories) for each in grid]
     near = [each for each, f1 in zip(grid, plain, strict=True) if f1 >= max(plain) - 0.005]
     assert replace(best, untimed=None) in near
@@ -160,6 +166,70 @@ def test_tuning_uses_times_where_they_help_and_only_there():
     assert tune(silent).timing == 0
     alone = tune(noisy, timings=(0.0,))
     assert alone.timing == 0 and tune(noisy).without_times() == alone
+
+
+def cheapest(cost, drop_clip, drop_sentence, contiguous=True):
+    """The least cost of every monotone labelling, written out; +inf forbids a cell."""
+    n, m = cost.shape
+    best = math.inf
+    for labels in itertools.product(range(-1, m), repeat=n):
+        kept = [label for label in labels if label >= 0]
+        places = {label: [i for i, each in enumerate(labels) if each == label] for label in kept}
+        torn = any(own[-1] - own[0] >= len(own) for own in places.values())
+        if kept != sorted(kept) or (contiguous and torn):
+            continue
+        paid = sum(float(cost[i, label]) if label >= 0 else drop_clip for i, label in enumerate(labels))
+        best = min(best, paid + drop_sentence * (m - len(places)))
+    return best
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([None, 0, 1, 2]), st.sampled_from([None, 0.0, 1.5]))
+@settings(max_examples=40, deadline=None)
+def test_limits_of_time_and_place_leave_the_cheapest_that_obeys(seed, contiguous, band, within):
+    video = story("small", seed, n=5, m=3)
+    video.narrations[0] = math.nan  # nobody knows when: it may go anywhere
+    decoder = Decoder(0.7, 0.4, "constant", contiguous, within=within, band=band)
+    labels = decoder.decode([video.similarity], [video.gaps])[0]
+    allowed = torch.ones(5, 3, dtype=torch.bool)
+    if within is not None:
+        allowed &= video.gaps <= within
+    if band is not None:
+        places = torch.arange(5)[:, None] * 2 / 4 - torch.arange(3)
+        allowed &= places.abs() <= band
+    matched = labels >= 0
+    assert allowed[matched, labels[matched]].all()
+    cost = torch.where(allowed, 1 - video.similarity, math.inf)
+    own = cost[matched, labels[matched]].sum() + 0.7 * (~matched).sum() + 0.4 * (3 - len(labels[matched].unique()))
+    assert float(own) == pytest.approx(cheapest(cost, 0.7, 0.4, contiguous), abs=1e-5)
+
+
+def test_limits_need_what_they_limit():
+    video = STORIES[1]
+    with pytest.raises(ValueError, match=r"within 1 s of the narration: its times are needed"):
+        Decoder(0.1, 0.1, within=1.0).decode([video.similarity])
+    with pytest.raises(ValueError, match="within must be seconds"):
+        Decoder(0.1, 0.1, within=-1.0)
+    with pytest.raises(ValueError, match="band must be a number of sentences"):
+        Decoder(0.1, 0.1, band=-1)
+    silent = [VideoSimilarity(**{**vars(video), "narrations": torch.full_like(video.narrations, math.nan)})]
+    with pytest.raises(ValueError, match="no annotated video has its times"):
+        tune(silent, within=1.0)
+    assert Decoder(0.1, 0.1, timing=0.2, within=1.0, band=3).without_times() == Decoder(0.1, 0.1, band=3)
+
+
+@pytest.mark.parametrize("policy", ["percentile", "constant", "logit"])
+def test_tuning_under_a_limit_of_time_finds_the_best_there(policy):
+    stories = STORIES[:2]
+    best = tune(stories, policies=(policy,), timings=(0.0,), within=4.0, contiguous=False)
+    assert (best.within, best.contiguous, best.timing) == (4.0, False, 0.0)
+    grid = tuning._grid(stories, (policy,), False, (0.0,), 4.0)
+    assert mean_f1(best, stories) >= max(mean_f1(each, stories) for each in grid) - 0.005
+
+
+def test_a_wide_band_changes_nothing():
+    plain, wide = Decoder(0.9, 0.3, "constant"), Decoder(0.9, 0.3, "constant", band=100)
+    for one, other in zip(plain.decode(ALL), wide.decode(ALL), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_baselines():
