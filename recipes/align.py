@@ -149,6 +149,8 @@ def known_language(model: DualEncoder, language: str | None, notes: list[str]) -
     Raises ValueError where the model does not know the language, or nothing tells which it is.
     """
     known = ", ".join(model.languages) or "any code"
+    if language is None and model.translated is not None:
+        notes.append(f"the text was taken to be in {model.translated['to']}, as all that trained the model was")
     if language is None and len(model.languages) == 1:
         return _code(model.languages[0])
     if language is None and "en" in model.languages:
@@ -157,7 +159,10 @@ def known_language(model: DualEncoder, language: str | None, notes: list[str]) -
     if language is None:
         raise ValueError(f"which language is the text in? Give --language, one of: {known}")
     if model.languages and _code(language) not in map(_code, model.languages):
-        raise ValueError(f"the model does not know language {language!r}; it was trained on: {known}")
+        way = ""
+        if (translated := model.translated) is not None:
+            way = f". It reads texts translated to {translated['to']} (by {translated['by']}): translate this one first"
+        raise ValueError(f"the model does not know language {language!r}; it was trained on: {known}{way}")
     return _code(language)
 
 

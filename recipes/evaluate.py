@@ -95,6 +95,8 @@ def table(rows: list[Row]) -> list[list[Any]]:
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--shards", type=click.Path(), help="Folder of a shard set; by default the one of the run.")
+@click.option("--translations", type=click.Path(), help="Folder of translations of the shards; by default the run's.")
+@click.option("--originals", is_flag=True, help="Read the sentences as told, though the model reads translations.")
 @click.option("--split", default="test", show_default=True, help="Which videos.")
 @click.option("--language", "languages", multiple=True, help="Keep these languages alone; may be given several times.")
 @click.option("--workers", default=1, show_default=True, help="Reading processes.")
@@ -103,6 +105,8 @@ def table(rows: list[Row]) -> list[list[Any]]:
 def command(
     model: Path,
     shards: str | None,
+    translations: str | None,
+    originals: bool,
     split: str,
     languages: tuple[str, ...],
     workers: int,
@@ -116,13 +120,21 @@ def command(
     if (model / RECIPE).is_file():
         recipe = recipes.load(str(model / RECIPE))
         shards, settings = shards or recipe.data.shards, recipe.trainer
+        translations = translations or recipe.data.translations
     if shards is None:
         raise click.UsageError(f"{model} is no run, so nobody knows its data: give --shards")
+    loaded = DualEncoder.from_pretrained(model_folder(model))
+    if loaded.translated is not None and translations is None and not originals:
+        raise click.UsageError(
+            f"{model} reads translations to {loaded.translated['to']}: give those of {shards} with --translations "
+            "(weaksync data translate makes them), or --originals to read the sentences as they were told"
+        )
     evaluation = evaluate(
-        DualEncoder.from_pretrained(model_folder(model)),
+        loaded,
         shards,
         split=split,
         languages=list(languages) or None,
+        translations=None if originals else translations,
         workers=workers,
         settings=settings,
     )

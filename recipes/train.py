@@ -7,6 +7,7 @@ import shutil
 from math import isnan
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import click
 import lightning as L
@@ -20,10 +21,11 @@ from ..zoo.registry import did_you_mean
 from ..zoo.story import StoryAlignment
 from ..zoo.tuning import cross_validated
 from . import config as recipes
+from . import preflight
 from .checkpointing import DurableCheckpointIO, NewestCheckpoints, latest_good, replace
 from .clips import Pictures
 from .config import StoryRecipe
-from .launch import SayWhere, answering_sigterm, progress_bar, say, trainer
+from .launch import SayWhere, answering_sigterm, leads, progress_bar, say, trainer
 from .report.training import training_figure
 from .runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
 
@@ -52,11 +54,13 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
         refuse_changes(folder, recipe)
         say(f"{folder} is trained already (--force trains it anew)")
         return folder
+    preflight.check(recipe)
     start = latest_good(folder / CHECKPOINTS) if resume else None
     L.seed_everything(recipe.seed, verbose=False)
     model = build_model(recipe)
     data = build_data(recipe, model)
     model.languages = sorted({*model.languages, *data.text_languages})
+    model.translated = translations_of(data)
     stored = Pictures.of_settings(data.manifest.settings)
     model.pictures = dataclasses.asdict(stored) if stored else None  # so that `align` makes them alike
     task = StoryAlignment(model, optim=recipe.optim, **vars(recipe.loss))
@@ -145,6 +149,16 @@ def build_data(recipe: StoryRecipe, model: DualEncoder) -> StoryDataModule:
     )
 
 
+def translations_of(data: StoryDataModule) -> dict[str, Any] | None:
+    """What a model is to remember of the translations that it is trained on, for its card and for `align`."""
+    made = data.translation_set
+    if made is None or made.manifest.origin is None:
+        return None
+    (to,) = data.text_languages
+    sources = [code for code in data.languages or made.manifest.languages if code != to]
+    return {"to": to, "from": sources, "by": made.manifest.origin.producer}
+
+
 def prepare(folder: Path, recipe: StoryRecipe, *, resume: bool, force: bool) -> None:
     """Make the run's folder and note the recipe in it; never write over another run unasked."""
     if (folder / RECIPE).exists() and force:
@@ -229,8 +243,17 @@ def draw(folder: Path) -> None:
 @click.argument("overrides", nargs=-1)
 @click.option("--resume", is_flag=True, help="Go on from the newest good checkpoint; a run that has ended stays.")
 @click.option("--force", is_flag=True, help="Replace a run of that name.")
-def command(recipe: str, overrides: tuple[str, ...], resume: bool, force: bool) -> None:
+@click.option("--each-language", is_flag=True, help="A run for each language, NAME-LANGUAGE; prints what they score.")
+def command(recipe: str, overrides: tuple[str, ...], resume: bool, force: bool, each_language: bool) -> None:
     """Train RECIPE (a name of `weaksync ls` or a YAML file), with OVERRIDES such as optim.lr=1e-4."""
     if resume and force:
         raise click.UsageError("--resume and --force exclude each other")
-    train(recipes.load(recipe, list(overrides)), resume=resume, force=force)
+    read = recipes.load(recipe, list(overrides))
+    if not each_language:
+        train(read, resume=resume, force=force)
+        return
+    from .strategies import show, train_each  # they train through this file
+
+    scores = train_each(read, resume=resume, force=force)
+    if leads():
+        show(read, scores)

@@ -24,6 +24,12 @@ def model_card(row: ModelRow, config: dict[str, Any]) -> str:
         f"{row.description}.",
         "",
     ]
+    if translated := config["translated"]:
+        parts += [
+            f"It reads {translated['to']}: texts in {', '.join(translated['from'])} were translated to it by "
+            f"{translated['by']}, for training and for its figures. Translate yours before.",
+            "",
+        ]
     parts += [
         "## Use",
         "",

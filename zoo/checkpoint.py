@@ -46,6 +46,8 @@ class Pretrained(nn.Module, ABC):
     Attributes:
         registry_name: the row of the registry that made it.
         languages: codes of the languages that it was made or trained for.
+        translated: where it was trained on translations, what they were translated ``to``, ``from`` (codes) and
+            ``by``; None where it read texts as they were told.
         decoder: settings that turn its similarities into labels, as `Decoder.to_dict` gives them; None until tuned.
         pictures: how the clips that it was trained on were kept: candidate ``frames`` of each, the short side ``size``
             in pixels, the JPEG ``quality``; None where nobody said.
@@ -60,6 +62,7 @@ class Pretrained(nn.Module, ABC):
         super().__init__()
         self.registry_name = ""
         self.languages: list[str] = []
+        self.translated: dict[str, Any] | None = None
         self.decoder: dict[str, Any] | None = None
         self.pictures: dict[str, int] | None = None
 
@@ -97,6 +100,7 @@ class Pretrained(nn.Module, ABC):
             "units": UNITS,
             "decoder": decoder if decoder is not None else self.decoder,
             "pictures": self.pictures,
+            "translated": self.translated,
             "metrics": metrics or {},
         }
         has_text = "tokenizer" in config["arguments"]
@@ -201,6 +205,7 @@ def load(
     model.languages = list(config["languages"])
     model.decoder = config["decoder"]
     model.pictures = config.get("pictures")  # what was saved before it was noted has none
+    model.translated = config.get("translated")
     return model.eval()
 
 
