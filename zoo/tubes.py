@@ -1,0 +1,46 @@
+"""Face tubes as they are cut out of a video, to pixels as SyncNet wants them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+
+@dataclass
+class TubePreprocess:
+    """Face pictures to the square that a lip network sees; the range stays 0-255.
+
+    Attributes:
+        size: side of the square in pixels.
+        fps: frames a second at which tubes must be sampled.
+        rate: samples a second of the speech that goes with them.
+    """
+
+    size: int = 224
+    fps: int = 25
+    rate: int = 16000
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """uint8 RGB (T, 3, H, W) to uint8 (T, 3, S, S), by a plain resize.
+
+        Raises:
+            ValueError: for another type or shape.
+        """
+        if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
+            raise ValueError(f"frames must be uint8 (T, 3, H, W), not {frames.dtype} {tuple(frames.shape)}")
+        if frames.shape[-2:] == (self.size, self.size):
+            return frames
+        return F.resize(frames, [self.size, self.size], InterpolationMode.BILINEAR, antialias=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TubePreprocess:
+        """Raises TypeError that names an unknown field."""
+        return cls(**data)
