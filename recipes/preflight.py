@@ -1,0 +1,84 @@
+"""What can be wrong with a run before anything heavy starts: its first stage, its languages, their pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..datamodules.derived import TRANSLATIONS, open_derived
+from ..datamodules.index import ShardSet, open_set
+from ..datamodules.pairs import PAIRED
+from ..zoo.registry import did_you_mean, list_models
+from .config import DataConfig, StoryRecipe
+from .runs import RECIPE, model_folder
+
+#: stands for the language in `model.name`, where a recipe is trained on each language by itself
+LANGUAGE = "{language}"
+
+
+def check(recipe: StoryRecipe) -> None:
+    """Look at what a recipe names, from file names and text records alone.
+
+    Raises:
+        FileNotFoundError: the checkpoint, or the run whose model is trained further, is not there.
+        ValueError: that run has not ended; or the shards lack a language, or have nothing to train on in one.
+    """
+    check_model(recipe)
+    check_data(recipe)
+
+
+def check_model(recipe: StoryRecipe) -> None:
+    """Raises FileNotFoundError or ValueError where `model.name` is neither a model nor a checkpoint."""
+    name = recipe.model.name
+    if LANGUAGE in name:
+        raise ValueError(
+            f"model.name is {name}, a run for each language: train them all with --each-language, or one with "
+            f"data.languages=[es] model.name={name.replace(LANGUAGE, 'es')}"
+        )
+    models = [row.name for row in list_models("story")]
+    if name in models or name.startswith("hf://"):
+        if Path(name, "config.json").is_file():
+            raise ValueError(
+                f"{name} is a model that starts from random weights, and a checkpoint folder here: "
+                f"model.name=./{name} is the folder"
+            )
+        return
+    if model_folder(name).is_dir():
+        return
+    runs = [str(path.parent) for path in Path(recipe.root).glob(f"*/{RECIPE}")]
+    raise FileNotFoundError(
+        f"no run or checkpoint at {name}{did_you_mean(name, [*models, *runs])}, from which {recipe.name} is to start. "
+        "A first stage is trained by its own recipe; weaksync convert makes a folder of published weights; "
+        "model.name=cclm-tiny or cclm-base starts from random ones"
+    )
+
+
+def check_data(recipe: StoryRecipe) -> None:
+    """Raises ValueError where the shards lack a language or its pairs, or the translations are of another set."""
+    data = recipe.data
+    if not Path(data.shards).is_dir():
+        if "://" in data.shards:  # of an object store not every record is read
+            return
+        raise FileNotFoundError(
+            f"no shard set in {data.shards}: weaksync data build story makes one, data.shards names it"
+        )
+    shards = open_set(data.shards)
+    shards.manifest.check_languages(data.languages, data.shards)
+    if data.translations is not None:
+        open_derived(data.translations, shards, TRANSLATIONS)
+    if bare := without_pairs(shards, data):
+        what = {"weak": "has a narration time over two of its clips", "annotated": "is annotated"}[data.pairs]
+        rest = sorted(set(data.languages or shards.manifest.languages) - set(bare))
+        advice = f"; data.languages=[{','.join(rest)}] leaves it out" if rest else ""
+        raise ValueError(f"{data.shards}: no training video in {', '.join(bare)} {what}: nothing to train on{advice}")
+
+
+def without_pairs(shards: ShardSet, data: DataConfig) -> list[str]:
+    """The languages in which no training video has pairs; records are read until each language has shown one."""
+    left = set(data.languages or shards.manifest.languages)
+    for entry in shards.split("train"):
+        if not left:
+            break
+        record = shards.record(entry.id)
+        if record.language in left and PAIRED[data.pairs]([record]).videos:
+            left.remove(record.language)
+    return sorted(left)

@@ -1,0 +1,184 @@
+"""What a run scores on the test videos of a language: computed once, and kept beside the run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..datamodules.index import open_set
+from ..datamodules.story import StoryDataModule
+from ..zoo.checkpoint import SUMS
+from ..zoo.decoding import VideoSimilarity
+from ..zoo.evaluation import Row, gap_closed, reference_labels, score_rows
+from ..zoo.metrics import AlignmentScores, Interval, bootstrap
+from ..zoo.models.dual_encoder import DualEncoder
+from ..zoo.retrieval import retrieval
+from ..zoo.story import StoryAlignment
+from . import config as recipes
+from .checkpointing import replace
+from .config import TrainerConfig
+from .evaluate import model_decoder
+from .launch import leads, progress_bar, trainer
+from .runs import RECIPE, model_folder
+
+FOLDER = "evaluations"
+#: raised where the same model and data would now score otherwise
+VERSION = 1
+
+#: decoded by similarity alone, as the paper's tables are; and within a second of the narration, as its Table 4
+ALONE, WITHIN = "similarity alone", "within a second"
+SECONDS = 1.0
+FIGURES = ("clip_accuracy", "sentence_iou", "f1")
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """What a run scores on the annotated videos of one language.
+
+    Attributes:
+        ways: way to label -> video -> clip accuracy, sentence IoU, F1, as fractions.  The ways are ``model`` (decoded
+            as it was tuned), `ALONE`, `WITHIN`, and the baselines and the oracle of `zoo.evaluation`.
+        retrieval: R@1, R@5, R@10 as fractions and the mean rank, each with its interval: ``r1``, ``r5``, ``r10``,
+            ``mean_rank``.
+    """
+
+    ways: dict[str, dict[str, tuple[float, float, float]]]
+    retrieval: dict[str, Interval]
+
+    @property
+    def videos(self) -> int:
+        """How many videos were scored."""
+        return len(self.ways["model"])
+
+    def mean(self, way: str) -> Row:
+        """The means over videos, with bootstrap intervals."""
+        table = self.ways[way]
+        accuracy, iou, f1 = bootstrap(table)
+        return Row(way, accuracy, iou, f1, {video: AlignmentScores(*each) for video, each in table.items()})
+
+    def gap_closed(self, way: str = "model") -> Interval:
+        """How much of the way from the best baseline to the oracle a way to label goes."""
+        rows = [self.mean(name) for name in self.ways if name not in ("model", ALONE, WITHIN)]
+        own = self.mean(way)
+        return gap_closed([Row("model", own.clip_accuracy, own.sentence_iou, own.f1, own.per_video), *rows])
+
+    def figures(self) -> dict[str, Any]:
+        """Means with intervals of every way, what the model closes of the gap, and retrieval: ready for JSON."""
+        means = {way: {name: asdict(getattr(self.mean(way), name)) for name in FIGURES} for way in self.ways}
+        closed = {way: asdict(self.gap_closed(way)) for way in ("model", ALONE)}
+        return {"ways": means, "gap_closed": closed, "retrieval": {k: asdict(v) for k, v in self.retrieval.items()}}
+
+
+def run_scores(
+    run: str | Path,
+    shards: str | Path,
+    language: str,
+    *,
+    translations: str | Path | None = None,
+    split: str = "test",
+    workers: int = 0,
+) -> RunScores:
+    """Score a run on the annotated videos of a language, or read what was kept from the last time.
+
+    Args:
+        run: folder of a run that has ended, or a checkpoint folder.
+        shards: folder of a shard set.
+        language: code; only its videos are scored.
+        translations: derived set whose texts stand in for the sentences'.
+        workers: reading processes.
+
+    Raises:
+        ValueError: the run has not ended, or the split has no annotated video in that language.
+    """
+    folder = model_folder(run)
+    identity = {
+        "version": VERSION,
+        "model": hashlib.sha256((folder / SUMS).read_bytes()).hexdigest(),
+        "data": open_set(shards).fingerprint(split),
+        "translations": _fingerprint(translations),
+        "language": language,
+        "split": split,
+    }
+    name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
+    kept = Path(run) / FOLDER / f"{split}-{language}-{name}.json"
+    if kept.is_file():
+        found = _read(kept, identity)
+        if found is not None:
+            return found
+    model = DualEncoder.from_pretrained(folder)
+    videos = collect(model, shards, language, translations=translations, split=split, workers=workers, run=Path(run))
+    scores = score(model, videos, f"{language} in {split} of {shards}")
+    if leads():
+        kept.parent.mkdir(exist_ok=True)
+        plain = {"of": identity, "ways": scores.ways, "retrieval": {k: asdict(v) for k, v in scores.retrieval.items()}}
+        replace(kept, json.dumps(plain, indent=1).encode())
+    return scores
+
+
+def collect(
+    model: DualEncoder,
+    shards: str | Path,
+    language: str,
+    *,
+    translations: str | Path | None,
+    split: str,
+    workers: int,
+    run: Path,
+) -> list[VideoSimilarity]:
+    """Similarities and vectors of a language's videos, on the devices that the run was trained on."""
+    data = StoryDataModule(
+        shards,
+        model.preprocess,
+        model.tokenize,
+        global_batch=1,
+        languages=[language],
+        translations=translations,
+        test_split=split,
+        workers=workers,
+    )
+    settings = recipes.load(str(run / RECIPE)).trainer if (run / RECIPE).is_file() else TrainerConfig()
+    runner = trainer(settings, logger=False, enable_checkpointing=False, callbacks=progress_bar())
+    task = StoryAlignment(model)
+    runner.test(task, datamodule=data, verbose=False)
+    return task.videos
+
+
+def score(model: DualEncoder, videos: list[VideoSimilarity], where: str) -> RunScores:
+    """Label videos in every way and score them.  Raises ValueError, naming `where`, if none is annotated."""
+    videos = [video for video in videos if video.annotated]
+    if not videos:
+        raise ValueError(f"no annotated video: {where} cannot be scored")
+    decoder = model_decoder(model)
+    similarities = [video.similarity for video in videos]
+    labels = {
+        "model": decoder.decode(similarities, [video.gaps for video in videos]),
+        ALONE: decoder.without_times().decode(similarities),
+    }
+    rows = score_rows(
+        videos, {way: [each.numpy() for each in found] for way, found in labels.items()} | reference_labels(videos)
+    )
+    ways = {
+        row.name: {video: (each.clip_accuracy, each.sentence_iou, each.f1) for video, each in row.per_video.items()}
+        for row in rows
+    }
+    own = retrieval(videos)[0]
+    return RunScores(ways, {name: getattr(own, name) for name in ("r1", "r5", "r10", "mean_rank")})
+
+
+def _read(path: Path, identity: dict[str, Any]) -> RunScores | None:
+    """What was kept, or None where it is of something else or cannot be read: it is computed again."""
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        if plain["of"] != identity:
+            return None
+        ways = {way: {video: tuple(each) for video, each in table.items()} for way, table in plain["ways"].items()}
+        return RunScores(ways, {name: Interval(**each) for name, each in plain["retrieval"].items()})
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _fingerprint(translations: str | Path | None) -> str | None:
+    return None if translations is None else open_set(translations).fingerprint("test")

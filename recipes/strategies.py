@@ -1,0 +1,92 @@
+"""One recipe over all languages: a run for each, which languages are done, and the row of the paper's table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ..datamodules.shards import Manifest
+from . import paper
+from .checkpointing import replace
+from .config import StoryRecipe
+from .console import print_table
+from .launch import leads, say
+from .preflight import LANGUAGE, check
+from .runs import MODEL, RECIPE
+from .scores import ALONE, RunScores, run_scores
+from .train import train
+
+ROW = "table.json"
+
+
+def languages_of(recipe: StoryRecipe) -> list[str]:
+    """The languages that a recipe names, else those of its shards; in the paper's order, others after."""
+    languages = recipe.data.languages or list(Manifest.read(Path(recipe.data.shards)).languages)
+    known = {language: place for place, language in enumerate(paper.LANGUAGES)}
+    return sorted(set(languages), key=lambda language: (known.get(language, len(known)), language))
+
+
+def for_language(recipe: StoryRecipe, language: str) -> StoryRecipe:
+    """The recipe for one language: the run ``<name>-<language>``, and ``{language}`` in `model.name` filled in."""
+    return dataclasses.replace(
+        recipe,
+        name=f"{recipe.name}-{language}",
+        data=dataclasses.replace(recipe.data, languages=[language]),
+        model=dataclasses.replace(recipe.model, name=recipe.model.name.replace(LANGUAGE, language)),
+    )
+
+
+def train_each(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> dict[str, RunScores]:
+    """Train a recipe on each language by itself, and score each run on the test videos of its language.
+
+    Args:
+        recipe: of `config.load`.
+        resume: keep the languages that are done, and go on with the one that was stopped.
+        force: replace the runs that are there.
+
+    Returns:
+        Language -> what its run scores; also written to ``<root>/<name>/table.json``.
+
+    Raises:
+        ValueError, FileNotFoundError: what is wrong with any language is said before the first is trained.
+    """
+    each = {language: for_language(recipe, language) for language in languages_of(recipe)}
+    done = [language for language, one in each.items() if (one.folder / MODEL).is_dir()]
+    for language, one in each.items():
+        if language not in done or force:
+            check(one)
+        if (one.folder / RECIPE).is_file() and not resume and not force:
+            raise ValueError(f"{one.folder} holds a run: --resume keeps what is done and goes on, --force replaces it")
+    scores = {}
+    for place, (language, one) in enumerate(each.items(), start=1):
+        say(f"{language}, {place} of {len(each)}: {one.folder}")
+        train(one, resume=resume and (one.folder / RECIPE).is_file(), force=force)
+        scores[language] = run_scores(
+            one.folder, one.data.shards, language, translations=one.data.translations, workers=one.data.workers
+        )
+    if leads():
+        recipe.folder.mkdir(parents=True, exist_ok=True)
+        replace(recipe.folder / ROW, json.dumps(row(recipe, scores), indent=1, ensure_ascii=False).encode())
+    return scores
+
+
+def row(recipe: StoryRecipe, scores: dict[str, RunScores]) -> dict[str, Any]:
+    """What `train_each` writes down: for each language its run and its figures, as fractions, with intervals."""
+    languages: dict[str, Any] = {}
+    for language, found in scores.items():
+        languages[language] = {"run": f"{recipe.name}-{language}", "videos": found.videos, **found.figures()}
+    return {"name": recipe.name, "shards": recipe.data.shards, "languages": languages}
+
+
+def show(recipe: StoryRecipe, scores: dict[str, RunScores]) -> None:
+    """Print the row as the paper does: a column for each language and their average, in per cent."""
+    columns = ["%", *scores, paper.AVERAGE]
+    rows: list[list[Any]] = []
+    for way, words in (("model", "F1"), (ALONE, "F1, similarity alone"), ("transcript", "F1 of the transcript")):
+        found = [each.mean(way).f1.value * 100 for each in scores.values() if way in each.ways]
+        if len(found) == len(scores):
+            rows.append([words, *(f"{value:.1f}" for value in (*found, fmean(found)))])
+    print_table(f"{recipe.name}, each language on its own test videos", columns, rows)
