@@ -94,3 +94,30 @@ class VideoBatch:
     narrations: Tensor
     texts: list[str]
     annotated: bool
+
+
+@dataclass
+class FeatureVideo:
+    """A video, or a window of it, whose clips and sentences were encoded beforehand.
+
+    Attributes:
+        id: the video's id.
+        language: code of its narration's language.
+        clip_features: (n, Dv) float32.
+        sentence_features: (m, Dt) float32.
+        labels: (n,) int64, the sentence that training takes each clip for, -1 for none.
+        clips: (n, 2) float64 seconds.
+        segments: (m, 2) float64 seconds, a NaN row for a sentence that is unmatched.
+        narrations: (m, 2) float64 seconds, a NaN row where the spoken time is unknown.
+        annotated: whether people annotated it; if False `segments` is all NaN and there is nothing to score.
+    """
+
+    id: str
+    language: str
+    clip_features: Tensor
+    sentence_features: Tensor
+    labels: Tensor
+    clips: Tensor
+    segments: Tensor
+    narrations: Tensor
+    annotated: bool

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -166,15 +166,18 @@ def write_video(path: Path, video: AnnotatedVideo, frames: Sequence[Sequence[byt
             _add(tar, f"{key}.json", _json({"start": start, "end": end}))
 
 
-def write_record(path: Path, record: dict[str, Any]) -> None:
+def write_record(path: Path, record: dict[str, Any], members: Mapping[str, bytes] | None = None) -> None:
     """Write the text record of a video without its clips, as `write_video` does: a part of a derived set.
 
     Args:
         path: of the file to write, whole or not at all.
         record: what `AnnotatedVideo.from_dict` reads, with ``clips`` None; it may hold more.
+        members: what lies beside the record, by name, such as ``clips.npy``.
     """
     with whole_file(Path(path)) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         _add(tar, f"{record['id']}/{STORY}.json", _json(record))
+        for name, payload in (members or {}).items():
+            _add(tar, f"{record['id']}/{STORY}.{name}", payload)
 
 
 def pack(

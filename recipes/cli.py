@@ -31,6 +31,7 @@ DATA_VERBS = {
     "build": ("data_build", "Raw video and subtitles to shards."),
     "check": ("data_check", "Verify a shard set against its index."),
     "stats": ("data_stats", "Count a shard set or a published data set."),
+    "features": ("data_features", "Clips and sentences encoded once, for models that train on features."),
     "world": ("data_world", "Generate the synthetic story world."),
 }
 

@@ -1,0 +1,339 @@
+"""Cached features: arrays of every video, made once by an encoder and kept as a set derived from the shards.
+
+The text record of a video has its arrays beside it, ``VIDEO/story.clips.npy`` and ``VIDEO/story.sentences.npy``, so a
+set of features is written, indexed, hashed and checked like any other, and the webdataset library reads it too.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .batches import FeatureVideo
+from .derived import open_derived
+from .elastic import rank_share, refuse_changed
+from .index import ShardSet, open_set
+from .pairs import PairSource, chance
+from .records import AnnotatedVideo, weak_labels
+from .shards import write_record
+
+FEATURES = "features"
+CLIPS, SENTENCES = "clips", "sentences"
+Arrays = dict[str, NDArray[Any]]
+
+
+def write_features(path: Path, video: AnnotatedVideo, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a video's record and arrays as a tar of its own, a part that `shards.pack` joins to a set.
+
+    Raises:
+        ValueError: an array holds what is no finite number, naming the video.
+    """
+    members = {}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{video.id}: features of its {name} are not finite")
+        file = io.BytesIO()
+        np.save(file, array, allow_pickle=False)
+        members[f"{name}.npy"] = file.getvalue()
+    write_record(path, {**video.to_dict(), "clips": None}, members)
+
+
+def read_features(features: ShardSet, video: str) -> Arrays:
+    """The arrays of a video by name.
+
+    Raises:
+        ValueError: the set has none of this video.
+        BadSample: they cannot be read, naming shard, key and member.
+    """
+    if video not in features.entries:
+        raise ValueError(f"{features.folder} has no features of video {video!r}: make them anew for all videos")
+    arrays = {}
+    for member, payload in features.read(video, None).items():
+        name, dot, kind = member.rpartition(".")
+        if kind == "npy" and dot:
+            try:
+                arrays[name] = np.load(io.BytesIO(payload), allow_pickle=False)
+            except (ValueError, EOFError) as fault:
+                raise features.bad(video, None, member, f"not an array ({fault})") from fault
+    return arrays
+
+
+class FeatureVideos:
+    """Whole videos of a split with their features, joined by id; read from disk each time they are asked for.
+
+    Args:
+        shards: the parent set, which knows clips, times and annotations.
+        features: a set of `FEATURES` that was made of it.
+        split: of the parent.
+        languages: keep these alone; None keeps all.
+        annotated: keep the videos alone that people annotated.
+    """
+
+    def __init__(
+        self,
+        shards: ShardSet,
+        features: ShardSet,
+        split: str,
+        languages: Sequence[str] | None = None,
+        *,
+        annotated: bool = False,
+    ) -> None:
+        self.features = features
+        records = [record for record in shards.videos(split, languages) if record.annotated or not annotated]
+        self.records = [record for record in records if record.clips and record.sentences]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def read(self, place: int, pairs: PairSource = "annotated") -> FeatureVideo:
+        """A video, its clips labelled by narration times (``weak``) or by what people annotated.
+
+        Raises BadSample where its features do not have a row for every clip and every sentence.
+        """
+        record = self.records[place]
+        clips, segments, narrations = record.clip_times(), record.segments(), record.narrations()
+        arrays = read_features(self.features, record.id)
+        for name, count in ((CLIPS, len(clips)), (SENTENCES, len(segments))):
+            shape = arrays[name].shape if name in arrays else ()
+            if len(shape) != 2 or shape[0] != count:
+                reason = f"features of {count} {name} should be ({count}, width), not {tuple(shape)}"
+                raise self.features.bad(record.id, None, f"{name}.npy", reason)
+        return FeatureVideo(
+            id=record.id,
+            language=record.language,
+            clip_features=torch.from_numpy(arrays[CLIPS].astype(np.float32)),
+            sentence_features=torch.from_numpy(arrays[SENTENCES].astype(np.float32)),
+            labels=torch.from_numpy(weak_labels(clips, narrations if pairs == "weak" else segments)),
+            clips=torch.from_numpy(clips),
+            segments=torch.from_numpy(segments),
+            narrations=torch.from_numpy(narrations),
+            annotated=record.annotated,
+        )
+
+
+class FeatureDataModule(lightning.LightningDataModule):
+    """Videos whose clips and sentences were encoded beforehand, as Lightning wants them.
+
+    Training yields lists of `FeatureVideo`, each cut to a window of clips; evaluation yields whole videos one by one,
+    each exactly once over all ranks.
+
+    Args:
+        folder: of a shard set.
+        features: folder of a set of features that was made of it (``weaksync data features``).
+        global_batch: videos in a step, over all ranks; the last step of an epoch may be smaller.
+        window: clips that training sees of a video at most, drawn anew every epoch, with the sentences that may belong
+            to them; None shows whole videos.
+        pairs: what labels the clips of training: narration times, or people's annotations.
+        languages: keep the videos in these; None keeps all.
+        test_split: which videos `test_dataloader` yields.
+        seed: of the order and of the windows.
+
+    Raises:
+        FileNotFoundError: there is no such set.
+        ValueError: the features were made of another set, or are no features.
+    """
+
+    #: a rank may have no video where they are fewer than the ranks
+    allow_zero_length_dataloader_with_multiple_devices = True
+
+    def __init__(
+        self,
+        folder: str | Path,
+        features: str | Path,
+        *,
+        global_batch: int = 16,
+        window: int | None = None,
+        pairs: PairSource = "annotated",
+        languages: Sequence[str] | None = None,
+        test_split: str = "test",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if global_batch < 1 or (window is not None and window < 1):
+            raise ValueError(f"global_batch={global_batch}, window={window}: both are 1 at least")
+        self.shards = open_set(folder)
+        self.features = open_derived(features, self.shards, FEATURES)
+        self.global_batch = global_batch
+        self.window = window
+        self.pairs = pairs
+        self.languages = None if languages is None else sorted(set(languages))
+        self.test_split = test_split
+        self.seed = seed
+        self._training: WindowLoader | None = None
+        self._resumed: dict[str, Any] = {}
+
+    @property
+    def producer(self) -> str:
+        """Who made the features."""
+        return self.features.manifest.origin.producer if self.features.manifest.origin else ""
+
+    def widths(self) -> tuple[int, int]:
+        """Width of the features of clips and of sentences.  Raises ValueError where no split has a video."""
+        for split in self.shards.splits:
+            videos = FeatureVideos(self.shards, self.features, split, self.languages)
+            if len(videos):
+                first = videos.read(0)
+                return first.clip_features.shape[1], first.sentence_features.shape[1]
+        raise ValueError(f"no video of {self.shards.folder} has clips and sentences")
+
+    def videos(self, split: str, *, annotated: bool = False) -> FeatureVideos:
+        """The videos of any split.  Raises ValueError where the set has no such split."""
+        return FeatureVideos(self.shards, self.features, split, self.languages, annotated=annotated)
+
+    def train_dataloader(self) -> WindowLoader:
+        """Steps of windows.  The same loader for the life of the module: asking again does not lose the place."""
+        if self._training is None:
+            videos = self.videos("train", annotated=self.pairs == "annotated")
+            if not len(videos):
+                raise ValueError(
+                    f"no training video of {self.shards.folder} is annotated: data.pairs=weak learns from its "
+                    "narration times"
+                )
+            identity = {
+                "global_batch": self.global_batch,
+                "window": self.window,
+                "pairs": self.pairs,
+                "seed": self.seed,
+                "languages": self.languages,
+                "data": self.shards.fingerprint("train"),
+                "features": self.features.fingerprint("train"),
+            }
+            self._training = WindowLoader(videos, self.pairs, self.global_batch, self.window, identity, *self.place())
+            if self._resumed:
+                self._training.load_state_dict(self._resumed)
+        return self._training
+
+    def val_dataloader(self) -> WholeLoader:
+        """Videos of the validation split."""
+        return WholeLoader(self.videos("val"), *self.place())
+
+    def test_dataloader(self) -> WholeLoader:
+        """Videos of `test_split`."""
+        return WholeLoader(self.videos(self.test_split), *self.place())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the training stream is; Lightning keeps it with the checkpoint."""
+        return self._training.state_dict() if self._training is not None else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there.  Raises ValueError, naming what, if settings or data are others now."""
+        self._resumed = state
+        if self._training is not None and state:
+            self._training.load_state_dict(state)
+
+    def place(self) -> tuple[int, int]:
+        """Rank and number of ranks: the trainer's, else the launcher's, else (0, 1)."""
+        if self.trainer is not None:
+            return self.trainer.global_rank, self.trainer.world_size
+        return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+class WholeLoader:
+    """Every video exactly once over all ranks: this rank's are ``range(rank, N, world)``."""
+
+    def __init__(self, videos: FeatureVideos, rank: int, world: int) -> None:
+        self.videos = videos
+        self.places = range(rank, len(videos), world)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[FeatureVideo]:
+        return (self.videos.read(place) for place in self.places)
+
+
+class WindowLoader:
+    """Steps of training: the videos of each in a seeded order, each cut to a window.
+
+    What a step holds is a pure function of seed, epoch and step, the same for any number of ranks; the state is the
+    epoch and the step, so a run goes on where it was.
+
+    Args:
+        videos, pairs: see `FeatureVideos`.
+        global_batch, window: see `FeatureDataModule`.
+        identity: what a state belongs to, by name; a state of another is refused.
+        rank, world: which share of each step is this process's.
+    """
+
+    def __init__(
+        self,
+        videos: FeatureVideos,
+        pairs: PairSource,
+        global_batch: int,
+        window: int | None,
+        identity: dict[str, Any],
+        rank: int,
+        world: int,
+    ) -> None:
+        if global_batch % world or len(videos) < world:
+            raise ValueError(f"{len(videos)} videos in steps of {global_batch} cannot be shared by {world} ranks")
+        self.videos, self.pairs = videos, pairs
+        self.global_batch, self.window = global_batch, window
+        self.identity = identity
+        self.rank, self.world = rank, world
+        self.epoch = self.step = 0
+
+    def __len__(self) -> int:
+        """Steps of a whole epoch; a last one with fewer videos than ranks is left out."""
+        whole, rest = divmod(len(self.videos), self.global_batch)
+        return whole + (rest >= self.world)
+
+    def __iter__(self) -> Iterator[list[FeatureVideo]]:
+        epoch = self.epoch
+        order = chance(self.identity["seed"], epoch).permutation(len(self.videos))
+        for step in range(self.step, len(self)):
+            places = order[step * self.global_batch : (step + 1) * self.global_batch]
+            share = places[rank_share(len(places), self.rank, self.world)]
+            self.step = step + 1
+            if self.step == len(self):
+                self.epoch, self.step = epoch + 1, 0
+            yield [self._window(int(place), epoch) for place in share]
+
+    def _window(self, place: int, epoch: int) -> FeatureVideo:
+        video = self.videos.read(place, self.pairs)
+        spare = 0 if self.window is None else len(video.clips) - self.window
+        if self.window is None or spare <= 0:
+            return video
+        start = int(chance(self.identity["seed"], epoch, place).integers(spare + 1))
+        return cut(video, start, start + self.window)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "step": self.step, **self.identity}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises ValueError naming everything that is not as it was when the state was saved."""
+        refuse_changed(self.identity, state)
+        self.epoch, self.step = int(state["epoch"]), int(state["step"])
+
+
+def cut(video: FeatureVideo, start: int, stop: int) -> FeatureVideo:
+    """Clips ``start:stop`` of a video, with the sentences from the last one before them to the first one after."""
+    labels = video.labels
+    before, after = labels[:start], labels[stop:]
+    first = int(before.max()) if (before >= 0).any() else 0
+    last = int(after[after >= 0].min()) if (after >= 0).any() else len(video.segments) - 1
+    inside = labels[start:stop]
+    if (inside >= 0).any():  # labels that go back may lie outside
+        first, last = min(first, int(inside[inside >= 0].min())), max(last, int(inside.max()))
+    if last < first:
+        first, last = last, first
+    sentences = slice(first, last + 1)
+    return FeatureVideo(
+        id=video.id,
+        language=video.language,
+        clip_features=video.clip_features[start:stop],
+        sentence_features=video.sentence_features[sentences],
+        labels=torch.where(inside >= 0, inside - first, -1),
+        clips=video.clips[start:stop],
+        segments=video.segments[sentences],
+        narrations=video.narrations[sentences],
+        annotated=video.annotated,
+    )
