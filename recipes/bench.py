@@ -11,6 +11,7 @@ BENCH_VERBS = {
     "kernels": ("bench_kernels", "Align: every recurrence with its gradient, beside what else is installed."),
     "pairs": ("bench_pairs", "Align every video with every text: product, recurrence and memory."),
     "stream": ("bench_stream", "Read and decode shards, beside a bare loop over the same members."),
+    "syncnet": ("bench_syncnet", "Lip features of a whole face tube, beside sliding windows."),
     "step": ("bench_step", "Train a model for some steps, beside a bare loop."),
 }
 
