@@ -22,8 +22,9 @@ from .story import Event, Story
 #: the languages of M-SyMoN: English, Chinese, Spanish, French, Portuguese, Hindi, Russian
 LANGUAGES = ("en", "zh", "es", "fr", "pt", "hi", "ru")
 
-_SLOT = re.compile(r"\{([ABOP])(?::(\w+))?\}")
-_GENDER = re.compile(r"\[([^\]|]*)\|([^\]|]*)\]")
+#: what stands open in a pattern: (role, case), and (masculine, feminine)
+SLOT = re.compile(r"\{([ABOP])(?::(\w+))?\}")
+GENDER = re.compile(r"\[([^\]|]*)\|([^\]|]*)\]")
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,23 @@ def tell(seed: int, story: Story, code: str) -> list[str]:
     texts = []
     for line in story.lines:
         if line.event is None:
-            texts.append(_upper(_fill(language, remarks(), Event("", story.events[0].place, line.topic))))
+            texts.append(capitalised(fill(language, remarks(), Event("", story.events[0].place, line.topic))))
             continue
         event = story.events[line.event]
-        clause = _fill(language, str(rng.choice(language.verbs[event.verb])), event)
+        clause = fill(language, str(rng.choice(language.verbs[event.verb])), event)
         opening = str(rng.choice(language.openings)) if rng.random() < 0.25 else ""
-        texts.append(_upper(opening + clause) + language.stop)
+        texts.append(capitalised(opening + clause) + language.stop)
     return texts
 
 
 def wordings(language: Language, event: Event) -> list[str]:
     """Every sentence that may tell the event, without an opening."""
-    return [_upper(_fill(language, pattern, event)) + language.stop for pattern in language.verbs[event.verb]]
+    return [capitalised(fill(language, pattern, event)) + language.stop for pattern in language.verbs[event.verb]]
 
 
-def _fill(language: Language, pattern: str, event: Event) -> str:
+def fill(language: Language, pattern: str, event: Event) -> str:
+    """The pattern with the event's people, things and places in their forms."""
+
     def form(slot: re.Match[str]) -> str:
         role, case = slot.group(1), slot.group(2) or "nom"
         if role == "P":
@@ -93,8 +96,8 @@ def _fill(language: Language, pattern: str, event: Event) -> str:
 
     if event.agent is not None:
         gender = 2 if language.characters[event.agent].get("gender") == "f" else 1
-        pattern = _GENDER.sub(lambda choice: choice.group(gender), pattern)
-    return _SLOT.sub(form, pattern)
+        pattern = GENDER.sub(lambda choice: choice.group(gender), pattern)
+    return SLOT.sub(form, pattern)
 
 
 def _no_repeats(rng: np.random.Generator, choices: list[str]) -> Any:
@@ -109,7 +112,7 @@ def _no_repeats(rng: np.random.Generator, choices: list[str]) -> Any:
     return deal
 
 
-def _upper(text: str) -> str:
+def capitalised(text: str) -> str:
     """The first letter in upper case, past an opening mark such as the Spanish ``¿``."""
     first = next((place for place, letter in enumerate(text) if letter.isalpha()), 0)
     return text[:first] + text[first : first + 1].upper() + text[first + 1 :]
