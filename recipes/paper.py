@@ -5,10 +5,18 @@ Languages are in the order of the paper; shares are in per cent.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 LANGUAGES = ("en", "zh", "es", "fr", "pt", "hi", "ru")
 AVERAGE = "average"
+
+
+def in_order(languages: Iterable[str]) -> tuple[str, ...]:
+    """Languages in the order of the paper; those that it lacks come after, by their codes."""
+    known = {language: place for place, language in enumerate(LANGUAGES)}
+    return tuple(sorted(set(languages), key=lambda code: (known.get(code, len(known)), code)))
+
 
 #: the six strategies, in the order of the tables, by the names of their recipes
 STRATEGIES = {

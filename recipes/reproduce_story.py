@@ -1,106 +1,161 @@
-"""`weaksync reproduce story`: M-SyMoN's tables, as far as they can be had here."""
+"""`weaksync reproduce story TABLE`: M-SyMoN's tables with our own figures beside the paper's."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..datamodules import msymon, yms
-from ..datamodules.records import AnnotatedVideo
-from . import paper
-from .ceilings import Ceilings, ceilings
-from .console import err, print_table
-from .published import languages_present, release
+from ..datamodules.shards import MANIFEST
+from . import reproduce_tables as tables
+from .comparison import Comparison
+from .data_stats import msymon_stats, shard_stats
+from .launch import leads, say
+from .paper import STRATEGIES, TABLES
+from .published import release
+from .reproduce_ceilings import ceilings_command
+from .reproduce_runs import Runs, languages_in
+from .reproduce_world import world_runs
+from .world_set import WorldSize
+
+_PATH = click.Path(path_type=Path)
+_YMS_ROWS = ("multilingual", "individual", "translate", "two_stage", "two_stage_supervision")
 
 
 @click.group()
 def command() -> None:
-    """Story alignment (M-SyMoN)."""
+    """Story alignment (M-SyMoN): its tables, with your own figures, and the difference.
 
-
-@command.command("ceilings")
-@click.option("--data", "root", type=click.Path(path_type=Path), required=True, help="Folder with m-symon/ and yms/.")
-@click.option("--split", type=click.Choice(msymon.SPLITS), default="test", show_default=True, help="Which videos.")
-@click.option(
-    "--time-format",
-    type=click.Choice(["auto", "frames30", "decimal"]),
-    default="decimal",
-    show_default=True,
-    help="How M-SyMoN's times are read; the paper most likely took them as decimals.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def ceilings_command(root: Path, split: str, time_format: msymon.TimeFormat, as_json: bool) -> None:
-    """What needs no model: floors, oracles on a 2.4 s grid (YMS: on its own clips), and the monotone ceiling.
-
-    Neither release carries the times of the narration, so the transcript baseline is for shards that have them.
+    Runs that are finished are taken as they are; what is missing is trained, first stages first.
     """
-    found = {name: ceilings(videos) for name, videos in data_sets(root, split, time_format)}
-    if as_json:
-        plain = {name: {**asdict(each), "paper": published(name)} for name, each in found.items()}
-        click.echo(json.dumps(plain, indent=2))
-        return
-    show(found, split)
 
 
-def data_sets(root: Path, split: str, time_format: msymon.TimeFormat) -> Iterator[tuple[str, list[AnnotatedVideo]]]:
-    """Every annotated data set below `root`, by name; what is not there is said.
+command.add_command(ceilings_command)
 
-    Raises FileNotFoundError where there is neither.
+
+def reproduce(name: str, runs: Runs, strategies: list[str], *, yms: Path | None = None) -> Comparison:
+    """Train what a table still needs, score it, and set it beside the paper's figures.
+
+    Args:
+        name: of `paper.TABLES`, from ``table3`` on.
+        runs: where they lie, and how they are made.
+        strategies: rows of the tables that have one for each.
+        yms: shard set of YMS, for ``table5``.
+
+    Raises:
+        ValueError, FileNotFoundError: before anything is trained, where something that is needed is absent.
     """
-    folder = release(root, "m-symon", "annotations")
-    if folder is not None:
-        for language in languages_present(folder):
-            videos = msymon.read(folder, language, split, time_format=time_format)
-            if videos:
-                yield language, videos
-            else:
-                err.print(f"m-symon {language}: {split} was withheld")
-    folder_yms = release(root, "yms", "clip_segmentation.txt")
-    if folder_yms is not None:
-        yield "yms sentences", yms.read(folder_yms, split, variant="sentences")
-        yield "yms phrases", yms.read(folder_yms, split, variant="phrases")
-    if folder is None and folder_yms is None:
-        raise FileNotFoundError(f"{root} holds neither m-symon/annotations nor yms/clip_segmentation.txt")
+    if name == "table4":
+        runs.train(["two_stage_supervision"])
+        return tables.with_times(runs)
+    if name == "table5":
+        if yms is None:
+            raise ValueError("Table 5 scores on YMS: --yms names its shard set (weaksync data build story, annotated)")
+        english = dataclasses.replace(runs, languages=languages_in(runs.shards, ["en"]))
+        everything = [strategy for strategy in _YMS_ROWS if strategy in ("multilingual", "translate")]
+        runs.train(everything)  # one model for all languages
+        english.train(strategy for strategy in _YMS_ROWS if strategy not in everything)
+        return tables.yms(english, yms)
+    if name in tables.CROSS:
+        runs.train(["translate", "two_stage"])
+        return tables.cross_lingual(name, runs)
+    runs.train(strategies)
+    if name in tables.RETRIEVAL:
+        return tables.retrieved(name, runs, strategies)
+    return tables.parts(runs, strategies) if name == "table14" else tables.intra_lingual(runs, strategies)
 
 
-def published(name: str) -> dict[str, float] | None:
-    """The paper's best model on that data set, as fractions; its F1 is absent for YMS."""
-    best = "two_stage_supervision"
-    if name == "yms phrases":
-        clip, sentence = (share / 100 for share in paper.TABLE_5.rows[best] if share is not None)
-        return {"clip_accuracy": clip, "sentence_iou": sentence}
-    if name not in paper.LANGUAGES:
-        return None
-    figures = {
-        "clip_accuracy": paper.TABLE_14.cell(best, f"{name} {paper.CLIP}"),
-        "sentence_iou": paper.TABLE_14.cell(best, f"{name} {paper.SENTENCE}"),
-        "f1": paper.TABLE_3.cell(best, name),
-        "transcript_f1": paper.TABLE_4.cell("transcript", name),
-    }
-    return {key: share / 100 for key, share in figures.items() if share is not None}
+def counted(name: str, data: Path) -> Comparison:
+    """Table 1 or 2 of a shard set; Table 1, as far as it goes, of the release.
 
-
-def show(found: dict[str, Ceilings], split: str) -> None:
-    """Print the two tables: scores by label rule, and how well stories keep their order."""
-    rows: list[list[Any]] = []
-    for name, each in found.items():
-        label = f"{name} ({each.videos})"
-        for row in each.rows:
-            rows.append([label, row.labels, row.clip_accuracy, row.credited, row.sentence_iou, row.f1])
-            label = ""
-        if figures := published(name):
-            rows.append(["", "paper, best", figures["clip_accuracy"], None, figures["sentence_iou"], figures.get("f1")])
-            if "transcript_f1" in figures:
-                rows.append(["", "paper, times", None, None, None, figures["transcript_f1"]])
-    columns = ["data (videos)", "labels", "clip acc.", "credited", "sent. IoU", "F1"]
-    print_table(f"Without a model, {split}", columns, rows)
-    print_table(
-        f"Annotated time on the best monotone chain, {split}",
-        ["data", "videos", "share"],
-        [[name, each.videos, each.in_order] for name, each in found.items()],
+    Raises:
+        FileNotFoundError: `data` is neither.
+        ValueError: Table 2 of the release, which has no clips.
+    """
+    if (data / MANIFEST).is_file():
+        return tables.counts(name, {code: each.table() for code, each in shard_stats(data).items()})
+    root = release(data, "m-symon", "annotations")
+    if root is None:
+        raise FileNotFoundError(f"{data} holds neither a shard set nor the release of M-SyMoN")
+    if name == "table2":
+        raise ValueError("the release has no clips, so no pairs: build shards of it, and give their folder as --data")
+    found = {code: each.table() for code, each in msymon_stats(root).items()}
+    known = {"videos": "listed_videos", "annotated videos": "annotated_urls"}
+    return tables.counts(
+        name, {code: {row: each.get(key) for row, key in known.items()} for code, each in found.items()}
     )
+
+
+def finish(comparison: Comparison, out: Path | None) -> None:
+    """Print a comparison, and write it where that is asked."""
+    if not leads():
+        return
+    click.echo(comparison.text())
+    if out is not None:
+        say(f"wrote {', '.join(str(path) for path in comparison.write(out))}")
+
+
+def _counting(name: str) -> click.Command:
+    @click.command(name, help=f"{TABLES[name].title}, counted in a shard set or in the release.")
+    @click.option("--data", type=_PATH, required=True, help="Folder of a shard set, or of the release.")
+    @click.option("--out", type=_PATH, help="Folder for CSV, Markdown and PNG.")
+    def count(data: Path, out: Path | None) -> None:
+        finish(counted(name, data), out)
+
+    return count
+
+
+def _training(name: str) -> click.Command:
+    needs_yms = name == "table5"
+    rows = name not in ("table4", "table5", *tables.CROSS)
+
+    @click.command(name, help=f"{TABLES[name].title}.\n\nOVERRIDES such as optim.lr=1e-4 go to every recipe.")
+    @click.argument("overrides", nargs=-1)
+    @click.option("--data", type=_PATH, help="Folder of a shard set.")
+    @click.option("--runs", type=_PATH, default="runs", show_default=True, help="Folder of the runs.")
+    @click.option("--translations", type=_PATH, help="Folder of `weaksync data translate DATA --to en`.")
+    @click.option("--model", help="What first stages start from, such as cclm-tiny; by default ./cclm-base.")
+    @click.option("--languages", help="Codes with commas; by default all of the set.")
+    @_if(rows, click.option("--strategy", "strategies", multiple=True, type=click.Choice(list(STRATEGIES)),
+                            help="Only these rows; may be given several times."))  # fmt: skip
+    @_if(needs_yms, click.option("--yms", type=_PATH, help="Folder of a shard set of YMS."))
+    @click.option("--world", type=_PATH, help="Make a synthetic world there (or take it), with tiny models; no --data.")
+    @click.option("--stories", default=WorldSize.stories, show_default=True, help="Of each language of the world.")
+    @click.option("--seed", default=0, show_default=True, help="Of the world and of its runs.")
+    @click.option("--out", type=_PATH, help="Folder for CSV, Markdown and PNG.")
+    def table(
+        overrides: tuple[str, ...],
+        data: Path | None,
+        runs: Path,
+        translations: Path | None,
+        model: str | None,
+        languages: str | None,
+        world: Path | None,
+        stories: int,
+        seed: int,
+        out: Path | None,
+        strategies: tuple[str, ...] = (),
+        yms: Path | None = None,
+    ) -> None:
+        if (data is None) == (world is None):
+            raise click.UsageError("give --data SHARDS, or --world FOLDER for a synthetic one")
+        codes = [code.strip() for code in (languages or "").split(",") if code.strip()]
+        if world is not None:
+            given = world_runs(world, WorldSize(stories, seed=seed), codes, overrides)
+        else:
+            known = languages_in(data, codes)
+            given = Runs(data, runs, known, translations, model, overrides)
+        chosen = [name for name in STRATEGIES if not strategies or name in strategies]
+        finish(reproduce(name, given, chosen, yms=yms), out)
+
+    return table
+
+
+def _if(wanted: bool, decorate: Callable[[click.Command], click.Command]) -> Callable[[click.Command], click.Command]:
+    return decorate if wanted else lambda unchanged: unchanged
+
+
+for _name in TABLES:
+    command.add_command(_counting(_name) if _name in ("table1", "table2") else _training(_name))

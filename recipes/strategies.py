@@ -24,9 +24,7 @@ ROW = "table.json"
 
 def languages_of(recipe: StoryRecipe) -> list[str]:
     """The languages that a recipe names, else those of its shards; in the paper's order, others after."""
-    languages = recipe.data.languages or list(Manifest.read(Path(recipe.data.shards)).languages)
-    known = {language: place for place, language in enumerate(paper.LANGUAGES)}
-    return sorted(set(languages), key=lambda language: (known.get(language, len(known)), language))
+    return list(paper.in_order(recipe.data.languages or Manifest.read(Path(recipe.data.shards)).languages))
 
 
 def for_language(recipe: StoryRecipe, language: str) -> StoryRecipe:
