@@ -10,6 +10,7 @@ BENCH_VERBS = {
     "build": ("bench_build", "Cut videos into shots and pictures, beside bare decoding of the same files."),
     "kernels": ("bench_kernels", "Align: every recurrence with its gradient, beside what else is installed."),
     "pairs": ("bench_pairs", "Align every video with every text: product, recurrence and memory."),
+    "retrieval": ("bench_retrieval", "Retrieve: every sentence against every clip, with time and memory."),
     "stream": ("bench_stream", "Read and decode shards, beside a bare loop over the same members."),
     "syncnet": ("bench_syncnet", "Lip features of a whole face tube, beside sliding windows."),
     "step": ("bench_step", "Train a model for some steps, beside a bare loop."),

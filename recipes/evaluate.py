@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import click
 
+from ..datamodules.index import open_set
 from ..datamodules.story import StoryDataModule
-from ..zoo.decoding import DEFAULT, Decoder
-from ..zoo.evaluation import Evaluation, Row
+from ..zoo.decoding import DEFAULT, Decoder, Policy, VideoSimilarity
+from ..zoo.evaluation import Evaluation
 from ..zoo.evaluation import evaluate as score
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.story import StoryAlignment
+from ..zoo.tuning import tune
 from . import config as recipes
-from .checkpointing import replace
+from .checkpointing import replace as write
 from .config import TrainerConfig
-from .console import err, print_table
+from .console import err
 from .launch import answering_sigterm, leads, progress_bar, say, trainer
 from .report.evaluation import evaluation_figure, evaluation_page
 from .runs import RECIPE, model_folder
-
-VARIANTS = {
-    "credit": "Clip Accuracy with credit for unmatched time that was dropped",
-    "matched": "Clip Accuracy over annotated time alone",
-}
+from .score_tables import show
 
 
 def evaluate(
@@ -36,6 +36,9 @@ def evaluate(
     languages: list[str] | None = None,
     translations: str | Path | None = None,
     decoder: Decoder | None = None,
+    policy: Policy | None = None,
+    contiguous: bool | None = None,
+    within: float | None = None,
     workers: int = 1,
     settings: TrainerConfig | None = None,
 ) -> Evaluation:
@@ -46,13 +49,53 @@ def evaluate(
         shards: folder of a shard set.
         translations: folder of `weaksync data translate`, whose texts the model gets to read instead of the set's own.
         decoder: how similarities become labels; the one that came with the model if None.
+        policy, contiguous: decode so instead, with drop costs that are tuned on the validation split again.
+        within: also decode with clips that may take only sentences spoken at most so many seconds away, by similarity
+            alone (M-SyMoN section 6.5): a row of its own, tuned on validation if there is one.
 
     Returns:
         The figures of all videos, the same in every process.
 
     Raises:
-        ValueError: no such split or language, no annotated video in it, or a model that was never given a decoder.
+        ValueError: no such split or language, no annotated video in it, none in validation where drop costs should be
+            tuned, or no narration with times for `within`.
     """
+
+    def read(which: str) -> list[VideoSimilarity]:
+        return similarities(
+            model,
+            shards,
+            split=which,
+            languages=languages,
+            translations=translations,
+            workers=workers,
+            settings=settings,
+        )
+
+    chosen = decoder or model_decoder(model)
+    again = policy is not None or contiguous is not None
+    validation = read("val") if (again or within is not None) and "val" in open_set(shards).splits else []
+    validation = [video for video in validation if video.annotated]
+    if again:
+        if not validation:
+            raise ValueError(f"{shards} has no annotated validation video to tune drop costs by: give them instead")
+        whole = chosen.contiguous if contiguous is None else contiguous
+        chosen = tune(validation, policies=(policy or chosen.policy,), contiguous=whole)
+    others = {} if within is None else {f"within {within:g} s": limited(chosen, within, validation)}
+    return score(read(split), chosen, others=others, seek=True)
+
+
+def similarities(
+    model: DualEncoder,
+    shards: str | Path,
+    *,
+    split: str,
+    languages: list[str] | None = None,
+    translations: str | Path | None = None,
+    workers: int = 1,
+    settings: TrainerConfig | None = None,
+) -> list[VideoSimilarity]:
+    """Similarities and vectors of every video of a split, of all processes; arguments and errors as `evaluate`."""
     data = StoryDataModule(
         shards,
         model.preprocess,
@@ -67,7 +110,19 @@ def evaluate(
     task = StoryAlignment(model)
     with answering_sigterm():
         runner.test(task, datamodule=data, verbose=False)
-    return score(task.videos, decoder or model_decoder(model))
+    return task.videos
+
+
+def limited(decoder: Decoder, within: float, validation: Sequence[VideoSimilarity]) -> Decoder:
+    """The decoder that also keeps clips `within` seconds of the narration, by similarity alone.
+
+    Its drop costs are tuned on annotated validation videos; without any they are those of `decoder`, which is said.
+    """
+    if any(not video.narrations.isnan().all() for video in validation):
+        policies = (decoder.policy,)
+        return tune(validation, policies=policies, timings=(0.0,), contiguous=decoder.contiguous, within=within)
+    say(f"no annotated validation video with narration times: within {within:g} s the drop costs stay as they are")
+    return replace(decoder.without_times(), within=within)
 
 
 def model_decoder(model: DualEncoder) -> Decoder:
@@ -78,20 +133,6 @@ def model_decoder(model: DualEncoder) -> Decoder:
     return DEFAULT
 
 
-def table(rows: list[Row]) -> list[list[Any]]:
-    """A line for each row: F1 with its interval, then its two parts."""
-    return [
-        [
-            row.name,
-            row.f1.value,
-            f"{row.f1.low:.3f} to {row.f1.high:.3f}",
-            row.clip_accuracy.value,
-            row.sentence_iou.value,
-        ]
-        for row in rows
-    ]
-
-
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--shards", type=click.Path(), help="Folder of a shard set; by default the one of the run.")
@@ -99,6 +140,10 @@ def table(rows: list[Row]) -> list[list[Any]]:
 @click.option("--originals", is_flag=True, help="Read the sentences as told, though the model reads translations.")
 @click.option("--split", default="test", show_default=True, help="Which videos.")
 @click.option("--language", "languages", multiple=True, help="Keep these languages alone; may be given several times.")
+@click.option("--policy", type=click.Choice(get_args(Policy)), help="Drop policy.  [default: the model's]")
+@click.option("--contiguous/--not-contiguous", default=None, help="Whether a sentence's clips must be neighbours.")
+@click.option("--drops", type=(float, float), metavar="CLIP SENTENCE", help="Drop costs, instead of tuned ones.")
+@click.option("--within", type=click.FloatRange(0), metavar="SECONDS", help="Also decode so near to the narration.")
 @click.option("--workers", default=1, show_default=True, help="Reading processes.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for evaluation.json, report.html and f1.png.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -109,11 +154,19 @@ def command(
     originals: bool,
     split: str,
     languages: tuple[str, ...],
+    policy: Policy | None,
+    contiguous: bool | None,
+    drops: tuple[float, float] | None,
+    within: float | None,
     workers: int,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Score MODEL (a run's folder, or a checkpoint folder) beside the baselines and the oracle."""
+    """Score MODEL (a run's folder, or a checkpoint folder) beside the baselines and the oracle.
+
+    Drop costs are those that were tuned with the model.  With --policy or --not-contiguous they are tuned on validation
+    again, by similarity and times; --drops gives them, and decodes by similarity alone.
+    """
     if not model.is_dir():
         raise FileNotFoundError(f"{model}: no such run or checkpoint folder")
     settings = TrainerConfig()
@@ -129,12 +182,20 @@ def command(
             f"{model} reads translations to {loaded.translated['to']}: give those of {shards} with --translations "
             "(weaksync data translate makes them), or --originals to read the sentences as they were told"
         )
+    decoder = None
+    if drops is not None:
+        own = model_decoder(loaded)
+        decoder = Decoder(*drops, policy or own.policy, own.contiguous if contiguous is None else contiguous)
     evaluation = evaluate(
         loaded,
         shards,
         split=split,
         languages=list(languages) or None,
         translations=None if originals else translations,
+        decoder=decoder,
+        policy=policy if decoder is None else None,
+        contiguous=contiguous if decoder is None else None,
+        within=within,
         workers=workers,
         settings=settings,
     )
@@ -149,20 +210,7 @@ def command(
         err.print(f"note: {evaluation.doubt}", style="yellow", highlight=False)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        replace(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
+        write(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
         evaluation_page(plain, out / "report.html", title=str(model), facts={"data": str(shards), "split": split})
         evaluation_figure(plain, out / "f1.png", title=f"{model}, {split}")
         say(f"wrote {out / 'report.html'}")
-
-
-def show(evaluation: Evaluation, title: str) -> None:
-    """Print an evaluation as tables, with the readings of Clip Accuracy that the paper leaves open."""
-    columns = ["", "F1", "95 % interval", "clip accuracy", "sentence IoU"]
-    print_table(f"{title}: {evaluation.videos} videos", columns, table(evaluation.rows))
-    gap = evaluation.gap_closed
-    click.echo(f"of the way from the best baseline to the oracle: {gap.value:.3f} ({gap.low:.3f} to {gap.high:.3f})")
-    for variant, words in VARIANTS.items():
-        rows = [[row.name, row.clip_accuracy.value, row.f1.value] for row in evaluation.variants[variant]]
-        print_table(words, ["", "clip accuracy", "F1"], rows)
-    if evaluation.skipped:
-        click.echo(f"nothing to score in {len(evaluation.skipped)} videos: {', '.join(evaluation.skipped[:5])}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,22 @@ from numpy.typing import NDArray
 
 from . import baselines
 from .decoding import Decoder, VideoSimilarity
-from .metrics import AlignmentScores, Denominator, Interval, VideoScorer, bootstrap, scored_rows
+from .metrics import AlignmentScores, Denominator, Interval, VideoScorer, bootstrap, interval, resampled, scored_rows
+from .retrieval import MEAN, Retrieval, relevance, retrieval
 
 #: the row of a model whose decoder uses the times of the narration, decoded without them
 UNTIMED = "similarity alone"
 BASELINES = ("all-drop", "uniform", "transcript")
+
+
+@dataclass(frozen=True)
+class Means:
+    """Over the videos of one language, or over languages that count the same; with bootstrap intervals over videos."""
+
+    videos: int
+    clip_accuracy: Interval
+    sentence_iou: Interval
+    f1: Interval
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,8 @@ class Row:
         name: "model", a baseline, or "oracle".
         clip_accuracy: mean over videos, with its bootstrap interval over videos; so for the other two.
         per_video: scores for each video id.
+        by_language: the same figures for each language, then their mean, "mean over languages"; empty where all videos
+            are of one language.
     """
 
     name: str
@@ -34,6 +47,7 @@ class Row:
     sentence_iou: Interval
     f1: Interval
     per_video: dict[str, AlignmentScores]
+    by_language: dict[str, Means] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,12 +56,14 @@ class Evaluation:
 
     Attributes:
         rows: model, similarity alone (where the model's decoder uses the times of the narration: without them),
-            all-drop, uniform, transcript (where times are known), oracle.
+            other decoders that were asked for, all-drop, uniform, transcript (where times are known), oracle.
         gap_closed: (F1 - best baseline) / (oracle - best baseline), with its interval over videos.
         videos: how many videos the means are over.
         skipped: ids of annotated videos with nothing to score: no clips, or no matched sentence.
         variants: the same rows under the other readings of Clip Accuracy: "credit", in which a dropped clip earns its
             unmatched time, and "matched", in which only time that some segment covers counts.
+        retrieval: text-to-video retrieval over the clips of the same videos; empty where it was not asked for, or the
+            model has no vectors.
     """
 
     rows: list[Row]
@@ -55,6 +71,7 @@ class Evaluation:
     videos: int
     skipped: list[str]
     variants: dict[str, list[Row]]
+    retrieval: list[Retrieval] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)
@@ -79,7 +96,13 @@ class Evaluation:
 
 
 def evaluate(
-    videos: Sequence[VideoSimilarity], decoder: Decoder, *, resamples: int = 2000, seed: int = 0
+    videos: Sequence[VideoSimilarity],
+    decoder: Decoder,
+    *,
+    others: Mapping[str, Decoder] | None = None,
+    seek: bool = False,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Evaluation:
     """Decode annotated videos and score them beside what needs no model.
 
@@ -87,6 +110,13 @@ def evaluate(
     With credit for unmatched time, dropping every clip would score 36 to 56 % Clip Accuracy on M-SyMoN, above the
     published results of most languages, so the paper cannot have counted it; that reading and the matched-only one are
     reported as `variants`.
+
+    Args:
+        videos: of which those that nobody annotated are left out.
+        decoder: of the row "model".
+        others: more decoders of the same similarities, by the names of their rows.
+        seek: also report retrieval, where the videos have vectors and some matched sentence meets a clip.
+        resamples, seed: of the bootstrap over videos.
 
     Raises ValueError where no video is annotated, or two share an id.
     """
@@ -98,11 +128,13 @@ def evaluate(
         twice = next(name for name in ids if ids.count(name) > 1)
         raise ValueError(f"video {twice!r} comes twice; ids must be unique")
 
-    found = {"model": decoder.decode([video.similarity for video in videos], [video.gaps for video in videos])}
+    similarities, gaps = [video.similarity for video in videos], [video.gaps for video in videos]
+    found = {"model": decoder.decode(similarities, gaps)}
     if decoder.timing:
-        found[UNTIMED] = decoder.without_times().decode([video.similarity for video in videos])
+        found[UNTIMED] = decoder.without_times().decode(similarities)
+    found |= {name: other.decode(similarities, gaps) for name, other in (others or {}).items()}
     labels = {name: [each.numpy() for each in way] for name, way in found.items()} | reference_labels(videos)
-    rows = score_rows(videos, labels, resamples=resamples, seed=seed)
+    rows = score_rows(videos, labels, by_language=True, resamples=resamples, seed=seed)
     # where a dropped clip earns something, the oracle drops
     credited = labels | {"oracle": [baselines.oracle(v.clips, v.segments, drop_unmatched=True) for v in videos]}
     return Evaluation(
@@ -114,7 +146,13 @@ def evaluate(
             "credit": score_rows(videos, credited, credit_unmatched=True, resamples=resamples, seed=seed),
             "matched": score_rows(videos, labels, denominator="matched", resamples=resamples, seed=seed),
         },
+        retrieval=retrieval(videos, resamples=resamples, seed=seed) if seek and _can_seek(videos) else [],
     )
+
+
+def _can_seek(videos: Sequence[VideoSimilarity]) -> bool:
+    vectors = all(video.clip_vectors is not None and video.sentence_vectors is not None for video in videos)
+    return vectors and any(relevance(video.clips, video.segments).any() for video in videos)
 
 
 def reference_labels(videos: Sequence[VideoSimilarity]) -> dict[str, list[NDArray[np.int64]]]:
@@ -135,10 +173,12 @@ def score_rows(
     *,
     credit_unmatched: bool = False,
     denominator: Denominator = "all",
+    by_language: bool = False,
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Row]:
     """One row for each way to label the videos, under one reading of Clip Accuracy (see `alignment_scores`)."""
+    language = {video.id: video.language for video in videos}
     scorers = [
         VideoScorer(video.clips, video.segments, credit_unmatched=credit_unmatched, denominator=denominator)
         for video in videos
@@ -149,8 +189,27 @@ def score_rows(
         table = {video.id: values for video, values in zip(videos, scores, strict=True)}
         accuracy, iou, f1 = bootstrap(table, resamples=resamples, seed=seed)
         per_video = {name: AlignmentScores(*(float(v) for v in values)) for name, values in table.items()}
-        rows.append(Row(name, accuracy, iou, f1, per_video))
+        languages = _by_language(table, language, resamples, seed) if by_language else {}
+        rows.append(Row(name, accuracy, iou, f1, per_video, languages))
     return rows
+
+
+def _by_language(
+    table: Mapping[str, NDArray[np.float64]], language: Mapping[str, str], resamples: int, seed: int
+) -> dict[str, Means]:
+    """Means of each language that has something to score, then `MEAN`, whose languages are resampled apart."""
+    codes = sorted(set(language.values()))
+    if len(codes) < 2:
+        return {}
+    found: dict[str, Means] = {}
+    draws = []
+    for place, code in enumerate(codes):
+        own = {video: values for video, values in table.items() if language[video] == code}
+        if count := len(scored_rows(own)):
+            draws.append(resampled(own, resamples=resamples, seed=[seed, place]))
+            found[code] = Means(count, *interval(*draws[-1]))
+    mean = interval(*(np.mean(each, axis=0) for each in zip(*draws, strict=True))) if draws else []
+    return found | ({MEAN: Means(sum(each.videos for each in found.values()), *mean)} if mean else {})
 
 
 def gap_closed(rows: Sequence[Row], *, resamples: int = 2000, seed: int = 0) -> Interval:

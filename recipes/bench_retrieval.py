@@ -1,0 +1,80 @@
+"""`weaksync bench retrieval`: every sentence of a large test set against every clip, with time and memory."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import click
+import torch
+from torch.nn import functional as F
+
+from ..zoo.decoding import VideoSimilarity
+from ..zoo.retrieval import retrieval
+from .bench_pairs import peak_memory
+from .console import print_table, progress
+from .score_tables import RETRIEVAL, retrieval_table
+
+#: a clip is so long in M-SyMoN, in seconds
+CLIP_SECONDS = 2.4
+#: how far a sentence's vector goes towards those of its clips; made so that the figures are of a model's kind
+LIKENESS = 0.2
+
+
+def synthetic(
+    clips: int, sentences: int, width: int, *, languages: int = 7, seed: int = 0
+) -> Iterator[VideoSimilarity]:
+    """Videos of 300 clips with random unit vectors, every sentence a little like the clips of its segment."""
+    chance = torch.Generator().manual_seed(seed)
+    videos = max(1, clips // 300)
+    for number in range(videos):
+        n, m = (total * (number + 1) // videos - total * number // videos for total in (clips, sentences))
+        pictures = F.normalize(torch.randn(n, width, generator=chance), dim=1)
+        bounds = torch.linspace(0, n * CLIP_SECONDS, m + 1, dtype=torch.float64)
+        middle = ((torch.arange(m) + 0.5) * n / max(m, 1)).long()
+        texts = torch.randn(m, width, generator=chance) / math.sqrt(width) + LIKENESS * pictures[middle]
+        times = torch.arange(n + 1, dtype=torch.float64) * CLIP_SECONDS
+        yield VideoSimilarity(
+            id=f"{number:05}",
+            language=f"language {number * languages // videos + 1}",
+            similarity=torch.empty(n, 0),
+            clips=torch.stack([times[:-1], times[1:]], dim=1),
+            segments=torch.stack([bounds[:-1], bounds[1:]], dim=1),
+            narrations=torch.full((m, 2), math.nan, dtype=torch.float64),
+            annotated=True,
+            clip_vectors=pictures,
+            sentence_vectors=F.normalize(texts, dim=1),
+        )
+
+
+@click.command()
+@click.option("--clips", default=100_000, show_default=True, type=click.IntRange(1), help="Clips in all.")
+@click.option("--sentences", default=30_000, show_default=True, type=click.IntRange(1), help="Sentences in all.")
+@click.option("--width", default=256, show_default=True, type=click.IntRange(1), help="Dimensions of a vector.")
+@click.option("--languages", default=7, show_default=True, type=click.IntRange(1), help="Languages, of equal size.")
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(1), help="Threads of the CPU.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(clips: int, sentences: int, width: int, languages: int, threads: int, as_json: bool) -> None:
+    """Time the retrieval of every sentence among all clips, and within each language, with its memory.
+
+    Vectors are random, each sentence's a little like its clips'.  The matrix of all scores would take
+    `clips * sentences * 8` bytes; it is never made.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        videos = list(synthetic(clips, sentences, width, languages=languages))
+        with progress("comparisons") as bar:
+            task = bar.add_task("retrieval", total=None)
+            start = time.perf_counter()
+            rows = retrieval(videos, track=lambda done, of: bar.update(task, completed=done, total=of))
+            seconds = time.perf_counter() - start
+    finally:
+        torch.set_num_threads(before)
+    title = (
+        f"{clips} clips x {sentences} sentences of {width} dimensions: {seconds:.1f} s on {threads} "
+        f"thread{'s' * (threads > 1)}, {clips * sentences / seconds / 1e6:.0f} million comparisons a second, "
+        f"peak memory of the process {peak_memory():.0f} MiB"
+    )
+    print_table(title, RETRIEVAL, retrieval_table(rows), as_json=as_json)
