@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +21,7 @@ from torch import nn
 
 from . import registry
 from .card import model_card
+from .converters import WHOLE, convert, layout_of
 from .download import fetch, upload
 from .folders import replace_folder, write_synced
 from .tokenizers import SentenceTokenizer
@@ -34,6 +35,7 @@ CONFIG, PREPROCESSOR, WEIGHTS, SUMS, CARD = (
     "SHA256SUMS",
     "README.md",
 )
+Model = TypeVar("Model", bound="Pretrained")
 UNITS = {"time": "seconds", "similarity": "cosine", "metrics": "fraction"}
 
 
@@ -123,12 +125,7 @@ class Pretrained(nn.Module, ABC):
     @classmethod
     def from_pretrained(cls, source: str | Path, **options: Any) -> Self:
         """`load`, and a ValueError where the checkpoint is of another kind of model."""
-        model = load(source, **options)
-        if not isinstance(model, cls):
-            raise ValueError(
-                f"{source} is a {type(model).__name__}, not a {cls.__name__}: load it with weaksync.zoo.load"
-            )
-        return model
+        return _load(source, cls, **options)
 
     def push_to_hub(
         self,
@@ -166,7 +163,8 @@ def load(
     Every file is held against its sha256 first, which costs about a second for each 1.5 GB.
 
     Args:
-        source: a checkpoint folder, ``hf://org/repo``, or a name of `list_weights`.
+        source: a checkpoint folder, ``hf://org/repo``, or a name of `list_weights`.  A folder or repository of SigLIP 2
+            as transformers saves it, or of CLIP with XLM-R as open_clip does, is read as it is.
         revision, token, cache_dir, local_files_only: of the hub; HF_HOME and HF_HUB_OFFLINE are honoured.
         overrides: arguments of the model that shall differ and leave its weights as they are, such as
             ``freeze=["text"]`` or ``augment="none"``: those in `free_arguments` of its class.
@@ -175,19 +173,39 @@ def load(
         FileNotFoundError: no such folder, repository or cached copy.
         ValueError: a damaged folder, or one that this version cannot read; the message names the file and the fix.
     """
+    return _load(
+        source,
+        Pretrained,  # type: ignore[type-abstract]
+        revision=revision,
+        token=token,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        **overrides,
+    )
+
+
+def _load(
+    source: str | Path,
+    kind: type[Model],
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    **overrides: Any,
+) -> Model:
+    """`load`, and a ValueError before anything heavy where the checkpoint is of another kind of model."""
     folder = fetch(source, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
+    if layout := layout_of(folder):  # of another library, with all that a model needs
+        _check_kind(source, WHOLE[layout], kind, overrides)
+        return convert(folder, layout, **overrides)  # type: ignore[return-value]
     faults = verify(folder)
     if faults:
         raise ValueError("\n".join(faults))
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     with _naming(folder / CONFIG):
-        free = registry.model_class(config["model"]).free_arguments
-    fixed = [name for name in overrides if name not in free]
-    if fixed:
-        raise ValueError(
-            f"{', '.join(fixed)} of a checkpoint cannot be changed; of {config['model']} these can be: "
-            f"{', '.join(sorted(free)) or 'none'}"
-        )
+        registry.find_model(config["model"])
+    _check_kind(source, config["model"], kind, overrides)
     arguments = {**config["arguments"], **overrides}
     if arguments.get("tokenizer") == ".":
         arguments["tokenizer"] = str(folder)
@@ -206,7 +224,20 @@ def load(
     model.decoder = config["decoder"]
     model.pictures = config.get("pictures")  # what was saved before it was noted has none
     model.translated = config.get("translated")
-    return model.eval()
+    return model.eval()  # type: ignore[return-value]
+
+
+def _check_kind(source: str | Path, name: str, kind: type[Pretrained], overrides: dict[str, Any]) -> None:
+    """Raises ValueError where models of a registered name are of another kind, or do not take the overrides."""
+    found = registry.model_class(name)
+    if not issubclass(found, kind):
+        raise ValueError(f"{source} is a {found.__name__}, not a {kind.__name__}: load it with weaksync.zoo.load")
+    fixed = [argument for argument in overrides if argument not in found.free_arguments]
+    if fixed:
+        raise ValueError(
+            f"{', '.join(fixed)} of a checkpoint cannot be changed; of {name} these can be: "
+            f"{', '.join(sorted(found.free_arguments)) or 'none'}"
+        )
 
 
 def verify(folder: str | Path) -> list[str]:
@@ -219,6 +250,11 @@ def verify(folder: str | Path) -> list[str]:
         return [f"{folder}: the folder of a run, whose model is {folder / 'model'}: load that"]
     if fault:
         return [fault + _bare_weights(folder)]
+    if "model_type" in config and config.get("format") != FORMAT:
+        return [
+            f"{folder / CONFIG}: a model of transformers, of type {config['model_type']!r}; of those weaksync reads "
+            "SigLIP 2 alone"
+        ]
     if config.get("format") != FORMAT:
         return [f"{folder / CONFIG}: not a weaksync checkpoint; make one from published weights with weaksync convert"]
     if config.get("format_version") != FORMAT_VERSION:

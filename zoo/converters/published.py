@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
@@ -48,6 +49,30 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError(f"{file}: holds no state dict (a mapping of names to tensors)")
     return dict(content)
+
+
+def read_folder(folder: Path, stem: str) -> dict[str, Tensor]:
+    """The tensors of ``<stem>.safetensors`` in a folder, or of all its parts where it comes in several.
+
+    Raises:
+        FileNotFoundError: there is none, or a part is absent.
+        ValueError: damaged.
+    """
+    files = weights_files(folder, stem)
+    return {name: tensor for file in files for name, tensor in read_tensors(file).items()}
+
+
+def weights_files(folder: Path, stem: str) -> list[Path]:
+    """The weights of a folder; raises FileNotFoundError where there are none."""
+    index = folder / f"{stem}.safetensors.index.json"
+    if index.is_file():
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        return [folder / Path(name).name for name in names]
+    if not (folder / f"{stem}.safetensors").is_file():
+        raise FileNotFoundError(
+            f"{folder}: no {stem}.safetensors: fetch it whole; a .bin or .pt file is read by weaksync convert FILE"
+        )
+    return [folder / f"{stem}.safetensors"]
 
 
 def check(model: nn.Module, tensors: dict[str, Tensor], file: Path, naming: Naming = str) -> None:

@@ -156,8 +156,9 @@ class DualEncoder(Pretrained):
             tower.requires_grad_(name not in self.freeze)
             if self.config.checkpoint_activations and hasattr(tower, "set_grad_checkpointing"):  # timm
                 tower.set_grad_checkpointing()
-            elif self.config.checkpoint_activations:
-                tower.gradient_checkpointing_enable({"use_reentrant": False})
+            elif self.config.checkpoint_activations:  # transformers, whose later versions have a new name for it
+                enable = getattr(tower, "activation_checkpointing_enable", None) or tower.gradient_checkpointing_enable
+                enable({"use_reentrant": False})
 
     def train(self, mode: bool = True) -> Self:
         """As in torch, but a frozen tower stays in evaluation mode."""

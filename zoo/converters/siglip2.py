@@ -1,0 +1,156 @@
+"""SigLIP 2 as transformers saves it: a folder, or a repository of the hub, with its tokenizer and preprocessing."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import registry
+from ..models.siglip import SigLIP, SigLIPConfig
+from ..preprocess import ClipPreprocess
+from .published import check, fill, read_folder
+
+#: towers of one picture size, and NaFlex
+KINDS = ("siglip", "siglip2")
+FALLBACK = "siglip2-base"
+#: what PIL calls them
+_RESAMPLE = {2: "bilinear", 3: "bicubic"}
+#: a buffer that every model makes for itself, and the bias of the sigmoid loss
+_LEFT_OUT = re.compile(r".+\.position_ids|logit_bias")
+
+
+def read(file: str | Path, **arguments: Any) -> SigLIP:
+    """The dual encoder of a folder, in evaluation mode, with the folder's tokenizer and preprocessing.
+
+    Args:
+        file: the folder.
+        arguments: fields of `SigLIPConfig` that shall differ; sizes are those of the folder.
+
+    Raises:
+        FileNotFoundError: a file of the folder is absent.
+        ValueError: another kind of model, or weights that do not fit its configuration: every missing, surplus and
+            misshaped tensor is named.
+    """
+    folder = Path(file)
+    config = _read(folder / "config.json")
+    if config.get("model_type") not in KINDS:
+        raise ValueError(f"{folder}: a model of type {config.get('model_type')!r}, not one of {', '.join(KINDS)}")
+    pixels = _preprocessing(folder)
+    arguments = {**_sizes(config, pixels, folder), "tokenizer": str(folder), **arguments}
+    name = _row(arguments)
+    with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
+        needed = _create(name, arguments)
+    tensors = {name: tensor for name, tensor in read_folder(folder, "model").items() if not _LEFT_OUT.fullmatch(name)}
+    if "logit_scale" in tensors:
+        tensors["logit_scale"] = tensors["logit_scale"].reshape(())
+    check(needed, tensors, folder, _naming)
+    _check_tokenizer(needed, folder)
+
+    model = _create(name, arguments)
+    fill(model, tensors, folder, _naming)
+    model.preprocess = _as_noted(model.preprocess, pixels)
+    return model.eval()
+
+
+def _create(name: str, arguments: dict[str, Any]) -> SigLIP:
+    model = registry.create(name, **arguments)
+    if not isinstance(model, SigLIP):
+        raise ValueError(f"{name} is not a SigLIP")
+    return model
+
+
+def _naming(name: str) -> str:
+    return re.sub(r"^(vision|text)\.", r"\1_model.", name)
+
+
+def _sizes(config: dict[str, Any], pixels: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Arguments of the model that the folder's configuration describes; what it leaves out is transformers' default."""
+    vision, text = config.get("vision_config") or {}, config.get("text_config") or {}
+    base = SigLIPConfig()
+    for part in (vision, text):
+        if part.get("hidden_act", "gelu_pytorch_tanh") != "gelu_pytorch_tanh":
+            raise ValueError(
+                f"{folder}: a SigLIP with {part['hidden_act']!r} units, not gelu_pytorch_tanh as published"
+            )
+    if not vision.get("vision_use_head", True):
+        raise ValueError(f"{folder}: a SigLIP without its pooling head: nothing says what vector a picture has")
+    patch = vision.get("patch_size", base.patch_size)
+    sizes = {
+        "patch_size": patch,
+        "vision_width": vision.get("hidden_size", base.vision_width),
+        "vision_layers": vision.get("num_hidden_layers", base.vision_layers),
+        "vision_heads": vision.get("num_attention_heads", base.vision_heads),
+        "vision_ffn": vision.get("intermediate_size", base.vision_ffn),
+        "text_width": text.get("hidden_size", base.text_width),
+        "text_layers": text.get("num_hidden_layers", base.text_layers),
+        "text_heads": text.get("num_attention_heads", base.text_heads),
+        "text_ffn": text.get("intermediate_size", base.text_ffn),
+        # transformers' default is the first SigLIP's; SigLIP 2 always states its own
+        "vocab_size": text.get("vocab_size", 32000),
+        "max_tokens": text.get("max_position_embeddings", base.max_tokens),
+    }
+    if config["model_type"] == "siglip":
+        return {**sizes, "image_size": vision.get("image_size", base.image_size)}
+    side = math.isqrt(pixels.get("max_num_patches", 256))
+    return {**sizes, "position_grid": math.isqrt(vision.get("num_patches", 256)), "image_size": side * patch}
+
+
+def _row(sizes: dict[str, Any]) -> str:
+    """The registered name whose towers have these widths; of a size that none has, the fallback."""
+    widths = ("vision_width", "vision_layers", "text_width", "text_layers")
+    for row in registry.list_models("story"):
+        if row.model == SigLIP.__name__:
+            stated = {**vars(SigLIPConfig()), **row.arguments}
+            if all(stated[width] == sizes[width] for width in widths):
+                return row.name
+    return FALLBACK
+
+
+def _preprocessing(folder: Path) -> dict[str, Any]:
+    """What the folder notes of pixels; newer ones note it inside their processor's file."""
+    if (folder / "preprocessor_config.json").is_file():
+        return _read(folder / "preprocessor_config.json")
+    if (folder / "processor_config.json").is_file():
+        noted = _read(folder / "processor_config.json").get("image_processor")
+        if isinstance(noted, dict):
+            return noted
+    raise FileNotFoundError(
+        f"{folder}: neither preprocessor_config.json nor processor_config.json, so nobody knows which pixels the model "
+        "wants: save its processor there too (processor.save_pretrained)"
+    )
+
+
+def _as_noted(preprocess: ClipPreprocess, pixels: dict[str, Any]) -> ClipPreprocess:
+    """Our preprocessing with the folder's means, deviations and interpolation."""
+    noted = preprocess.to_dict()
+    for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
+        noted[ours] = tuple(pixels.get(theirs, noted[ours]))
+    noted["interpolation"] = _RESAMPLE.get(pixels.get("resample", 2), "bicubic")
+    return ClipPreprocess.from_dict(noted)
+
+
+def _check_tokenizer(model: SigLIP, folder: Path) -> None:
+    """Raises where the folder's tokenizer is absent, of the first SigLIP, or too large for the word table."""
+    noted = folder / "tokenizer_config.json"
+    if not (folder / "tokenizer.json").is_file() and not noted.is_file():
+        raise FileNotFoundError(f"{folder}: no tokenizer.json: save the model's tokenizer there too")
+    if noted.is_file() and _read(noted).get("tokenizer_class") in ("SiglipTokenizer", "SiglipTokenizerFast"):
+        raise ValueError(f"{folder}: a SigLIP of the first generation, which reads other text: only SigLIP 2 is read")
+    _ = model.tokenize  # which holds it against the word table
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as absent:
+        raise FileNotFoundError(f"{path}: missing, so this is no folder of transformers") from absent
+    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+        raise ValueError(f"{path}: not JSON ({fault}): fetch it again") from fault
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: holds no JSON object")
+    return content
