@@ -5,6 +5,8 @@ const bases = data.rows.filter((row) => ["all-drop", "uniform", "transcript"].in
 const base = bases.reduce((best, row) => (row.figures[0].value ?? -1) > (best?.figures[0].value ?? -1) ? row : best, null);
 const places = (value, digits = 3) => value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−");
 const percent = (value) => value === null ? "–" : `${Math.round(100 * value)} %`.replace("-", "−");
+const percent1 = (value) => value === null ? "–" : `${(100 * value).toFixed(1)} %`;
+const range1 = ({ low, high }) => low === null ? "" : ` ${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)}`;
 const range = ({ low, high }, digits) => low === null ? "" : ` ${places(low, digits)} to ${places(high, digits)}`;
 
 function drawHead() {
@@ -78,9 +80,47 @@ function drawTables() {
   fill("best", names, videos.slice(videos.length - shown).reverse().map(line));
 }
 
+function drawLanguages() {
+  const names = Object.keys(model.languages);
+  $("languages-card").hidden = !names.length;
+  if (!names.length) return;
+  const most = Math.max(...data.rows.flatMap((row) => names.map((name) => row.languages[name][0].value ?? 0)), 0.01);
+  const shade = (interval) => {
+    const share = Math.round(100 * clamp((interval.value ?? 0) / most, 0, 1));
+    const text = places(interval.value), title = `${text} (${range(interval).trim()})`;
+    const tone = `color-mix(in oklab, var(--heat-1) ${share}%, var(--heat-0))`;
+    return make("span", { class: "shade", text, title, css: { "background-color": tone } });
+  };
+  const rows = data.rows.map((row) => ({ name: row.name, cells: [row.name, ...names.map((name) => shade(row.languages[name][0]))] }));
+  fill("languages", ["", ...names], rows);
+}
+
+function drawRetrieval() {
+  const rows = data.retrieval;
+  $("retrieval-card").hidden = !rows.length;
+  if (!rows.length) return;
+  const all = rows[rows.length - 1];
+  $("retrieval-hint").textContent = `${all.sentences} sentences sought among ${all.clips} clips; a mark shows what chance would find`;
+  const recall = (interval, chance) => make("div", { class: "recall" }, [
+    make("span", { text: percent1(interval.value) }, [make("span", { class: "range", text: range1(interval) })]),
+    make("div", { class: "thin" }, [
+      make("div", { class: "fill", css: { width: `${100 * clamp(interval.value, 0, 1)}%` } }),
+      make("div", { class: "tick", css: { left: `${100 * clamp(chance, 0, 1)}%` } }),
+    ]),
+  ]);
+  const rank = (interval) => make("span", { text: places(interval.value, 1) }, [make("span", { class: "range", text: range(interval, 1) })]);
+  const line = (row) => ({ cells: [
+    row.name || "clips", recall(row.r1, row.chance[0]), recall(row.r5, row.chance[1]), recall(row.r10, row.chance[2]),
+    rank(row.mean_rank), places(row.median_rank, 1), places(row.chance[3], 1), `${row.clips}`,
+  ] });
+  fill("retrieval", ["Among the clips of", "R@1", "R@5", "R@10", "Mean rank", "Median", "By chance", "Clips"], rows.map(line));
+}
+
 drawHead();
 drawBars();
 drawTables();
+drawLanguages();
+drawRetrieval();
 $("legend").append(...[["model", "model"], ["base", base?.name ?? "baseline"], ["oracle", "oracle"]].map(([name, text]) => make("li", {}, [make("i", { class: name }), text])));
 drawStrip();
 new ResizeObserver(drawStrip).observe(document.body);

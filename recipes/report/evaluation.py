@@ -19,6 +19,8 @@ MEANING = {
     "oracle": "the best that these clips allow",
 }
 
+FIGURES = ("f1", "clip_accuracy", "sentence_iou")
+
 
 def evaluation_page(
     evaluation: Mapping[str, Any], out: str | Path, *, title: str = "Evaluation", facts: Mapping[str, str] | None = None
@@ -39,9 +41,10 @@ def evaluation_page(
         rows = [
             {
                 "name": row["name"],
-                "meaning": MEANING.get(row["name"], ""),
-                "figures": [row[key] for key in ("f1", "clip_accuracy", "sentence_iou")],
+                "meaning": _meaning(row["name"]),
+                "figures": [row[key] for key in FIGURES],
                 "videos": {video: scores["f1"] for video, scores in row["per_video"].items()},
+                "languages": {name: [means[key] for key in FIGURES] for name, means in row["by_language"].items()},
             }
             for row in evaluation["rows"]
         ]
@@ -53,11 +56,18 @@ def evaluation_page(
             "videos": evaluation["videos"],
             "skipped": evaluation["skipped"],
             "doubt": evaluation.get("doubt"),
+            "retrieval": evaluation["retrieval"],
         }
     except (KeyError, TypeError) as fault:
         raise ValueError(f"not an evaluation ({type(fault).__name__}: {fault})") from fault
     replace(out, assemble("evaluation", scripts=("evaluation",), title=title, data=data).encode())
     return out
+
+
+def _meaning(name: str) -> str:
+    if name.startswith("within "):
+        return "this model by similarity, so near to the narration"
+    return MEANING.get(name, "")
 
 
 def evaluation_figure(evaluation: Mapping[str, Any], out: str | Path, *, title: str = "") -> Path:

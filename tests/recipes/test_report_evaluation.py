@@ -24,8 +24,11 @@ def evaluation():
         # the first has no narration times at all, and none of its sentences is matched: nothing to score
         narrations = torch.full((4, 2), float("nan"), dtype=torch.float64) if number == 0 else segments + 1
         own = torch.full_like(segments, float("nan")) if number == 0 else segments
-        videos.append(VideoSimilarity(f"story-{number}", "en", similarity, clips, own, narrations, True))
-    return evaluate(videos, Decoder(0.3, 0.3)).to_dict()
+        vectors = [torch.nn.functional.normalize(torch.from_numpy(chance.normal(size=(k, 8))).float()) for k in (12, 4)]
+        language = "es" if number == 4 else "en"
+        videos.append(VideoSimilarity(f"story-{number}", language, similarity, clips, own, narrations, True, *vectors))
+    others = {"within 1 s": Decoder(0.3, 0.3, within=1.0)}
+    return evaluate(videos, Decoder(0.3, 0.3), others=others, seek=True).to_dict()
 
 
 def test_the_page_holds_the_evaluations_figures(evaluation, tmp_path):
@@ -37,6 +40,8 @@ def test_the_page_holds_the_evaluations_figures(evaluation, tmp_path):
     for row, shown in zip(evaluation["rows"], data["rows"], strict=True):
         assert shown["figures"] == [row["f1"], row["clip_accuracy"], row["sentence_iou"]]
         assert shown["videos"] == {video: scores["f1"] for video, scores in row["per_video"].items()}
+        assert [means[0] for means in shown["languages"].values()] == [m["f1"] for m in row["by_language"].values()]
+    assert data["retrieval"] == json.loads(json.dumps(evaluation["retrieval"]))
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -50,7 +55,8 @@ def test_something_else_is_refused(tmp_path):
 def test_the_page_draws_itself(evaluation, tmp_path, browse):
     dom, said = browse(evaluation_page(evaluation, tmp_path / "eval.html").read_text())
     assert said == [] and 'data-ready="yes"' in dom
-    assert dom.count('class="rail ') == 5
+    assert dom.count('class="rail ') == 6
+    assert dom.count('class="shade"') == 6 * 3 and dom.count('class="recall"') == 4 * 3
     assert len(re.findall('class="model" cx=', dom)) == 4
     gap, doubt = re.search(r"Its interval</dt><dd[^>]*>([^<]*)<", dom), re.search(r'id="doubt">([^<]*)<', dom)
     assert re.fullmatch(r"−\d+ % to −?\d+ %", gap[1]), "these similarities are noise"

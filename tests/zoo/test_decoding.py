@@ -278,6 +278,32 @@ def test_evaluation_prints_the_model_beside_everything():
     assert plain["rows"][0]["per_video"]["empty"]["f1"] is None
 
 
+def test_languages_count_the_same_in_their_mean():
+    videos = [replace(video, language="es" if place < 2 else "en") for place, video in enumerate(STORIES)]
+    videos.append(replace(story("empty", 7, n=0), language="ru"))  # nothing to score: no row of its own
+    result = evaluate(videos, Decoder(0.3, 0.1), others={"apart": Decoder(0.3, 0.1, contiguous=False)}, resamples=50)
+    assert [row.name for row in result.rows][:2] == ["model", "apart"]
+    for row in result.rows:
+        en, es, mean = (row.by_language[name] for name in ("en", "es", "mean over languages"))
+        assert (en.videos, es.videos, mean.videos) == (4, 2, 6) and len(row.by_language) == 3
+        assert es.f1.value == pytest.approx(sum(row.per_video[name].f1 for name in ("v0", "v1")) / 2)
+        assert mean.f1.value == pytest.approx((en.f1.value + es.f1.value) / 2)
+        assert mean.f1.low <= mean.f1.value <= mean.f1.high
+    assert result.retrieval == evaluate(videos, Decoder(0.3, 0.1), seek=True, resamples=5).retrieval == []
+    assert not evaluate(STORIES, Decoder(0.3, 0.1), resamples=5).rows[0].by_language
+
+
+def test_evaluation_seeks_where_there_are_vectors():
+    videos = [
+        replace(
+            video, clip_vectors=torch.eye(80)[: len(video.clips)], sentence_vectors=torch.eye(80)[: len(video.segments)]
+        )
+        for video in STORIES
+    ]
+    found = evaluate(videos, Decoder(0.3, 0.1), seek=True, resamples=5).retrieval
+    assert [row.name for row in found] == ["en"] and found[0].videos == len(STORIES)
+
+
 def test_the_order_of_videos_changes_nothing():
     decoder = Decoder(0.3, 0.05)
     assert (
