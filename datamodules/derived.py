@@ -2,23 +2,28 @@
 
 A derived set is written, indexed, hashed and checked like any other.  Its manifest also says of which bytes it was
 made and by what (`Origin`), and it is never joined to another parent.  It holds text records alone: the clips stay with
-the parent.  In a set of translations every sentence has its ``original`` beside the ``text`` that replaces it.
+the parent.  In a set of translations every sentence has its ``original`` beside the ``text`` that replaces it; in a set
+of alignments a record has ``labels``, the sentence of every clip as a model aligned them.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .index import ShardSet, open_set
 from .records import AnnotatedVideo
 from .shards import Manifest, Origin, pack, write_record
 
 TRANSLATIONS = "translations"
+ALIGNMENTS = "alignments"
 
 
 def origin(parent: ShardSet, kind: str, producer: str) -> Origin:
@@ -43,14 +48,18 @@ def write_derived(
         OSError: such as a full disk; nothing is left behind.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".records-") as temporary:
+    work = folder / ".records"
+    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+    work.mkdir(parents=True)
+    try:
         parts: dict[str, list[Path]] = {}
         for split, record in records:
-            path = Path(temporary) / f"{record['id']}.tar"
+            path = work / f"{record['id']}.tar"
             write_record(path, record)
             parts.setdefault(split, []).append(path)
         return pack(folder, parts, settings, origin=origin)
+    finally:
+        shutil.rmtree(work)
 
 
 def open_derived(folder: str | Path, parent: ShardSet, kind: str, *, check_hashes: bool = True) -> ShardSet:
@@ -120,3 +129,23 @@ def originals(translations: ShardSet, video: str) -> list[tuple[str, str]]:
         return [(sentence["original"], sentence["text"]) for sentence in record["sentences"]]
     except (KeyError, TypeError) as fault:
         raise translations.bad(video, None, "json", f"no translation with its original ({fault})") from fault
+
+
+def aligned(alignments: ShardSet, video: AnnotatedVideo) -> NDArray[np.int64]:
+    """(n,) text index of each clip of a video, -1 for none, as a model aligned it.
+
+    Raises:
+        ValueError: the video was not aligned.
+        BadSample: for a record that cannot be read, or is not of these clips and sentences.
+    """
+    if video.id not in alignments.entries:
+        raise ValueError(
+            f"{alignments.folder} has no alignment of {video.id} ({video.language}); it has those in "
+            f"{', '.join(alignments.manifest.languages)}: align the others too, or name the languages to keep"
+        )
+    labels = np.asarray(json.loads(alignments.read(video.id, None)["json"]).get("labels", []))
+    fits = labels.shape == (len(video.clips or []),) and labels.dtype.kind == "i"
+    if not fits or not ((labels >= -1) & (labels < len(video.sentences))).all():
+        reason = f"its labels are not of {len(video.clips or [])} clips and {len(video.sentences)} sentences"
+        raise alignments.bad(video.id, None, "json", reason)
+    return labels.astype(np.int64)

@@ -21,8 +21,8 @@ from .media import decode_jpeg
 from .records import AnnotatedVideo, weak_labels
 from .tarscan import BadSample, Fault
 
-#: what says which sentence goes with a clip: the times of narration, or people
-PairSource = Literal["weak", "annotated"]
+#: what says which sentence goes with a clip: the times of narration, people, or a model that aligned the video
+PairSource = Literal["weak", "annotated", "aligned"]
 
 
 @dataclass
@@ -73,16 +73,17 @@ class Pair:
 
 def weak_pairs(records: Sequence[AnnotatedVideo]) -> WeakPairs:
     """Pair clips with the sentences that are spoken over them (`records.weak_labels`), for all videos."""
-    return _pairs(records, lambda record: weak_labels(record.clip_times(), record.narrations()))
+    return paired(records, lambda record: weak_labels(record.clip_times(), record.narrations()))
 
 
 def annotated_pairs(records: Sequence[AnnotatedVideo]) -> WeakPairs:
     """Pair clips with the sentences that people say they show, by the same rule, for the annotated videos alone."""
     annotated = [record for record in records if record.annotated]
-    return _pairs(annotated, lambda record: weak_labels(record.clip_times(), record.segments()))
+    return paired(annotated, lambda record: weak_labels(record.clip_times(), record.segments()))
 
 
-def _pairs(records: Sequence[AnnotatedVideo], label: Callable[[AnnotatedVideo], NDArray[np.int64]]) -> WeakPairs:
+def paired(records: Sequence[AnnotatedVideo], label: Callable[[AnnotatedVideo], NDArray[np.int64]]) -> WeakPairs:
+    """Pair the clips of each video with the sentences that `label` gives them: (n,) text indices, -1 for none."""
     pairs = WeakPairs([], [], [])
     numbers: dict[str, int] = {}
     for record in records:
@@ -100,7 +101,7 @@ def _pairs(records: Sequence[AnnotatedVideo], label: Callable[[AnnotatedVideo], 
     return pairs
 
 
-#: how pairs are made, by their source
+#: how pairs are made of a video's own record, by their source
 PAIRED: dict[PairSource, Callable[[Sequence[AnnotatedVideo]], WeakPairs]] = {
     "weak": weak_pairs,
     "annotated": annotated_pairs,

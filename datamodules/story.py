@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import lightning
 import torch.distributed
 
 from .batches import ClipTransform, Tokenize
-from .derived import TRANSLATIONS, open_derived, translated
+from .derived import ALIGNMENTS, TRANSLATIONS, aligned, open_derived, translated
 from .elastic import ElasticLoader, GroupOrder, PairSteps
 from .index import ShardSet, open_set
-from .pairs import PAIRED, PairSource, WeakPairs
+from .pairs import PAIRED, PairSource, WeakPairs, paired
 from .records import AnnotatedVideo
 from .resampled import PairStream, ResampledLoader, address_of, read_manifest
 from .shards import Manifest
@@ -43,7 +44,9 @@ class StoryDataModule(lightning.LightningDataModule):
         translations: folder of a set derived from this one (``weaksync data translate``), whose texts replace those of
             the sentences, in training and in evaluation; exact mode alone.
         pairs: ``weak`` pairs a clip with the sentence that is spoken over it, ``annotated`` with the one that people
-            say it shows, and trains on the videos that they annotated alone.
+            say it shows, and trains on the videos that they annotated alone; ``aligned`` with the one that a model
+            gave it.
+        alignments: folder of a set derived from this one (``weaksync data align``), for ``aligned``; exact mode alone.
         test_split: which videos `test_dataloader` and `predict_dataloader` yield.
         seed: of the order, of the frames that are drawn and of augmentation.
         workers: processes that read; 0 reads in the process itself.
@@ -72,6 +75,7 @@ class StoryDataModule(lightning.LightningDataModule):
         languages: Sequence[str] | None = None,
         translations: str | Path | None = None,
         pairs: PairSource = "weak",
+        alignments: str | Path | None = None,
         test_split: str = "test",
         seed: int = 0,
         workers: int = 0,
@@ -86,10 +90,12 @@ class StoryDataModule(lightning.LightningDataModule):
             raise ValueError(
                 "steps_per_epoch belongs to mode='resampled', which needs it: exact mode counts for itself"
             )
-        if pairs not in PAIRED:
-            raise ValueError(f"pairs={pairs!r}: choose {' or '.join(map(repr, PAIRED))}")
-        if translations is not None and mode != "exact":
-            raise ValueError("translations belong to mode='exact': streamed shards come with their own texts alone")
+        if pairs not in get_args(PairSource):
+            raise ValueError(f"pairs={pairs!r}: choose {' or '.join(map(repr, get_args(PairSource)))}")
+        if (pairs == "aligned") != (alignments is not None):
+            raise ValueError("alignments belong to pairs='aligned', which needs them: weaksync data align makes them")
+        if mode != "exact" and (translations is not None or alignments is not None):
+            raise ValueError("derived sets belong to mode='exact': streamed shards come with their own texts alone")
         if global_batch < 1:
             raise ValueError(f"global_batch={global_batch}: a step needs one group at least")
         if group_size < 2:
@@ -106,6 +112,7 @@ class StoryDataModule(lightning.LightningDataModule):
         self.languages = None if languages is None else sorted(set(languages))
         self.translations = translations
         self.pair_source = pairs
+        self.alignments = alignments
         self.test_split = test_split
         self.seed = seed
         self.workers = workers
@@ -114,6 +121,7 @@ class StoryDataModule(lightning.LightningDataModule):
         self.start_method = start_method
         self._shards: ShardSet | None = None
         self._translations: ShardSet | None = None
+        self._alignments: ShardSet | None = None
         self._pairs: WeakPairs | None = None
         self._training: tuple[tuple[int, int], ElasticLoader | ResampledLoader] | None = None
         self._resumed: dict[str, Any] = {}
@@ -138,6 +146,14 @@ class StoryDataModule(lightning.LightningDataModule):
             options = {"check_hashes": self.check_hashes}
             self._translations = open_derived(self.translations, self.shards, TRANSLATIONS, **options)
         return self._translations
+
+    @property
+    def alignment_set(self) -> ShardSet | None:
+        """The alignments, opened and checked against the set when they are first asked for; None without any."""
+        if self._alignments is None and self.alignments is not None:
+            options = {"check_hashes": self.check_hashes}
+            self._alignments = open_derived(self.alignments, self.shards, ALIGNMENTS, **options)
+        return self._alignments
 
     @property
     def text_languages(self) -> list[str]:
@@ -176,7 +192,9 @@ class StoryDataModule(lightning.LightningDataModule):
     def pairs(self) -> WeakPairs:
         """The pairs of the training split; `pairs.too_few` are the videos that have none to offer."""
         if self._pairs is None:
-            pairs = PAIRED[self.pair_source](self.records("train"))
+            found = self.alignment_set
+            make = PAIRED[self.pair_source] if found is None else partial(paired, label=partial(aligned, found))
+            pairs = make(self.records("train"))
             if not pairs.videos:
                 raise ValueError(
                     f"no training video of {self.folder} has clips with two sentences in {self.pair_source} pairs: "
@@ -264,6 +282,7 @@ class StoryDataModule(lightning.LightningDataModule):
             # None where a run has what all runs had before there was a choice
             "translations": self.translation_set and self.translation_set.fingerprint("train"),
             "pairs": None if self.pair_source == "weak" else self.pair_source,
+            "alignments": self.alignment_set and self.alignment_set.fingerprint("train"),
         }
         return ElasticLoader(steps, identity, max_bad=self.max_bad, workers=self.workers, context=self.start_method)
 

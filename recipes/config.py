@@ -43,8 +43,9 @@ class DataConfig:
         languages: codes to train and evaluate on; none: all that the set has.
         translations: folder of `weaksync data translate`, made of `shards`: its texts replace those of the sentences,
             in training and in evaluation; none: the texts are as they were told.
-        pairs: what pairs clips with sentences for training: ``weak``, the times of narration, or ``annotated``,
-            people, on the videos that they annotated alone.
+        pairs: what pairs clips with sentences for training: ``weak``, the times of narration; ``annotated``, people,
+            on the videos that they annotated alone; or ``aligned``, an earlier model, with `alignments`.
+        alignments: folder of `weaksync data align`, made of `shards`.
         mode: ``exact`` (every pair once per epoch, resumable, the same for any number of processes) or
             ``resampled`` (streams from object stores, `steps_per_epoch` steps an epoch).
         global_batch: groups per step over all processes.
@@ -57,7 +58,8 @@ class DataConfig:
     shards: str
     languages: list[str] | None = None
     translations: str | None = None
-    pairs: Literal["weak", "annotated"] = "weak"
+    pairs: Literal["weak", "annotated", "aligned"] = "weak"
+    alignments: str | None = None
     mode: Literal["exact", "resampled"] = "exact"
     global_batch: int = 16
     group_size: int = 8
@@ -188,8 +190,12 @@ def impossible(config: StoryRecipe) -> list[str]:
             "data.steps_per_epoch goes with data.mode: resampled, and is needed there",
         ),
         (
-            data.mode == "resampled" and data.translations is not None,
-            "data.translations goes with data.mode: exact; streamed shards come with their own texts alone",
+            (data.pairs == "aligned") != (data.alignments is not None),
+            "data.alignments goes with data.pairs: aligned, and is needed there: weaksync data align makes a folder",
+        ),
+        (
+            data.mode == "resampled" and (data.translations is not None or data.alignments is not None),
+            "data.translations and data.alignments go with data.mode: exact; streamed shards come without them",
         ),
         (config.trainer.max_epochs < 1, f"trainer.max_epochs should be at least 1, not {config.trainer.max_epochs}"),
     ]

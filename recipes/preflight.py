@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from ..datamodules.derived import TRANSLATIONS, open_derived
+from ..datamodules.derived import ALIGNMENTS, TRANSLATIONS, aligned, open_derived
 from ..datamodules.index import ShardSet, open_set
-from ..datamodules.pairs import PAIRED
+from ..datamodules.pairs import PAIRED, paired
 from ..zoo.registry import did_you_mean, list_models
 from .config import DataConfig, StoryRecipe
 from .runs import RECIPE, model_folder
@@ -66,7 +67,11 @@ def check_data(recipe: StoryRecipe) -> None:
     if data.translations is not None:
         open_derived(data.translations, shards, TRANSLATIONS)
     if bare := without_pairs(shards, data):
-        what = {"weak": "has a narration time over two of its clips", "annotated": "is annotated"}[data.pairs]
+        what = {
+            "weak": "has a narration time over two of its clips",
+            "annotated": "is annotated",
+            "aligned": f"has clips of two sentences in {data.alignments}",
+        }[data.pairs]
         rest = sorted(set(data.languages or shards.manifest.languages) - set(bare))
         advice = f"; data.languages=[{','.join(rest)}] leaves it out" if rest else ""
         raise ValueError(f"{data.shards}: no training video in {', '.join(bare)} {what}: nothing to train on{advice}")
@@ -74,11 +79,14 @@ def check_data(recipe: StoryRecipe) -> None:
 
 def without_pairs(shards: ShardSet, data: DataConfig) -> list[str]:
     """The languages in which no training video has pairs; records are read until each language has shown one."""
+    pairs = PAIRED.get(data.pairs)
+    if data.alignments is not None:
+        pairs = partial(paired, label=partial(aligned, open_derived(data.alignments, shards, ALIGNMENTS)))
     left = set(data.languages or shards.manifest.languages)
     for entry in shards.split("train"):
         if not left:
             break
         record = shards.record(entry.id)
-        if record.language in left and PAIRED[data.pairs]([record]).videos:
+        if record.language in left and pairs([record]).videos:
             left.remove(record.language)
     return sorted(left)

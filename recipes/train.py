@@ -138,6 +138,7 @@ def build_data(recipe: StoryRecipe, model: DualEncoder) -> StoryDataModule:
         model.tokenize,
         languages=data.languages,
         translations=data.translations,
+        alignments=data.alignments,
         pairs=data.pairs,
         mode=data.mode,
         global_batch=data.global_batch,

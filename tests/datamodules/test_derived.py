@@ -203,7 +203,7 @@ def test_changed_translations_are_refused_by_name_at_resume(parent, translations
 
 def test_a_state_of_before_there_were_translations_still_resumes(parent):
     state = module(parent).train_dataloader().state_dict()
-    del state["translations"], state["pairs"]
+    del state["translations"], state["pairs"], state["alignments"]
     module(parent).train_dataloader().load_state_dict(state)
     with pytest.raises(ValueError, match="pairs was None and is 'annotated'"):
         module(parent, pairs="annotated").train_dataloader().load_state_dict(state)
@@ -217,7 +217,7 @@ def test_a_derived_set_alone_cannot_be_trained_on(translations, parent):
 
 
 def test_streamed_shards_take_no_translations(parent, translations):
-    with pytest.raises(ValueError, match="translations belong to mode='exact'"):
+    with pytest.raises(ValueError, match="derived sets belong to mode='exact'"):
         module(parent, translations=translations, mode="resampled", steps_per_epoch=2)
 
 
