@@ -159,14 +159,9 @@ class StoryAlignment(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _collect(self) -> None:
-        """Gather the videos of all ranks by id: what a rank saw twice, to fill its share, counts once."""
+        """Gather the videos of all ranks; raises ValueError where the model has diverged."""
         videos, self._pending = self._pending, []
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            everyone: list[Any] = [None] * dist.get_world_size()
-            dist.all_gather_object(everyone, videos)
-            videos = [video for share in everyone for video in share]
-        unique = {video.id: video for video in videos}
-        self.videos = [unique[id] for id in sorted(unique)]
+        self.videos = gather_by_id(videos)
         broken = [video.id for video in self.videos if video.similarity.isnan().any()]
         if broken:
             raise ValueError(f"similarities of {broken[0]} are not numbers: training diverged; lower optim.lr")
@@ -192,6 +187,16 @@ class StoryAlignment(L.LightningModule):
                     f"average, {spread:.4f} apart; a lower learning rate or a longer warm-up may help",
                     stacklevel=2,
                 )
+
+
+def gather_by_id(videos: list[VideoSimilarity]) -> list[VideoSimilarity]:
+    """The videos of all ranks, sorted by id: what a rank saw twice, to fill its share, counts once."""
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        everyone: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(everyone, videos)
+        videos = [video for share in everyone for video in share]
+    unique = {video.id: video for video in videos}
+    return [unique[id] for id in sorted(unique)]
 
 
 def similarity(

@@ -161,8 +161,7 @@ class NeuMATCH(Pretrained):
         device = self.f1.weight.device
         n = torch.tensor([len(each) for each in clips], device=device)
         m = torch.tensor([len(each) for each in sentences], device=device)
-        padded = [pad_sequence([each.float() for each in some], True).to(device) for some in (clips, sentences)]
-        video, text = self.stacks(*padded, n, m)
+        video, text = self.stacks(_padded(clips, device), _padded(sentences, device), n, m)
 
         batch = torch.arange(len(clips), device=device)
         clip = sentence = torch.zeros_like(n)
@@ -275,6 +274,9 @@ class Encoder(nn.Module):
     A learnt projection has three layers for clips and two for sentences, of which the first have no bias; behind a
     random one there is a layer less, and its matrix never learns.
     """
+
+    video_projection: Tensor
+    text_projection: Tensor
 
     def __init__(self, config: NeuMATCHConfig) -> None:
         super().__init__()
@@ -407,6 +409,10 @@ def _where(condition: Tensor, yes: list[State], no: list[State]) -> list[State]:
     return [
         (torch.where(condition, a[0], b[0]), torch.where(condition, a[1], b[1])) for a, b in zip(yes, no, strict=True)
     ]
+
+
+def _padded(features: Sequence[Tensor], device: torch.device) -> Tensor:
+    return pad_sequence([each.float() for each in features], batch_first=True).to(device)
 
 
 def _check(features: Sequence[Tensor], width: int, what: str) -> None:
