@@ -79,8 +79,9 @@ def check_data(recipe: StoryRecipe) -> None:
 
 def without_pairs(shards: ShardSet, data: DataConfig) -> list[str]:
     """The languages in which no training video has pairs; records are read until each language has shown one."""
-    pairs = PAIRED.get(data.pairs)
-    if data.alignments is not None:
+    if data.alignments is None:
+        pairs = PAIRED[data.pairs]
+    else:
         pairs = partial(paired, label=partial(aligned, open_derived(data.alignments, shards, ALIGNMENTS)))
     left = set(data.languages or shards.manifest.languages)
     for entry in shards.split("train"):
