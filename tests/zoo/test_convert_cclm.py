@@ -7,10 +7,8 @@ WEAKSYNC_FIXTURES.
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
-import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -43,9 +41,7 @@ from .cclm_published import (
     text_tower,
     tokenizer_folder,
 )
-
-FIXTURES = os.environ.get("WEAKSYNC_FIXTURES")
-needs_fixtures = pytest.mark.skipif(not FIXTURES, reason="WEAKSYNC_FIXTURES names no folder of recorded outputs")
+from .recorded import FIXTURES, needs_fixtures, recorded
 
 
 @pytest.fixture(scope="module")
@@ -310,25 +306,6 @@ def test_the_verb_says_what_is_wrong_in_one_line(folder: Path, tmp_path: Path) -
         zoo.convert(file, "transnetv2", tokenizer="x")
 
 
-def recorded() -> tuple[Any, dict[str, Tensor]]:
-    """The recorded outputs, and the weights that they were computed with: each a function of its name."""
-    file = np.load(Path(FIXTURES or "") / "cclm_base.npz", allow_pickle=False)
-    tensors = {}
-    for name, shape, constant in zip(*(file[key].tolist() for key in ("keys", "shapes", "const_of")), strict=True):
-        if constant:
-            tensors[name] = torch.from_numpy(file[constant])
-            continue
-        sizes = tuple(int(size) for size in shape.split("x"))
-        rng = np.random.RandomState(zlib.crc32(name.encode()) & 0x7FFFFFFF)
-        noise = torch.from_numpy(rng.standard_normal(sizes).astype(np.float32))
-        leaf = name.rsplit(".", 1)[-1]
-        if noise.ndim >= 2:
-            tensors[name] = noise * float(file["table_scale" if leaf == "relative_position_bias_table" else "scale"])
-        else:
-            tensors[name] = 1.0 + 0.1 * noise if leaf == "weight" else 0.05 * noise
-    return file, tensors
-
-
 @pytest.fixture
 def roomy() -> Iterator[Path]:
     """A folder for gigabytes, which is gone after the test."""
@@ -349,7 +326,7 @@ def test_the_layout_written_here_is_the_recorded_one() -> None:
 @pytest.mark.parametrize("tuned", [False, True])
 @torch.no_grad()
 def test_recorded_outputs_come_out_at_full_size(roomy: Path, tuned: bool) -> None:
-    file, tensors = recorded()
+    file, tensors = recorded("cclm_base")
     torch.save(fine_tuned(tensors) if tuned else {"model": tensors}, roomy / "cclm.th")
     tokenizer = tokenizer_folder(roomy / "xlm-r", 2000)
     zoo.convert(roomy / "cclm.th", "cclm", roomy / "out", tokenizer=tokenizer, vocab_size=2000)
