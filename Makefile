@@ -20,8 +20,9 @@ install: $(READY)  ## make the virtual environment and install
 demo: $(READY)  ## generate a world, build shards, train, evaluate, align; then the same on real clips
 	@PATH="$(abspath $(BIN)):$$PATH" bash recipes/demo.sh
 
+# A process for each core, one thread in each; a file stays together, for what its tests share is costly to make.
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .
