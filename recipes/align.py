@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -50,6 +51,8 @@ def align(
     *,
     language: str | None = None,
     decoder: Decoder | None = None,
+    within: float | None = None,
+    band: int | None = None,
     shots: Method = "auto",
     weights: str | Path | None = None,
     sentences: Cut = "auto",
@@ -67,6 +70,9 @@ def align(
         text: a subtitle file, a plain text file, or the sentences themselves.
         language: code of the text's language; if None the model's only one, or English.
         decoder: settings that turn similarities into labels; those tuned with the model if None.
+        within: a clip may show only what is told at most so many seconds away from it; the text must have times.
+        band: a clip may show only a sentence at most so many places away from where an even pace would be; for a film
+            and its long synopsis.
         shots: how to cut the video into clips.
         weights: of TransNetV2, if not those of its package.
         sentences: how a text file is cut into sentences; see `captions.Cut`.
@@ -89,21 +95,27 @@ def align(
     told = read_sentences(text, language, cut=sentences, encoding=encoding, notes=notes)
     if decoder is None and model.decoder is None:
         notes.append("the model saw no annotated video that could tune its drop costs: default ones were used")
-    decoder = decoder or (Decoder.from_dict(model.decoder) if model.decoder else DEFAULT)
+    decoder = limited(decoder or (Decoder.from_dict(model.decoder) if model.decoder else DEFAULT), within, band)
+    timed = any(sentence.narration is not None for sentence in told)
+    if decoder.within is not None and not timed:
+        raise ValueError(
+            f"nothing says when the text is told, so no clip is within {decoder.within:g} s: give subtitles"
+        )
 
     made = cut_video(Path(video), cutter, stored_pictures(model, notes))
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     similarity = compare(model, made, [sentence.text for sentence in told], batch_size=batch_size, track=track)
-    timed = any(sentence.narration is not None for sentence in told)
-    if decoder.timing and not timed:
+    gaps = None
+    if timed:
+        narrations = torch.tensor([sentence.narration or (nan, nan) for sentence in told], dtype=torch.float64)
+        gaps = [narration_gaps(torch.tensor(made.spans, dtype=torch.float64), narrations)]
+    elif decoder.timing:
         notes.append("the text has no times, so similarity alone decided: subtitles align better")
-    narrations = torch.tensor([sentence.narration or (nan, nan) for sentence in told], dtype=torch.float64)
-    gaps = narration_gaps(torch.tensor(made.spans, dtype=torch.float64), narrations)
     if doubt := doubt_of(similarity, decoder):
         notes.append(doubt)
     return Alignment(
         clips=np.array(made.spans, dtype=np.float64).reshape(-1, 2),
-        labels=decoder.decode([similarity], [gaps] if timed else None)[0].numpy(),
+        labels=decoder.decode([similarity], gaps)[0].numpy(),
         sentences=told,
         similarity=similarity.numpy(),
         video=str(video),
@@ -115,6 +127,12 @@ def align(
         notes=[cutter.reason, *notes],
         pictures=_small_pictures(made),
     )
+
+
+def limited(decoder: Decoder, within: float | None, band: int | None) -> Decoder:
+    """The decoder with the limits that are given; its own where they are None."""
+    within = decoder.within if within is None else within
+    return dataclasses.replace(decoder, within=within, band=decoder.band if band is None else band)
 
 
 def doubt_of(similarity: Tensor, decoder: Decoder) -> str | None:
@@ -309,6 +327,8 @@ def _copy(video: Path, target: Path) -> None:
 @click.option("--weights", type=click.Path(path_type=Path), help="TransNetV2 weights, if not those of the package.")
 @click.option("--sentences", type=click.Choice(["auto", "punctuation", "captions"]), default="auto", show_default=True)
 @click.option("--encoding", help="Of the text file, where it is not Unicode.")
+@click.option("--within", type=click.FloatRange(0), metavar="SECONDS", help="Show only what is told so near to a clip.")
+@click.option("--band", type=click.IntRange(0), metavar="SENTENCES", help="Stay so near to an even pace; for films.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Clips encoded at once.")
 @click.option("--copy-video", is_flag=True, help="Put the video beside the report, to move them together.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
@@ -322,6 +342,8 @@ def command(
     weights: Path | None,
     sentences: Cut,
     encoding: str | None,
+    within: float | None,
+    band: int | None,
     batch_size: int,
     copy_video: bool,
     as_json: bool,
@@ -339,6 +361,8 @@ def command(
             weights=weights,
             sentences=sentences,
             encoding=encoding,
+            within=within,
+            band=band,
             batch_size=batch_size,
             track=lambda done, of: bar.update(task, completed=done, total=of),
         )

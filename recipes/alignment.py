@@ -109,8 +109,7 @@ class Alignment:
                 {"start": start, "end": end, "sentence": None if label < 0 else label}
                 for (start, end), label in zip(self.clips.tolist(), self.labels.tolist(), strict=True)
             ],
-            # the shortest decimals that give the same float32 back
-            "similarity": [[float(str(value)) for value in row] for row in self.similarity],
+            "similarity": _decimals(self.similarity).tolist(),
         }
         return json.dumps(document, ensure_ascii=False, allow_nan=False)
 
@@ -170,6 +169,16 @@ class Alignment:
             return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except ValueError as fault:
             raise ValueError(f"{path}: {fault}") from fault
+
+
+def _decimals(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Numbers of few decimals that give the same float32 back; a whole film has ten million."""
+    exact = values.astype(np.float64)
+    short = exact.copy()
+    for digits in (12, 10, 9, 8):
+        rounded = exact.round(digits)
+        short = np.where(rounded.astype(np.float32) == values, rounded, short)
+    return short
 
 
 def _interval(span: Any) -> Interval | None:

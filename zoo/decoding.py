@@ -181,9 +181,20 @@ def chance_of_order(similarity: Tensor, decoder: Decoder, *, shuffles: int = 39,
     orders = [torch.arange(similarity.shape[1])]
     orders += [torch.randperm(similarity.shape[1], generator=chance) for _ in range(shuffles)]
     asked = decoder.without_times().problem(similarity)
-    cost = torch.stack([asked.cost[:, order] for order in orders])
-    drop_video = torch.as_tensor(asked.drop_video).expand(len(orders), len(similarity))
-    paid, _ = drop_dtw(cost, drop_video, asked.drop_text, contiguous=decoder.contiguous, band=decoder.band)
+    drop_video = torch.as_tensor(asked.drop_video).expand(len(similarity))
+    together = max(1, _CELLS_PER_CALL // max(1, similarity.numel()))  # orders of a whole film go one by one
+    paid = torch.cat(
+        [
+            drop_dtw(
+                torch.stack([asked.cost[:, order] for order in orders[start : start + together]]),
+                drop_video,
+                asked.drop_text,
+                contiguous=decoder.contiguous,
+                band=decoder.band,
+            )[0]
+            for start in range(0, len(orders), together)
+        ]
+    )
     return float((paid <= paid[0]).sum()) / len(orders)
 
 

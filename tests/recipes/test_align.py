@@ -251,3 +251,17 @@ def test_the_times_of_subtitles_count_where_the_decoder_says_so(model, film):
     assert timed.labels[0] == 0 and timed.labels[-1] == 1 and not any("times" in note for note in timed.notes)
     untimed = align(model, film, sentences, language="en", shots="content", decoder=decoder)
     assert any("no times" in note for note in untimed.notes)
+
+
+def test_limits_of_time_and_place_are_kept(model, film):
+    told = [Sentence(text, narration=(k, k + 0.5)) for k, text in enumerate(SENTENCES)]
+    settings = {"language": "en", "shots": "content", "decoder": Decoder(1.0, 1.0, "constant", False)}
+    found = align(model, film, told, within=0.0, **settings)
+    assert found.decoder["within"] == 0.0
+    for (start, end), label in zip(found.clips, found.labels, strict=True):
+        assert label < 0 or (told[label].narration[0] < end and told[label].narration[1] > start)
+    assert set(found.labels) >= {0, 1, 2}
+    near = align(model, film, told, band=0, **settings)
+    assert near.decoder["band"] == 0 and set(near.labels[[1, 2]]) == {-1}  # on the line lie the two corners alone
+    with pytest.raises(ValueError, match="nothing says when the text is told"):
+        align(model, film, SENTENCES, within=1.0, **settings)
