@@ -9,19 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ..datamodules.index import open_set
-from ..datamodules.story import StoryDataModule
 from ..zoo.checkpoint import SUMS
 from ..zoo.decoding import VideoSimilarity
-from ..zoo.evaluation import Row, gap_closed, reference_labels, score_rows
+from ..zoo.evaluation import UNTIMED, Row, evaluate, gap_closed
 from ..zoo.metrics import AlignmentScores, Interval, bootstrap
 from ..zoo.models.dual_encoder import DualEncoder
-from ..zoo.retrieval import retrieval
-from ..zoo.story import StoryAlignment
 from . import config as recipes
 from .checkpointing import replace
-from .config import TrainerConfig
-from .evaluate import model_decoder
-from .launch import leads, progress_bar, trainer
+from .evaluate import limited, model_decoder, similarities
+from .launch import leads
 from .runs import RECIPE, model_folder
 
 FOLDER = "evaluations"
@@ -29,7 +25,7 @@ FOLDER = "evaluations"
 VERSION = 1
 
 #: decoded by similarity alone, as the paper's tables are; and within a second of the narration, as its Table 4
-ALONE, WITHIN = "similarity alone", "within a second"
+ALONE, WITHIN = UNTIMED, "within a second"
 SECONDS = 1.0
 FIGURES = ("clip_accuracy", "sentence_iou", "f1")
 
@@ -93,12 +89,13 @@ def run_scores(
     Raises:
         ValueError: the run has not ended, or the split has no annotated video in that language.
     """
-    folder = model_folder(run)
+    folder, set_ = model_folder(run), open_set(shards)
     identity = {
         "version": VERSION,
         "model": hashlib.sha256((folder / SUMS).read_bytes()).hexdigest(),
-        "data": open_set(shards).fingerprint(split),
-        "translations": _fingerprint(translations),
+        "data": set_.fingerprint(split),
+        "validation": set_.fingerprint("val") if "val" in set_.splits else None,
+        "translations": _fingerprint(translations, split),
         "language": language,
         "split": split,
     }
@@ -108,9 +105,22 @@ def run_scores(
         found = _read(kept, identity)
         if found is not None:
             return found
+    settings = recipes.load(str(Path(run) / RECIPE)).trainer if (Path(run) / RECIPE).is_file() else None
     model = DualEncoder.from_pretrained(folder)
-    videos = collect(model, shards, language, translations=translations, split=split, workers=workers, run=Path(run))
-    scores = score(model, videos, f"{language} in {split} of {shards}")
+
+    def read(which: str) -> list[VideoSimilarity]:
+        return similarities(
+            model,
+            shards,
+            split=which,
+            languages=[language],
+            translations=translations,
+            workers=workers,
+            settings=settings,
+        )
+
+    validation = read("val") if "val" in set_.splits else []
+    scores = score(model, read(split), validation, f"{split} of {shards} in {language}")
     if leads():
         kept.parent.mkdir(exist_ok=True)
         plain = {"of": identity, "ways": scores.ways, "retrieval": {k: asdict(v) for k, v in scores.retrieval.items()}}
@@ -118,54 +128,34 @@ def run_scores(
     return scores
 
 
-def collect(
-    model: DualEncoder,
-    shards: str | Path,
-    language: str,
-    *,
-    translations: str | Path | None,
-    split: str,
-    workers: int,
-    run: Path,
-) -> list[VideoSimilarity]:
-    """Similarities and vectors of a language's videos, on the devices that the run was trained on."""
-    data = StoryDataModule(
-        shards,
-        model.preprocess,
-        model.tokenize,
-        global_batch=1,
-        languages=[language],
-        translations=translations,
-        test_split=split,
-        workers=workers,
-    )
-    settings = recipes.load(str(run / RECIPE)).trainer if (run / RECIPE).is_file() else TrainerConfig()
-    runner = trainer(settings, logger=False, enable_checkpointing=False, callbacks=progress_bar())
-    task = StoryAlignment(model)
-    runner.test(task, datamodule=data, verbose=False)
-    return task.videos
+def score(
+    model: DualEncoder, videos: list[VideoSimilarity], validation: list[VideoSimilarity], where: str
+) -> RunScores:
+    """Label videos in every way, and score them.
 
+    Args:
+        model: whose similarities they are.
+        videos: with vectors; of which those that nobody annotated are left out.
+        validation: chooses the drop costs of `WITHIN`.
+        where: names the videos in an error.
 
-def score(model: DualEncoder, videos: list[VideoSimilarity], where: str) -> RunScores:
-    """Label videos in every way and score them.  Raises ValueError, naming `where`, if none is annotated."""
-    videos = [video for video in videos if video.annotated]
-    if not videos:
-        raise ValueError(f"no annotated video: {where} cannot be scored")
+    Raises:
+        ValueError: none of the videos is annotated.
+    """
+    if not any(video.annotated for video in videos):
+        raise ValueError(f"no annotated video in {where}: nothing to score")
     decoder = model_decoder(model)
-    similarities = [video.similarity for video in videos]
-    labels = {
-        "model": decoder.decode(similarities, [video.gaps for video in videos]),
-        ALONE: decoder.without_times().decode(similarities),
-    }
-    rows = score_rows(
-        videos, {way: [each.numpy() for each in found] for way, found in labels.items()} | reference_labels(videos)
-    )
+    others = {ALONE: decoder.without_times()}
+    if any(not video.narrations.isnan().all() for video in videos):
+        others[WITHIN] = limited(decoder, SECONDS, [video for video in validation if video.annotated])
+    found = evaluate(videos, decoder, others=others, seek=True)
     ways = {
         row.name: {video: (each.clip_accuracy, each.sentence_iou, each.f1) for video, each in row.per_video.items()}
-        for row in rows
+        for row in found.rows
     }
-    own = retrieval(videos)[0]
-    return RunScores(ways, {name: getattr(own, name) for name in ("r1", "r5", "r10", "mean_rank")})
+    sought = found.retrieval[0] if found.retrieval else None
+    names = ("r1", "r5", "r10", "mean_rank")
+    return RunScores(ways, {name: getattr(sought, name) for name in names} if sought else {})
 
 
 def _read(path: Path, identity: dict[str, Any]) -> RunScores | None:
@@ -180,5 +170,5 @@ def _read(path: Path, identity: dict[str, Any]) -> RunScores | None:
         return None
 
 
-def _fingerprint(translations: str | Path | None) -> str | None:
-    return None if translations is None else open_set(translations).fingerprint("test")
+def _fingerprint(translations: str | Path | None, split: str) -> str | None:
+    return None if translations is None else open_set(translations).fingerprint(split)

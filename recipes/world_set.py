@@ -33,7 +33,7 @@ class WorldSize:
         seed: of everything.
     """
 
-    stories: int = 60
+    stories: int = 70
     languages: tuple[str, ...] = LANGUAGES
     seed: int = 0
 
