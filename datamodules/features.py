@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -21,13 +21,15 @@ from .batches import FeatureVideo
 from .derived import open_derived
 from .elastic import rank_share, refuse_changed
 from .index import ShardSet, open_set
-from .pairs import PairSource, chance
+from .pairs import chance
 from .records import AnnotatedVideo, weak_labels
 from .shards import write_record
 
 FEATURES = "features"
 CLIPS, SENTENCES = "clips", "sentences"
 Arrays = dict[str, NDArray[Any]]
+#: what says which sentence goes with a clip in training: the times of narration, or people
+LabelSource = Literal["weak", "annotated"]
 
 
 def write_features(path: Path, video: AnnotatedVideo, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -93,7 +95,7 @@ class FeatureVideos:
     def __len__(self) -> int:
         return len(self.records)
 
-    def read(self, place: int, pairs: PairSource = "annotated") -> FeatureVideo:
+    def read(self, place: int, pairs: LabelSource = "annotated") -> FeatureVideo:
         """A video, its clips labelled by narration times (``weak``) or by what people annotated.
 
         Raises BadSample where its features do not have a row for every clip and every sentence.
@@ -151,7 +153,7 @@ class FeatureDataModule(lightning.LightningDataModule):
         *,
         global_batch: int = 16,
         window: int | None = None,
-        pairs: PairSource = "annotated",
+        pairs: LabelSource = "annotated",
         languages: Sequence[str] | None = None,
         test_split: str = "test",
         seed: int = 0,
@@ -266,7 +268,7 @@ class WindowLoader:
     def __init__(
         self,
         videos: FeatureVideos,
-        pairs: PairSource,
+        pairs: LabelSource,
         global_batch: int,
         window: int | None,
         identity: dict[str, Any],

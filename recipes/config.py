@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -16,6 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from ..zoo.optim import OptimConfig
 from ..zoo.registry import did_you_mean
 from .schema import ConfigError, read
+
+if TYPE_CHECKING:
+    from .feature_config import FeatureRecipe
 
 RECIPES = Path(__file__).parent / "configs"
 
@@ -146,11 +149,21 @@ def locate(recipe: str) -> Path:
 
 
 def load(recipe: str, overrides: list[str] | None = None) -> StoryRecipe:
+    """Read a recipe of story alignment, as `load_any`.  Raises ValueError for one of another task too."""
+    found = load_any(recipe, overrides)
+    if not isinstance(found, StoryRecipe):
+        raise ValueError(f"{recipe} is a recipe of task {found.task}: it trains no dual encoder, which this needs")
+    return found
+
+
+def load_any(recipe: str, overrides: list[str] | None = None) -> StoryRecipe | FeatureRecipe:
     """Read a recipe by name or path, with ``key=value`` overrides (``optim.lr=1e-4``) on top.
 
     Raises:
         ConfigError: listing every unknown key, ill-typed value and impossible setting.
     """
+    from . import feature_config  # made of parts of this file
+
     path = locate(recipe)
     try:
         text = OmegaConf.load(path)
@@ -169,8 +182,13 @@ def load(recipe: str, overrides: list[str] | None = None) -> StoryRecipe:
             raise ConfigError([f"is not YAML: {fault}"], str(path)) from fault
         raise
     faults: list[str] = []
-    config = read(StoryRecipe, data, faults)
-    faults += impossible(config)
+    config: StoryRecipe | FeatureRecipe
+    if isinstance(data, dict) and "task" in data:
+        config = read(feature_config.FeatureRecipe, data, faults)
+        faults += feature_config.impossible(config)
+    else:
+        config = read(StoryRecipe, data, faults)
+        faults += impossible(config)
     if faults:
         raise ConfigError(faults, recipe)
     return config
@@ -202,12 +220,12 @@ def impossible(config: StoryRecipe) -> list[str]:
     return [fault for wrong, fault in checks if wrong]
 
 
-def dump(config: StoryRecipe) -> str:
+def dump(config: StoryRecipe | FeatureRecipe) -> str:
     """The resolved recipe as YAML, which `load` reads back."""
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 
-def flat(config: StoryRecipe) -> list[tuple[str, Any]]:
+def flat(config: StoryRecipe | FeatureRecipe) -> list[tuple[str, Any]]:
     """Every setting as ``(dotted key, value)``; free-form parts, such as ``model.arguments``, are one value."""
     pairs = []
     for part in dataclasses.fields(config):

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from .. import zoo
 from ..datamodules.story import StoryDataModule
 from ..zoo.models.dual_encoder import DualEncoder
-from ..zoo.registry import did_you_mean
+from ..zoo.registry import did_you_mean, model_class
 from ..zoo.story import StoryAlignment
 from ..zoo.tuning import cross_validated
 from . import config as recipes
@@ -25,6 +25,7 @@ from . import preflight
 from .checkpointing import DurableCheckpointIO, NewestCheckpoints, latest_good, replace
 from .clips import Pictures
 from .config import StoryRecipe
+from .feature_config import FeatureRecipe
 from .launch import SayWhere, answering_sigterm, leads, progress_bar, say, trainer
 from .report.training import training_figure
 from .runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
@@ -84,7 +85,7 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     return folder
 
 
-def known_run(recipe: StoryRecipe) -> None:
+def known_run(recipe: StoryRecipe | FeatureRecipe) -> None:
     """Raises FileNotFoundError, with the nearest name, where there is no such run to go on with."""
     if (recipe.folder / RECIPE).is_file():
         return
@@ -96,9 +97,9 @@ def known_run(recipe: StoryRecipe) -> None:
     )
 
 
-def refuse_changes(folder: Path, recipe: StoryRecipe) -> None:
+def refuse_changes(folder: Path, recipe: StoryRecipe | FeatureRecipe) -> None:
     """Raises ValueError, naming what, where a run that has ended was made with other settings."""
-    before = recipes.load(str(folder / RECIPE))
+    before = recipes.load_any(str(folder / RECIPE))
     changed = [
         f"{key} was {old} and is {new}"
         for (key, old), (_, new) in zip(recipes.flat(before), recipes.flat(recipe), strict=True)
@@ -114,13 +115,14 @@ def refuse_changes(folder: Path, recipe: StoryRecipe) -> None:
 def build_model(recipe: StoryRecipe) -> DualEncoder:
     """The recipe's model.  Raises ValueError where it cannot be had."""
     name, arguments = recipe.model.name, recipe.model.arguments
-    if name in {row.name for row in zoo.list_models()}:
-        model = zoo.create(name, **arguments)
-        model.languages = []  # it knows those that it is trained on
-    else:
-        model = zoo.load(_source(name), **arguments)
-    if not isinstance(model, DualEncoder):
+    if name not in {row.name for row in zoo.list_models()}:
+        return DualEncoder.from_pretrained(_source(name), **arguments)
+    if not issubclass(model_class(name), DualEncoder):
         raise ValueError(f"{name} does not align stories; `weaksync ls models` lists what does")
+    for row in zoo.list_weights(name):
+        say(f"{name} starts from random weights here; published ones: {row.how}")
+    model: DualEncoder = zoo.create(name, **arguments)  # type: ignore[assignment]
+    model.languages = []  # it knows those that it is trained on
     return model
 
 
@@ -160,7 +162,7 @@ def translations_of(data: StoryDataModule) -> dict[str, Any] | None:
     return {"to": to, "from": sources, "by": made.manifest.origin.producer}
 
 
-def prepare(folder: Path, recipe: StoryRecipe, *, resume: bool, force: bool) -> None:
+def prepare(folder: Path, recipe: StoryRecipe | FeatureRecipe, *, resume: bool, force: bool) -> None:
     """Make the run's folder and note the recipe in it; never write over another run unasked."""
     if (folder / RECIPE).exists() and force:
         shutil.rmtree(folder)
@@ -172,7 +174,7 @@ def prepare(folder: Path, recipe: StoryRecipe, *, resume: bool, force: bool) -> 
     replace(folder / RECIPE, recipes.dump(recipe).encode())
 
 
-def watch(recipe: StoryRecipe, *, validates: bool) -> tuple[ModelCheckpoint, list[Callback]]:
+def watch(recipe: StoryRecipe | FeatureRecipe, *, validates: bool) -> tuple[ModelCheckpoint, list[Callback]]:
     """The callback that keeps the best model (the newest where nothing is validated), and all callbacks."""
     folder = recipe.folder / CHECKPOINTS
     # two of them: if the newest is damaged, the run goes on from the one before
@@ -249,7 +251,14 @@ def command(recipe: str, overrides: tuple[str, ...], resume: bool, force: bool, 
     """Train RECIPE (a name of `weaksync ls` or a YAML file), with OVERRIDES such as optim.lr=1e-4."""
     if resume and force:
         raise click.UsageError("--resume and --force exclude each other")
-    read = recipes.load(recipe, list(overrides))
+    read = recipes.load_any(recipe, list(overrides))
+    if isinstance(read, FeatureRecipe):
+        if each_language:
+            raise click.UsageError(f"--each-language is for dual encoders; data.languages chooses those of {recipe}")
+        from .train_features import train as train_features  # it is made of parts of this file
+
+        train_features(read, resume=resume, force=force)
+        return
     if not each_language:
         train(read, resume=resume, force=force)
         return

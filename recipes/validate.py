@@ -12,5 +12,5 @@ from . import config
 @click.argument("overrides", nargs=-1)
 def command(recipe: str, overrides: tuple[str, ...]) -> None:
     """Check RECIPE (a name or a YAML file) with OVERRIDES such as optim.lr=1e-4; print it resolved."""
-    checked = config.load(recipe, list(overrides))
+    checked = config.load_any(recipe, list(overrides))
     click.echo(config.dump(checked), nl=False)

@@ -131,9 +131,9 @@ class NeuMATCH(Pretrained):
         """
         video, text = self.stacks(clips, sentences, clip_lengths, sentence_lengths)
         moves = actions.clamp(min=POP_CLIP)
-        # how many clips and sentences have left their stacks before each step
-        clip = _before((actions != PADDING) & (moves != POP_SENTENCE)).clamp(max=video.shape[1] - 1)
-        sentence = _before(moves == POP_SENTENCE).clamp(max=text.shape[1] - 1)
+        # how many clips and sentences have left their stacks before each step; in the padding, as at the end
+        clip = _before((actions != PADDING) & (moves != POP_SENTENCE)).minimum(clip_lengths[:, None] - 1)
+        sentence = _before(moves == POP_SENTENCE).minimum(sentence_lengths[:, None] - 1)
         done = self._actions_so_far(moves)
         matched = self._matches_so_far(video, text, clip, sentence, actions == MATCH)
         places = positions(clip, sentence, clip_lengths[:, None], sentence_lengths[:, None])

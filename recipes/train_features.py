@@ -1,0 +1,116 @@
+"""Training on cached features: a recipe of NeuMATCH to a run, as `train` does for dual encoders."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from .. import zoo
+from ..datamodules.features import FeatureDataModule
+from ..zoo.models.neumatch import FeatureSource, NeuMATCH
+from ..zoo.neumatch import AS_LABELLED, ActionAlignment
+from .checkpointing import DurableCheckpointIO, latest_good
+from .feature_config import FeatureRecipe
+from .launch import answering_sigterm, say, trainer
+from .runs import CHECKPOINTS, MODEL, model_folder
+from .train import draw, known_run, prepare, refuse_changes, watch
+
+
+def train(recipe: FeatureRecipe, *, resume: bool = False, force: bool = False) -> Path:
+    """Run a recipe; arguments, the run's folder and errors as `recipes.train.train`.
+
+    Raises:
+        ValueError: also where the features are of other shards, or of another width or producer than the model's.
+    """
+    folder = recipe.folder
+    if resume:
+        known_run(recipe)
+    if resume and (folder / MODEL).is_dir():
+        refuse_changes(folder, recipe)
+        say(f"{folder} is trained already (--force trains it anew)")
+        return folder
+    start = latest_good(folder / CHECKPOINTS) if resume else None
+    L.seed_everything(recipe.seed, verbose=False)
+    data = build_data(recipe)
+    model = build_model(recipe, data)
+    task = ActionAlignment(model, **vars(recipe.optim))
+    validates = "val" in data.shards.splits
+    best, callbacks = watch(recipe, validates=validates)
+    settings = recipe.trainer if validates else dataclasses.replace(recipe.trainer, limit_val_batches=0)
+    runner = trainer(
+        settings,
+        default_root_dir=folder,
+        callbacks=callbacks,
+        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
+        plugins=[DurableCheckpointIO()],
+    )
+    if runner.is_global_zero:
+        prepare(folder, recipe, resume=resume, force=force)
+    runner.strategy.barrier("the folder of the run")
+    with answering_sigterm():
+        runner.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
+        finish(runner, task, data, best.best_model_path, validates=validates)
+    return folder
+
+
+def build_data(recipe: FeatureRecipe) -> FeatureDataModule:
+    """The recipe's shards and features."""
+    data = recipe.data
+    return FeatureDataModule(
+        data.shards,
+        data.features,
+        global_batch=data.global_batch,
+        window=data.window,
+        pairs=data.pairs,
+        languages=data.languages,
+        seed=recipe.seed,
+    )
+
+
+def build_model(recipe: FeatureRecipe, data: FeatureDataModule) -> NeuMATCH:
+    """The recipe's model, as wide as the features.  Raises ValueError where it cannot be had, or does not fit them."""
+    name, arguments = recipe.model.name, recipe.model.arguments
+    rows = {row.name: row.model for row in zoo.list_models()}
+    if name in rows and rows[name] == NeuMATCH.__name__:
+        video, text = data.widths()
+        model = zoo.create(name, **{"video_dim": video, "text_dim": text, **arguments})
+    elif name in rows:
+        raise ValueError(f"{name} trains on pictures, not on features; `weaksync ls models` lists what does: neumatch")
+    else:
+        model = zoo.load(name if name.startswith("hf://") else model_folder(name), **arguments)
+    if not isinstance(model, NeuMATCH):
+        raise ValueError(f"{name} is a {type(model).__name__}, which does not train on features")
+    check_features(model, data)
+    model.preprocess = FeatureSource(data.producer)
+    model.languages = sorted({*model.languages, *(data.languages or data.shards.manifest.languages)})
+    model.decoder = AS_LABELLED.to_dict()
+    return model
+
+
+def check_features(model: NeuMATCH, data: FeatureDataModule) -> None:
+    """Raises ValueError where a model was made for features of another width, or of another producer."""
+    wants, has = (model.config.video_dim, model.config.text_dim), data.widths()
+    if wants != has:
+        raise ValueError(f"the model wants features of {wants} dimensions for clips and sentences, these have {has}")
+    made = model.preprocess.producer
+    if made and made != data.producer:
+        raise ValueError(
+            f"the model was trained on features of {made}; {data.features.folder} has those of {data.producer}"
+        )
+
+
+def finish(runner: L.Trainer, task: ActionAlignment, data: FeatureDataModule, best: str, *, validates: bool) -> None:
+    """Score the best weights on validation, and save them as a checkpoint folder."""
+    if best:  # a run of a few steps has none
+        task.load_state_dict(DurableCheckpointIO().load_checkpoint(best)["state_dict"])
+    found = runner.validate(task, datamodule=data, verbose=False) if validates else []
+    if runner.is_global_zero:
+        draw(Path(runner.default_root_dir))
+        folder = task.model.save_pretrained(
+            Path(runner.default_root_dir) / MODEL, metrics=dict(found[0]) if found else {}
+        )
+        say(f"saved {folder}: weaksync eval {folder.parent}")
+    runner.strategy.barrier("the model's folder")
