@@ -108,7 +108,8 @@ class WorldTranslator:
         chance = np.random.default_rng([self.seed, zlib.crc32(video.encode()), number])
         if chance.random() >= self.errors:
             return write(told[number], to)
-        return str(chance.choice((_mistaken, _shortened, _strayed))(told, number, to, chance))
+        err = (_mistaken, _shortened, _strayed)[int(chance.integers(3))]
+        return err(told, number, to, chance)
 
 
 def _mistaken(told: list[Told], number: int, to: str, chance: np.random.Generator) -> str:
