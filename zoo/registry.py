@@ -272,7 +272,7 @@ _MODELS = (
         module="lipspeech",
         model="LipSpeech",
         family="subtitles",
-        parameters=3152897 + 2048,
+        parameters=3151873,
         description="Video2Subtitle's front end on 512-d lip and speech features, aligned by soft-DSTA",
     ),
     ModelRow(
@@ -280,7 +280,7 @@ _MODELS = (
         module="lipspeech",
         model="LipSpeech",
         family="subtitles",
-        parameters=0,
+        parameters=198145,
         description="lipspeech for CPU: on the 128-d features of syncnet-tiny",
         arguments={"feature_dim": 128, "dim": 128},
     ),

@@ -2,6 +2,19 @@
 
 from .alignment import SoftDropDTW, SoftDSTA, SoftDTW
 from .info_nce import InfoNCE, InfoNCEOutput
+from .path import PathCrossEntropy, path_cells
 from .ranking import PairwiseRanking
+from .syncnet import SyncNetLoss, SyncNetLossOutput
 
-__all__ = ["InfoNCE", "InfoNCEOutput", "PairwiseRanking", "SoftDSTA", "SoftDTW", "SoftDropDTW"]
+__all__ = [
+    "InfoNCE",
+    "InfoNCEOutput",
+    "PairwiseRanking",
+    "PathCrossEntropy",
+    "SoftDSTA",
+    "SoftDTW",
+    "SoftDropDTW",
+    "SyncNetLoss",
+    "SyncNetLossOutput",
+    "path_cells",
+]

@@ -211,6 +211,16 @@ def speech_steps(samples: int, stride: int = 1) -> int:
     return max(0, (n - 1) // stride + 1)
 
 
+def lip_times(steps: int, fps: float, stride: int = 1) -> Tensor:
+    """Seconds from the tube's start to the middle of the five frames that each feature sees, (steps,)."""
+    return (stride * torch.arange(steps) + LIP_FRAMES / 2) / fps
+
+
+def speech_times(steps: int, stride: int = 1) -> Tensor:
+    """Seconds from the waveform's start to the middle of the 0.37 s that each feature sees, (steps,)."""
+    return 0.04 * stride * torch.arange(steps) + 0.09
+
+
 def _lip_stack(config: SyncNetConfig) -> nn.Sequential:
     first, second, *others = config.lip_channels
     layers = [

@@ -1,0 +1,105 @@
+"""The alignment loss: cells on the known path should be near, all others far (Video2Subtitle, Eq. 15)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from .settings import REDUCTIONS, one_of, reduced, settings_of
+
+#: least probability of a cell, so that no logarithm is infinite
+LEAST = 1e-6
+
+
+class PathCrossEntropy(nn.Module):
+    """Binary cross-entropy of (cosine + 1) / 2 over the cells of pairs whose alignment is known.
+
+    The equation is printed with the target I(i = j), which only fits sequences of one length and pace; the target here
+    is the path that timestamps give, `path_cells`.  Cells on it are few: they and the others weigh one half each.
+    It is the same for every aligner, since it sees costs and no recurrence.
+
+    Args:
+        reduction: ``mean`` over the pairs that have a path, ``sum``, or ``none``: (B,), 0 for a pair without one.
+    """
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = one_of("reduction", reduction, REDUCTIONS)
+
+    def extra_repr(self) -> str:
+        return settings_of(self)
+
+    def forward(self, video: Tensor, text: Tensor, path: Tensor) -> Tensor:
+        """The loss of B pairs.
+
+        Args:
+            video: (B, n, D).
+            text: (B, m, D).
+            path: (B, n, m) bool, true on the path.  Rows and columns without any such cell, where nobody speaks or
+                where there is padding, do not count.
+
+        Raises:
+            ValueError: for another shape or type.
+        """
+        expected = (len(video), video.shape[1], text.shape[1])
+        if path.dtype != torch.bool or path.shape != expected:
+            raise ValueError(f"path must be bool (B, n, m) = {expected}, not {path.dtype} {tuple(path.shape)}")
+        likely = (normalize(video, dim=-1) @ normalize(text, dim=-1).transpose(1, 2) + 1) / 2
+        counted = path.any(dim=2, keepdim=True) & path.any(dim=1, keepdim=True)
+        near = -likely.clamp(min=LEAST).log()
+        far = -(1 - likely).clamp(min=LEAST).log()
+        each = (_mean(near, path & counted) + _mean(far, ~path & counted)) / 2
+        if self.reduction == "mean":
+            return each.sum() / path.flatten(1).any(dim=1).sum().clamp(min=1)
+        return reduced(each, self.reduction)
+
+
+def path_cells(video_times: Tensor, text_times: Tensor, spoken: Tensor, synthesised: Tensor) -> Tensor:
+    """The path that timestamps give: where in the synthesised speech is what the video says at each of its steps?
+
+    Within a sentence both run evenly.  A step of either belongs to the sentence that its time lies in, and meets the
+    other's step that is nearest to the same place of the sentence; a step between sentences meets none.
+
+    Args:
+        video_times: (n,) seconds in the video that its steps stand for, ascending.
+        text_times: (m,) seconds in the synthesised speech, ascending.
+        spoken: (K, 2) when each sentence is spoken in the video, half open.
+        synthesised: (K, 2) when it is spoken in the synthesised speech.
+
+    Returns:
+        (n, m) bool.
+
+    Raises:
+        ValueError: for other shapes, or a sentence that ends before it begins.
+    """
+    if spoken.shape != synthesised.shape or spoken.ndim != 2 or spoken.shape[1] != 2:
+        raise ValueError(f"both spans must be (K, 2), not {tuple(spoken.shape)} and {tuple(synthesised.shape)}")
+    for name, spans in (("spoken", spoken), ("synthesised", synthesised)):
+        if bool((spans[:, 1] < spans[:, 0]).any()):
+            raise ValueError(f"{name} sentence {int((spans[:, 1] < spans[:, 0]).nonzero()[0])} ends before it begins")
+    cells = torch.zeros(len(video_times), len(text_times), dtype=torch.bool)
+    if not cells.numel():
+        return cells
+    for i, j in _meetings(video_times, text_times, spoken, synthesised):
+        cells[i, j] = True
+    for j, i in _meetings(text_times, video_times, synthesised, spoken):
+        cells[i, j] = True
+    return cells
+
+
+def _meetings(times: Tensor, others: Tensor, spans: Tensor, other_spans: Tensor) -> list[tuple[int, int]]:
+    """Steps of `times` inside a span, and the nearest of `others` at the same place of the other span."""
+    found = []
+    for (start, end), (other_start, other_end) in zip(spans.tolist(), other_spans.tolist(), strict=True):
+        inside = ((times >= start) & (times < end)).nonzero().flatten().tolist()
+        for step in inside:
+            place = (float(times[step]) - start) / (end - start)
+            when = other_start + place * (other_end - other_start)
+            found.append((step, int((others - when).abs().argmin())))
+    return found
+
+
+def _mean(x: Tensor, where: Tensor) -> Tensor:
+    """(B, n, m) to (B,): the mean over the cells of each pair, 0 where it has none."""
+    return x.where(where, 0.0).flatten(1).sum(dim=1) / where.flatten(1).sum(dim=1).clamp(min=1)
