@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,13 @@ class RunScores:
         means = {way: {name: asdict(getattr(self.mean(way), name)) for name in FIGURES} for way in self.ways}
         closed = {way: asdict(self.gap_closed(way)) for way in ("model", ALONE)}
         return {"ways": means, "gap_closed": closed, "retrieval": {k: asdict(v) for k, v in self.retrieval.items()}}
+
+
+def pooled(scores: Iterable[RunScores]) -> RunScores:
+    """The videos of several languages together, labelled in the ways that all of them have; without retrieval."""
+    found = list(scores)
+    ways = [way for way in found[0].ways if all(way in each.ways for each in found)]
+    return RunScores({way: {v: row for each in found for v, row in each.ways[way].items()} for way in ways}, {})
 
 
 def run_scores(
