@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import click
 import numpy as np
@@ -73,15 +74,16 @@ def bare_tower(tower: nn.Module) -> nn.Module:
     """The tower as its library makes it, with the same weights, which are shared and not copied."""
     with torch.device("meta"):
         if isinstance(tower, SwinTransformer):
+            stages: Any = tower.layers
             bare: nn.Module = timm.create_model(
                 "swin_base_patch4_window7_224",
                 num_classes=0,
                 img_size=tower.patch_embed.img_size,
                 patch_size=tower.patch_embed.patch_size,
                 embed_dim=tower.embed_dim,
-                depths=[len(stage.blocks) for stage in tower.layers],
-                num_heads=[stage.blocks[0].attn.num_heads for stage in tower.layers],
-                window_size=tower.layers[0].blocks[0].window_size[0],
+                depths=[len(stage.blocks) for stage in stages],
+                num_heads=[stage.blocks[0].attn.num_heads for stage in stages],
+                window_size=stages[0].blocks[0].window_size[0],
             )
         elif isinstance(tower, PreTrainedModel):
             extra = {"add_pooling_layer": False} if hasattr(tower, "pooler") else {}

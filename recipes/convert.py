@@ -18,7 +18,7 @@ from ..zoo.converters import SOURCES, convert
 def command(file: str, source: str, out: Path, tokenizer: str | None, resolution: int | None) -> None:
     """Turn published weights into a checkpoint folder that `zoo.load` reads.
 
-    FILE is a weights file; for siglip2 and open_clip it may be a folder, or hf://org/repo.
+    FILE is a weights file; for siglip2, clip and open_clip it may be a folder, or hf://org/repo.
     """
     given = {"tokenizer": tokenizer, "resolution": resolution}
     convert(file, source, out, **{name: value for name, value in given.items() if value is not None})

@@ -164,7 +164,7 @@ def load(
 
     Args:
         source: a checkpoint folder, ``hf://org/repo``, or a name of `list_weights`.  A folder or repository of SigLIP 2
-            as transformers saves it, or of CLIP with XLM-R as open_clip does, is read as it is.
+            or CLIP as transformers saves it, or of CLIP with XLM-R as open_clip does, is read as it is.
         revision, token, cache_dir, local_files_only: of the hub; HF_HOME and HF_HUB_OFFLINE are honoured.
         overrides: arguments of the model that shall differ and leave its weights as they are, such as
             ``freeze=["text"]`` or ``augment="none"``: those in `free_arguments` of its class.
@@ -253,7 +253,7 @@ def verify(folder: str | Path) -> list[str]:
     if "model_type" in config and config.get("format") != FORMAT:
         return [
             f"{folder / CONFIG}: a model of transformers, of type {config['model_type']!r}; of those weaksync reads "
-            "SigLIP 2 alone"
+            "SigLIP 2 and CLIP"
         ]
     if config.get("format") != FORMAT:
         return [f"{folder / CONFIG}: not a weaksync checkpoint; make one from published weights with weaksync convert"]

@@ -17,10 +17,12 @@ from click.testing import CliRunner
 from torch import Tensor
 from torch.nn.functional import normalize
 from torchvision.transforms import v2
+from transformers import CLIPImageProcessor
 
 from weaksync import zoo
 from weaksync.recipes import convert as verb
 from weaksync.zoo.models.clip4clip import CLIP4Clip
+from weaksync.zoo.models.dual_encoder import DualEncoder
 from weaksync.zoo.optim import OptimConfig, parameter_groups
 
 from . import clip_published as published
@@ -82,6 +84,40 @@ def test_frames_are_normalised_before_their_masked_mean(folder: Path) -> None:
     unnormalised = normalize((each * weight).sum(dim=1), dim=-1)
     assert (unnormalised - expected).abs().max() > 1e-4
     assert (model.encode_clips(x)[0] - expected[0]).abs().max() > 1e-3  # the mask counts
+
+
+@pytest.fixture(scope="module")
+def transformers_folder(tmp_path_factory: pytest.TempPathFactory, tensors: dict[str, Tensor]) -> Path:
+    """CLIP as transformers saves it, with a tokenizer and preprocessing of its own."""
+    folder = tokenizer_folder(tmp_path_factory.mktemp("clip") / "clip", NARROW["vocabulary"])
+    published.clip_model(tensors, NARROW).save_pretrained(folder)
+    processor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32, image_mean=[0.4, 0.5, 0.6])
+    processor.save_pretrained(folder)
+    return folder
+
+
+@torch.no_grad()
+def test_clip_of_transformers_is_where_it_starts_from(
+    transformers_folder: Path, folder: Path, tensors: dict[str, Tensor]
+) -> None:
+    model = DualEncoder.from_pretrained(transformers_folder)
+    assert isinstance(model, CLIP4Clip)
+    ours, theirs = model.state_dict(), converted(folder).state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    frames = torch.randint(0, 256, (2, 3, 50, 90), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pixels = CLIPImageProcessor.from_pretrained(transformers_folder)(images=list(frames), return_tensors="pt")
+    torch.testing.assert_close(model.preprocess(frames), pixels["pixel_values"], atol=1e-5, rtol=0)
+
+
+def test_another_clip_than_openais_is_refused(transformers_folder: Path, tmp_path: Path) -> None:
+    for file in transformers_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["vision_config"]["hidden_act"] = "gelu"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="other layers than OpenAI's"):
+        zoo.load(tmp_path)
 
 
 @needs_fixtures

