@@ -89,14 +89,16 @@ def path_cells(video_times: Tensor, text_times: Tensor, spoken: Tensor, synthesi
 
 
 def _meetings(times: Tensor, others: Tensor, spans: Tensor, other_spans: Tensor) -> list[tuple[int, int]]:
-    """Steps of `times` inside a span, and the nearest of `others` at the same place of the other span."""
+    """Steps of `times` inside a span, and which of `others` is nearest to the same place of the other span."""
     found = []
     for (start, end), (other_start, other_end) in zip(spans.tolist(), other_spans.tolist(), strict=True):
-        inside = ((times >= start) & (times < end)).nonzero().flatten().tolist()
-        for step in inside:
+        candidates = ((others >= other_start) & (others < other_end)).nonzero().flatten()
+        if not len(candidates):
+            continue
+        for step in ((times >= start) & (times < end)).nonzero().flatten().tolist():
             place = (float(times[step]) - start) / (end - start)
             when = other_start + place * (other_end - other_start)
-            found.append((step, int((others - when).abs().argmin())))
+            found.append((step, int(candidates[(others[candidates] - when).abs().argmin()])))
     return found
 
 
