@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from ..datamodules.shards import Manifest
+from ..datamodules.derived import foreign
+from ..datamodules.shards import MANIFEST, Manifest, Origin
 from ..datamodules.tarscan import Fault
 from ..datamodules.verify import set_bytes, verify
 from .cli import USER_FAULT
@@ -35,7 +36,17 @@ def check(folder: Path) -> list[Fault]:
         total = 0
     with bar:
         task = bar.add_task("reading", total=total)
-        return verify(folder, lambda count: bar.advance(task, count))
+        return verify(folder, lambda count: bar.advance(task, count)) or parent_faults(folder)
+
+
+def parent_faults(folder: Path) -> list[Fault]:
+    """Where the parent of a derived set lies where it lay, and is not what it was: that, as a fault."""
+    origin = Manifest.read(folder).origin
+    if origin is None or not (Path(origin.parent) / MANIFEST).is_file():
+        return []
+    difference = foreign(origin, Manifest.read(Path(origin.parent)))
+    reason = f"the set was made of {origin.parent}, which is another now: {difference}"
+    return [Fault(MANIFEST, "", "", reason)] if difference else []
 
 
 @click.command()
@@ -45,7 +56,8 @@ def command(folder: Path, as_json: bool) -> None:
     """Verify the shard set in FOLDER against its manifest and its indexes.
 
     Exit code 0 where all is well, 2 where anything is wrong: a cut or changed shard, a missing or damaged member,
-    a clip that its video does not have, a shard too many or too few.
+    a clip that its video does not have, a shard too many or too few; of a derived set, such as translations, also a
+    parent that has changed since.
     """
     faults = check(folder)
     if as_json:
@@ -62,9 +74,16 @@ def command(folder: Path, as_json: bool) -> None:
     else:
         manifest = Manifest.read(folder)
         held = [(split, count.videos, count.clips, count.sentences) for split, count in manifest.counts.items()]
-        print_table(f"{folder}: ok, {len(manifest.shards)} shards", ["split", "videos", "clips", "sentences"], held)
+        kind = f", {words(manifest.origin)}" if manifest.origin else ""
+        title = f"{folder}: ok, {len(manifest.shards)} shards{kind}"
+        print_table(title, ["split", "videos", "clips", "sentences"], held)
     if faults:
         sys.exit(USER_FAULT)
+
+
+def words(origin: Origin) -> str:
+    """What a derived set is, for people."""
+    return f"{origin.kind} of {origin.parent} by {origin.producer}"
 
 
 def _counts(folder: Path, faults: list[Fault]) -> dict[str, object]:
@@ -76,4 +95,5 @@ def _counts(folder: Path, faults: list[Fault]) -> dict[str, object]:
         "frames": manifest.frames,
         "splits": {split: asdict(held) for split, held in manifest.counts.items()},
         "languages": manifest.languages,
+        **({"origin": asdict(manifest.origin)} if manifest.origin else {}),
     }

@@ -11,8 +11,10 @@ import click
 
 from ..datamodules.index import open_set
 from ..datamodules.records import AnnotatedVideo
+from ..datamodules.shards import Manifest
 from . import paper
 from .console import print_table
+from .data_check import words
 from .published import languages_present, release
 from .release_counts import MsymonCounts, msymon_counts, yms_counts
 from .set_counts import SetCounts, count
@@ -47,7 +49,8 @@ def command(target: str, data: Path | None, figure: Path | None, as_json: bool) 
     """Count TARGET: the folder of a shard set, or `msymon` or `yms` as they were published.
 
     A shard set is counted as in Tables 1 and 2 of M-SyMoN.  A word is what stands between spaces; in Chinese, a
-    character.  A pair is a clip and the sentence that covers at least half of it.
+    character.  A pair is a clip and the sentence that covers at least half of it.  A set of translations is counted by
+    what became of its sentences.
     """
     if target in RELEASES:
         if figure is not None:
@@ -55,12 +58,24 @@ def command(target: str, data: Path | None, figure: Path | None, as_json: bool) 
         counts = release_stats(target, data)
         show(f"{target}, as published", counts, as_json)
         return
+    derived = Manifest.read(Path(target))
+    if derived.origin is not None:
+        if figure is not None:
+            raise click.UsageError(f"--figure draws sets with clips; {target} holds {words(derived.origin)}")
+        show(f"{target}: {words(derived.origin)}", derived_stats(derived), as_json)
+        return
     stats = shard_stats(target)
     show(target, {name: each.table() for name, each in stats.items()}, as_json)
     if figure is not None:
         from .report.counts import counts_figure  # matplotlib takes longer to import than the counting
 
         counts_figure(stats, figure)
+
+
+def derived_stats(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """The columns of a derived set's table: videos by language, and what its producer counted of them."""
+    counted = manifest.settings.get("sentences", {})
+    return {code: {"videos": videos, **counted.get(code, {})} for code, videos in manifest.languages.items()}
 
 
 def release_stats(target: str, data: Path | None) -> dict[str, dict[str, Any]]:

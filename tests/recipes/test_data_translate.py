@@ -408,3 +408,34 @@ def test_the_command_prints_a_row_for_each_language(shards: Path, nllb: Path, tm
 def test_a_world_of_other_sentences_is_refused(shards: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a sentence of the synthetic world in es"):
         translate_set(shards, tmp_path / "t", WorldTranslator())
+
+
+def verb(*words: object) -> Any:
+    return CliRunner().invoke(weaksync, [*map(str, words)])
+
+
+def test_check_and_stats_say_what_a_set_of_translations_is(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world, tmp_path / "set")
+    assert run(tmp_path / "set", "--model", "world", "--out", tmp_path / "t").exit_code == 0
+    done = verb("data", "check", tmp_path / "t")
+    assert done.exit_code == 0
+    assert f"translations of {tmp_path / 'set'} by world" in " ".join(done.output.split())
+    report = json.loads(verb("data", "check", tmp_path / "t", "--json").stdout)
+    assert report["ok"] and report["origin"]["producer"] == "world" and report["splits"]["test"]["clips"] == 0
+    columns = json.loads(verb("data", "stats", tmp_path / "t", "--json").stdout)
+    (copied,) = [row for row in columns if row["figure"] == "copied"]
+    assert copied["en"] == len(open_set(world).record("story-0002").sentences) and copied["hi"] == 0
+    done = verb("data", "stats", tmp_path / "t", "--figure", tmp_path / "f.png")
+    assert done.exit_code == 2 and "draws sets with clips" in done.output
+
+
+def test_check_names_a_parent_that_has_changed(world: Path, shards: Path, tmp_path: Path) -> None:
+    shutil.copytree(world, tmp_path / "set")
+    assert run(tmp_path / "set", "--model", "world", "--out", tmp_path / "t").exit_code == 0
+    shutil.rmtree(tmp_path / "set")
+    assert verb("data", "check", tmp_path / "t").exit_code == 0  # the parent may lie elsewhere
+    shutil.copytree(shards, tmp_path / "set")
+    done = verb("data", "check", tmp_path / "t", "--json")
+    assert done.exit_code == 2
+    (fault,) = json.loads(done.stdout)["faults"]
+    assert "which is another now: test was" in fault["reason"]
