@@ -244,7 +244,7 @@ def _soft_dtw(
     validate: bool,
     *,
     wanted: bool,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_whole("band", band)
@@ -265,7 +265,7 @@ def _soft_dsta(
     validate: bool,
     *,
     wanted: bool,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_dsta_settings(order_weight, order_margin, band)

@@ -108,15 +108,3 @@ template <int direction> INLINE Extended running_sum(Extended x) {
 #undef ADD_FROM
   return {total, top};
 }
-
-// Composes y[l] = offset[l] + slope[l] * y[l - 1] over the lanes; afterwards y[l] = offset[l] + slope[l] * (y before).
-template <int distance> INLINE void compose(Extended &slope, Extended &offset) {
-  offset = offset + slope * shift<distance>(offset, zero());
-  slope = slope * shift<distance>(slope, one());
-}
-template <int direction> INLINE void compose_lanes(Extended &slope, Extended &offset) {
-  compose<direction * 1>(slope, offset);
-  compose<direction * 2>(slope, offset);
-  if (LANES > 4) compose<direction * (LANES > 4 ? 4 : 1)>(slope, offset);
-  if (LANES > 8) compose<direction * (LANES > 8 ? 8 : 1)>(slope, offset);
-}

@@ -40,6 +40,8 @@ INLINE Doubles load_doubles(const double *from) { return *(const UnalignedDouble
 INLINE Doubles load_doubles(const float *from) {
   return __builtin_convertvector(*(const UnalignedHalfFloats *)from, Doubles);
 }
+INLINE void read(Floats &x, const float *from) { x = load_floats(from); }
+template <class T> INLINE void read(Doubles &x, const T *from) { x = load_doubles(from); }
 INLINE void store(float *to, Floats x) { *(UnalignedFloats *)to = x; }
 INLINE void store(int32_t *to, Ints x) { *(UnalignedInts *)to = x; }
 INLINE void store(double *to, Doubles x) { *(UnalignedDoubles *)to = x; }
