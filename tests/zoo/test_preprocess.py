@@ -217,6 +217,23 @@ def test_settings_that_cannot_work_are_refused(settings: dict, words: str) -> No
         ClipPreprocess(**settings)
 
 
+def test_a_checkpoint_from_before_a_field_existed_means_its_default() -> None:
+    noted = ClipPreprocess(32).to_dict()
+    old = {name: value for name, value in noted.items() if name not in ("fit", "interpolation")}
+    assert ClipPreprocess.from_dict(old) == ClipPreprocess(32)
+    with pytest.raises(ValueError, match=r"no fit 'squach' \(did you mean 'squash'\?\)"):
+        ClipPreprocess(32, fit="squach")
+
+
+def test_the_middle_is_cropped_once_the_short_side_fits() -> None:
+    frames = torch.zeros(1, 3, 20, 60, dtype=torch.uint8)
+    frames[..., 20:40] = 255  # the middle third
+    plain = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+    assert (ClipPreprocess(20, fit="crop", **plain)(frames) == 1).all()
+    assert ClipPreprocess(20, **plain)(frames).mean() == pytest.approx(1 / 3, abs=0.02)
+    assert ClipPreprocess(10, fit="crop", **plain)(frames)[..., 2:-2].min() == pytest.approx(1, abs=0.02)
+
+
 def test_it_travels_to_workers_and_through_json() -> None:
     transform = ClipPreprocess(32, frames=4, flip=0.0, crop_scale=(0.7, 1.0))
     frames = clip()

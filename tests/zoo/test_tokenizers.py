@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from weaksync.datamodules.batches import Tokenize
 from weaksync.zoo import tokenizers
-from weaksync.zoo.tokenizers import SentenceTokenizer, pre_caption
+from weaksync.zoo.tokenizers import Reading, SentenceTokenizer, pre_caption
 
 SCRIPTS = [
     "The detective follows a stranger into the fog.",
@@ -181,3 +181,38 @@ def test_an_absent_or_broken_vocabulary_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match=r"tokenizer\.json: not a vocabulary"):
         tokenizers.load(str(tmp_path))
+
+
+def clip_vocabulary() -> Tokenizer:
+    tokenizer = Tokenizer(
+        models.WordLevel({"!": 0, "a": 1, "dog": 2, "Dog": 3, "<|startoftext|>": 4, "<|endoftext|>": 5})
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return tokenizer
+
+
+def test_clip_s_text_is_lowered_framed_by_its_own_tokens_and_padded_with_zeros() -> None:
+    read = SentenceTokenizer(clip_vocabulary(), max_tokens=4, reading=Reading(clean="lower"))
+    ids, mask = read([" A  Dog ", "a"])
+    assert ids.tolist() == [[4, 1, 2, 5], [4, 1, 5, 0]]
+    assert mask.tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
+    plain = SentenceTokenizer(clip_vocabulary(), reading=Reading(clean="plain"))
+    assert plain(["a  Dog"])[0].tolist() == [[4, 1, 3, 5]]
+    with pytest.warns(UserWarning, match="was cut"):
+        assert read(["a dog a dog"])[0].tolist() == [[4, 1, 2, 5]]  # the end is kept
+    with pytest.raises(ValueError, match="is empty"):
+        read(["  "])
+
+
+def test_a_fixed_row_has_no_start_and_is_always_as_long(tmp_path: Path) -> None:
+    vocabulary = {"<pad>": 0, "<eos>": 1, "<bos>": 2, "a": 3, "dog": 4}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="a"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    reading = Reading(clean="lower", start=False, fixed=True)
+    for left, rows in ((False, [[3, 4, 1, 0], [1, 1, 1, 0]]), (True, [[0, 3, 4, 1], [0, 1, 1, 1]])):
+        read = SentenceTokenizer(tokenizer, max_tokens=4, reading=reading, pads_left=left)
+        read.save(tmp_path)
+        for each in (read, tokenizers.load(str(tmp_path), max_tokens=4, reading=reading)):
+            ids, mask = each(["a dog"])
+            assert [ids[0].tolist(), mask[0].tolist()] == rows
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["padding_side"] == "left"
