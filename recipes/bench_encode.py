@@ -32,7 +32,7 @@ TOLERANCE = 1e-5
 
 @dataclass
 class EncodeTimes:
-    """Seconds a call, (R,) each: repeat r of both ran one after the other."""
+    """CPU seconds a call, (R,) each: repeat r of both ran one after the other."""
 
     ours: np.ndarray
     bare: np.ndarray
@@ -46,11 +46,12 @@ class EncodeTimes:
 
 
 @torch.inference_mode()
-def measure(name: str, *, clips: int = 4, sentences: int = 32, repeats: int = 20) -> dict[str, EncodeTimes]:
+def measure(name: str, *, clips: int = 2, sentences: int = 16, repeats: int = 20) -> dict[str, EncodeTimes]:
     """Time `encode_clips` and `encode_text` of a model with random weights in turn with bare calls of its towers.
 
-    The bare calls go to towers that timm and transformers make themselves, with the same weights, and end with the
-    tower's output; ours also project and normalise.
+    Time is that of the processor, over all threads, so that what else runs on the machine does not count.  The bare
+    calls go to towers that timm and transformers make themselves, with the same weights, and end with the tower's
+    output; ours also project and normalise.
 
     Raises:
         ValueError: a model that does another job, or one whose bare towers compute something else.
@@ -138,21 +139,24 @@ def _interleaved(ours: Callable[[], object], bare: Callable[[], object], repeats
     seconds = np.empty((repeats + 1, 2))
     for number in track(range(repeats + 1), "repeats", console=err, disable=not err.is_terminal):
         for which in (0, 1) if number % 2 else (1, 0):
-            start = time.perf_counter()
+            start = time.process_time()
             (ours, bare)[which]()
-            seconds[number, which] = time.perf_counter() - start
+            seconds[number, which] = time.process_time() - start
     return EncodeTimes(*seconds[1:].T)
 
 
 @click.command()
 @click.option("--model", "name", default="cclm-base", show_default=True, help="A name of `weaksync ls models`.")
-@click.option("--clips", default=4, show_default=True, help="Clips in a call.")
-@click.option("--sentences", default=32, show_default=True, help=f"Sentences in a call, of {TOKENS} tokens.")
+@click.option("--clips", default=2, show_default=True, help="Clips in a call.")
+@click.option("--sentences", default=16, show_default=True, help=f"Sentences in a call, of {TOKENS} tokens.")
 @click.option("--pairs", default=8, show_default=True, help="Clip-sentence pairs of the training step.")
 @click.option("--repeats", default=20, show_default=True, help="How often each call runs, in turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str, clips: int, sentences: int, pairs: int, repeats: int, as_json: bool) -> None:
-    """Time encoding beside bare calls of timm and transformers, interleaved; count what a training step keeps."""
+    """Time encoding beside bare calls of timm and transformers, interleaved; count what a training step keeps.
+
+    Times are those of the processor, over all threads.
+    """
     rows: list[tuple[str, float]] = []
     for what, times in measure(name, clips=clips, sentences=sentences, repeats=repeats).items():
         ratio, low, high = times.ratio()

@@ -120,7 +120,7 @@ def build_model(recipe: StoryRecipe) -> DualEncoder:
     if not issubclass(model_class(name), DualEncoder):
         raise ValueError(f"{name} does not align stories; `weaksync ls models` lists what does")
     for row in zoo.list_weights(name):
-        say(f"{name} starts from random weights here; published ones: {row.how}")
+        say(f"{name} starts from random weights here; published ones: {row.source}: {row.how}")
     model: DualEncoder = zoo.create(name, **arguments)  # type: ignore[assignment]
     model.languages = []  # it knows those that it is trained on
     return model

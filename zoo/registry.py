@@ -360,6 +360,13 @@ _WEIGHTS = (
         how="train meanP with its code; a folder: weaksync convert FILE --from clip4clip --out FOLDER",
         languages=("en",),
     ),
+    WeightsRow(
+        name="clip4clip-base.clip",
+        model="clip4clip-base",
+        source="https://huggingface.co/openai/clip-vit-base-patch32",
+        how="what it starts from: model.name=hf://openai/clip-vit-base-patch32; weaksync convert --from clip keeps it",
+        languages=("en",),
+    ),
     *(
         WeightsRow(
             name=f"{model}.webli",
