@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -21,6 +22,7 @@ from .reproduce_world import world_runs
 from .world_set import WorldSize
 
 _PATH = click.Path(path_type=Path)
+F = TypeVar("F", bound=Callable[..., Any])
 _YMS_ROWS = ("multilingual", "individual", "translate", "two_stage", "two_stage_supervision")
 
 
@@ -139,21 +141,20 @@ def _training(name: str) -> click.Command:
         strategies: tuple[str, ...] = (),
         yms: Path | None = None,
     ) -> None:
-        if (data is None) == (world is None):
-            raise click.UsageError("give --data SHARDS, or --world FOLDER for a synthetic one")
         codes = [code.strip() for code in (languages or "").split(",") if code.strip()]
-        if world is not None:
+        if world is not None and data is None:
             given = world_runs(world, WorldSize(stories, seed=seed), codes, overrides)
+        elif data is not None and world is None:
+            given = Runs(data, runs, languages_in(data, codes), translations, model, overrides)
         else:
-            known = languages_in(data, codes)
-            given = Runs(data, runs, known, translations, model, overrides)
+            raise click.UsageError("give --data SHARDS, or --world FOLDER for a synthetic one")
         chosen = [name for name in STRATEGIES if not strategies or name in strategies]
         finish(reproduce(name, given, chosen, yms=yms), out)
 
     return table
 
 
-def _if(wanted: bool, decorate: Callable[[click.Command], click.Command]) -> Callable[[click.Command], click.Command]:
+def _if(wanted: bool, decorate: Callable[[F], F]) -> Callable[[F], F]:
     return decorate if wanted else lambda unchanged: unchanged
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..zoo.metrics import Interval, interval, resampled
 from . import paper
 from .comparison import Comparison
@@ -165,8 +167,7 @@ def per_language(found: dict[str, RunScores], way: str, figure: str) -> dict[str
         for number, (language, scores) in enumerate(found.items())
     }
     cells = {language: percent(interval(*each)[0]) for language, each in drawn.items()}
-    value = sum(value for value, _ in drawn.values()) / len(drawn)
-    spread = sum(spread for _, spread in drawn.values()) / len(drawn)
+    value, spread = (np.mean(each, axis=0) for each in zip(*drawn.values(), strict=True))
     return cells | {AVERAGE: percent(interval(value, spread)[0])}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def world_set(
     return shards
 
 
-def _tell(world: Path, told: Path, language: str, own: dict[str, Sequence[str]]) -> Narration:
+def _tell(world: Path, told: Path, language: str, own: dict[str, list[str]]) -> Narration:
     """Subtitles and annotations of a language's own stories."""
     subtitles = told / language
     subtitles.mkdir(parents=True, exist_ok=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .plots import ACCENT, INK, MUTED, canvas, save
+from .plots import ACCENT, INK, canvas, save
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
@@ -20,7 +20,7 @@ def comparison_figure(comparison: Comparison, out: str | Path) -> Path:
     """Draw a table of the paper beside ours.
 
     Args:
-        comparison: what is shown; cells that the paper misprinted are hollow, or framed in a heat map.
+        comparison: what is shown; cells that the paper misprinted are hollow, or bear a mark in a heat map.
         out: a picture, of the format that its suffix names.
     """
     square = set(comparison.columns) <= set(comparison.names)
@@ -55,29 +55,32 @@ def _heat_maps(comparison: Comparison, out: str | Path) -> Path:
     """The paper's matrix and ours, rows by columns, in one scale."""
     rows, columns = list(comparison.names), comparison.columns
     both = np.stack([np.split(np.array(_row(comparison, row)), 2) for row in rows], axis=1)  # (2, rows, columns)
+    top = max(1.0, float(np.nan_to_num(both).max()))
     with canvas(2.2 + 1.5 * len(columns), 1.4 + 0.42 * len(rows), columns=2) as (figure, axes):
         for ax, title, values in zip(axes, ("ours", "paper"), both, strict=True):
-            ax.imshow(values, cmap=_SHADES, vmin=0, vmax=max(1.0, float(np.nanmax(both))), aspect="auto")
+            ax.imshow(values, cmap=_SHADES, vmin=0, vmax=top, aspect="auto")
             ax.set_xticks(range(len(columns)), columns)
             ax.set_yticks(range(len(rows)), [comparison.names[row] for row in rows] if ax is axes[0] else [])
             ax.tick_params(length=0)
             ax.set_title(title, loc="left", fontsize=10)
+            ax.set_xlabel("tested on", fontsize=8)
             for spine in ax.spines.values():
                 spine.set_visible(False)
-            _numbers(ax, comparison, values, rows, framed=title == "paper")
+            _numbers(ax, comparison, values, rows, top=top, marks=title == "paper")
         figure.suptitle(comparison.title, x=0.01, ha="left", fontweight="bold", fontsize=11)
         return save(figure, out)
 
 
-def _numbers(ax, comparison: Comparison, values: NDArray[np.float64], rows: list[str], *, framed: bool) -> None:  # type: ignore[no-untyped-def]
-    top = float(np.nanmax(values)) if not np.isnan(values).all() else 1.0
+def _numbers(
+    ax: Any, comparison: Comparison, values: NDArray[np.float64], rows: list[str], *, top: float, marks: bool
+) -> None:
+    """Write each value into its cell, light on dark; `marks` after those that the paper misprinted."""
     for (i, j), value in np.ndenumerate(values):
         if np.isnan(value):
             continue
-        mark = "†" if framed and comparison.marked(rows[i], comparison.columns[j]) else ""
+        mark = "†" if marks and comparison.marked(rows[i], comparison.columns[j]) else ""
         colour = "white" if value > 0.6 * top else INK
         ax.text(j, i, f"{value:.1f}{mark}", ha="center", va="center", fontsize=8, color=colour)
-    ax.set_xlabel("target", fontsize=8, color=MUTED if False else INK)
 
 
 def _row(comparison: Comparison, row: str) -> list[float]:

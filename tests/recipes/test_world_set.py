@@ -1,0 +1,37 @@
+"""A world as M-SyMoN has it: films of each language's own, few of them annotated for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from weaksync.datamodules.index import open_set, verify
+from weaksync.recipes.reproduce_runs import STRATEGIES
+from weaksync.recipes.reproduce_world import world_preset, world_runs
+from weaksync.recipes.world_set import WorldSize, world_set
+
+SIZE = WorldSize(stories=4, languages=("en", "ru"))
+
+
+@pytest.mark.slow
+def test_each_film_is_told_in_one_language_and_few_of_training_are_annotated(tmp_path: Path) -> None:
+    runs = world_runs(tmp_path, SIZE)
+    shards = open_set(runs.shards)
+    told = {split: shards.videos(split) for split in shards.splits}
+    films = [video.url for videos in told.values() for video in videos]
+    assert len(films) == 8 == len(set(films))
+    assert {video.language for video in told["train"]} == {"en", "ru"}
+    annotated = [video.language for video in told["train"] if video.annotated]
+    assert sorted(annotated) == ["en", "ru"] and len(told["train"]) > 2
+    assert all(video.annotated for split in ("val", "test") for video in told[split])
+    assert verify(runs.shards) == []
+    assert runs.languages == ("en", "ru") and open_set(runs.translations).manifest.settings["to"] == "en"
+
+    manifest = (runs.shards / "manifest.json").read_bytes()
+    assert world_set(tmp_path, SIZE) == runs.shards and (runs.shards / "manifest.json").read_bytes() == manifest
+    with pytest.raises(ValueError, match="another world"):
+        world_set(tmp_path, WorldSize(stories=5, languages=("en", "ru")))
+    for strategy in STRATEGIES:
+        recipe = runs.recipe(strategy, "ru")
+        assert recipe.trainer.accelerator == "cpu" and f"optim.lr={recipe.optim.lr}" in world_preset(strategy)
