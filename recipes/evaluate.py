@@ -6,16 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
+from .. import zoo
 from ..datamodules.index import open_set
 from ..datamodules.story import StoryDataModule
 from ..zoo.decoding import DEFAULT, Decoder, Policy, VideoSimilarity
 from ..zoo.evaluation import Evaluation
 from ..zoo.evaluation import evaluate as score
 from ..zoo.models.dual_encoder import DualEncoder
+from ..zoo.models.neumatch import NeuMATCH
 from ..zoo.story import StoryAlignment
 from ..zoo.tuning import tune
 from . import config as recipes
@@ -137,6 +139,7 @@ def model_decoder(model: DualEncoder) -> Decoder:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--shards", type=click.Path(), help="Folder of a shard set; by default the one of the run.")
 @click.option("--translations", type=click.Path(), help="Folder of translations of the shards; by default the run's.")
+@click.option("--features", type=click.Path(), help="Of the shards, for a model that reads them; by default the run's.")
 @click.option("--originals", is_flag=True, help="Read the sentences as told, though the model reads translations.")
 @click.option("--split", default="test", show_default=True, help="Which videos.")
 @click.option("--language", "languages", multiple=True, help="Keep these languages alone; may be given several times.")
@@ -151,6 +154,7 @@ def command(
     model: Path,
     shards: str | None,
     translations: str | None,
+    features: str | None,
     originals: bool,
     split: str,
     languages: tuple[str, ...],
@@ -171,12 +175,22 @@ def command(
         raise FileNotFoundError(f"{model}: no such run or checkpoint folder")
     settings = TrainerConfig()
     if (model / RECIPE).is_file():
-        recipe = recipes.load(str(model / RECIPE))
+        recipe = recipes.load_any(str(model / RECIPE))
         shards, settings = shards or recipe.data.shards, recipe.trainer
-        translations = translations or recipe.data.translations
+        if isinstance(recipe, recipes.StoryRecipe):
+            translations = translations or recipe.data.translations
+        else:
+            features = features or recipe.data.features
     if shards is None:
         raise click.UsageError(f"{model} is no run, so nobody knows its data: give --shards")
-    loaded = DualEncoder.from_pretrained(model_folder(model))
+    loaded = zoo.load(model_folder(model))
+    if isinstance(loaded, NeuMATCH):
+        decoding = {"--policy": policy, "--contiguous": contiguous, "--drops": drops, "--within": within}
+        labelled = evaluate_labels(loaded, shards, features, split, list(languages) or None, settings, decoding)
+        present(labelled, model, shards, split, out, as_json)
+        return
+    if not isinstance(loaded, DualEncoder):
+        raise ValueError(f"{model} is a {type(loaded).__name__}, which does not align stories")
     if loaded.translated is not None and translations is None and not originals:
         raise click.UsageError(
             f"{model} reads translations to {loaded.translated['to']}: give those of {shards} with --translations "
@@ -199,6 +213,30 @@ def command(
         workers=workers,
         settings=settings,
     )
+    present(evaluation, model, shards, split, out, as_json)
+
+
+def evaluate_labels(
+    model: NeuMATCH,
+    shards: str,
+    features: str | None,
+    split: str,
+    languages: list[str] | None,
+    settings: TrainerConfig,
+    decoding: dict[str, Any],
+) -> Evaluation:
+    """Score a model that labels clips by itself, from features; `decoding` holds options that do not apply to it."""
+    from .evaluate_features import evaluate as evaluate_features  # trains through this file's neighbours
+
+    if given := [name for name, value in decoding.items() if value is not None]:
+        raise click.UsageError(f"this model labels clips by itself, nothing is decoded: leave {', '.join(given)} out")
+    if features is None:
+        raise click.UsageError("this model reads features, not pictures: give those of the shards with --features")
+    return evaluate_features(model, shards, features, split=split, languages=languages, settings=settings)
+
+
+def present(evaluation: Evaluation, model: Path, shards: str, split: str, out: Path | None, as_json: bool) -> None:
+    """Print an evaluation, and write its files to `out`; the first process alone."""
     if not leads():
         return
     plain = evaluation.to_dict()
