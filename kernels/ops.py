@@ -272,7 +272,7 @@ def _(cost: Tensor, *settings: Any) -> tuple[Tensor, ...]:
 @dtw_path.register_fake
 def _(cost: Tensor, *settings: Any) -> tuple[Tensor, ...]:
     batch, n, m = cost.shape
-    return _indices(cost, settings[-1], (batch, n + m - 1, 2), (batch,))
+    return _indices(cost, settings[-1], (batch, torch.sym_max(n + m - 1, 0), 2), (batch,))
 
 
 @dsta_path.register_fake

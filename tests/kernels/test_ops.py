@@ -270,3 +270,9 @@ def test_costs_on_the_cpu_whatever_the_default_device(name):
         torch.testing.assert_close(calls(cost, LENGTHS)[name](), expected, rtol=0, atol=0)
         assert kernels.drop_dtw(cost, 0.4, 0.6)[1].device.type == kernels.dtw_path(cost)[1].device.type == "cpu"
         assert kernels.dsta_path(cost, window=3)[1].device.type == "cpu"
+
+
+@pytest.mark.slow
+def test_no_pairs_and_no_cells_keep_their_shapes_when_compiled():
+    found = torch.compile(kernels.dtw_path, backend="eager", fullgraph=True)(torch.zeros(0, 0, 0))
+    assert [tuple(one.shape) for one in found] == [tuple(one.shape) for one in kernels.dtw_path(torch.zeros(0, 0, 0))]

@@ -16,3 +16,4 @@ def test_every_kernel_is_timed_with_its_parts_apart():
     assert [row["kernel"] for row in rows] == list(bench_pairs.KERNELS)
     for row in rows:
         assert all(float(row[column]) > 0 for column in ("pairs/s", "product", "recurrence"))
+        assert row["peak MiB"] >= 0

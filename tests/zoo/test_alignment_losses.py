@@ -41,6 +41,14 @@ def test_reductions_are_of_the_value_per_step(loss, value):
         loss(reduction="meen")
 
 
+@pytest.mark.parametrize("loss", [SoftDTW(), SoftDSTA(), partial(SoftDropDTW(), drop_video=0.4, drop_text=0.6)])
+def test_the_mean_over_no_pairs_is_zero_and_has_a_gradient(loss):
+    cost = torch.zeros(0, 5, 4, requires_grad=True)
+    value = loss(cost)
+    value.backward()
+    assert value.item() == 0 and cost.grad.shape == cost.shape
+
+
 def test_a_pair_without_video_steps_costs_its_dropped_texts():
     loss = SoftDropDTW(reduction="none")(cost_of(), 0.4, 0.6, video_lengths=torch.tensor([5, 0, 5]))
     torch.testing.assert_close(loss[1], torch.tensor(4 * 0.6))

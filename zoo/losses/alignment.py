@@ -15,7 +15,7 @@ class _AlignmentLoss(nn.Module):
         gamma: temperature of the soft minimum, in units of cost.
         band: keep only cells near the line from corner to corner; None keeps all.
         per_step: divide each value by the pair's number of video steps, so that long pairs do not weigh more.
-        reduction: ``mean`` over the pairs, ``sum``, or ``none``: (B,).
+        reduction: ``mean`` over the pairs, 0 where there are none; ``sum``; or ``none``: (B,).
     """
 
     def __init__(
