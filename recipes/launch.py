@@ -37,6 +37,7 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
         "directory .* exists and is not empty",
         "have overridden `transfer_batch_to_device`",
         "is smaller than the logging interval",
+        "in eval mode at the start of training",
     ):
         warnings.filterwarnings("ignore", message=f".*{words}")
     asked = asdict(config)

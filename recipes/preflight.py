@@ -8,9 +8,15 @@ from pathlib import Path
 from ..datamodules.derived import ALIGNMENTS, TRANSLATIONS, aligned, open_derived
 from ..datamodules.index import ShardSet, open_set
 from ..datamodules.pairs import PAIRED, paired
+from ..datamodules.story import StoryDataModule
 from ..zoo.registry import did_you_mean, list_models
+from ..zoo.tokenizers import UNKNOWN, SentenceTokenizer
 from .config import DataConfig, StoryRecipe
 from .runs import RECIPE, model_folder
+
+#: a vocabulary that reads more of a language's words than this as unknown does not cover it
+UNKNOWN_SHARE = 0.1
+_VIDEOS = 200  # of training, whose words are looked at
 
 #: stands for the language in `model.name`, where a recipe is trained on each language by itself
 LANGUAGE = "{language}"
@@ -75,6 +81,31 @@ def check_data(recipe: StoryRecipe) -> None:
         rest = sorted(set(data.languages or shards.manifest.languages) - set(bare))
         advice = f"; data.languages=[{','.join(rest)}] leaves it out" if rest else ""
         raise ValueError(f"{data.shards}: no training video in {', '.join(bare)} {what}: nothing to train on{advice}")
+
+
+def check_words(tokenize: SentenceTokenizer, data: StoryDataModule) -> None:
+    """Raises ValueError where the vocabulary does not know the words of a language.
+
+    A vocabulary without an unknown token falls back on bytes, and knows them all.
+    """
+    unknown = tokenize.tokenizer.token_to_id(UNKNOWN)
+    if unknown is None or not Path(data.folder).is_dir():
+        return
+    texts = data.translation_set or data.shards
+    entries = data.shards.split("train")
+    found: dict[str, list[float]] = {}
+    for entry in entries[:: -(-len(entries) // _VIDEOS)]:
+        video = texts.record(entry.id)
+        if data.languages is None or video.language in data.languages:
+            ids = [tokenize.tokenizer.encode(each.text, add_special_tokens=False).ids for each in video.sentences]
+            found.setdefault(video.language, []).extend(id == unknown for row in ids for id in row)
+    shares = {language: sum(strange) / max(1, len(strange)) for language, strange in found.items()}
+    if lost := [language for language, share in shares.items() if share > UNKNOWN_SHARE]:
+        worst = max(lost, key=lambda language: shares[language])
+        raise ValueError(
+            f"the model's vocabulary does not know {', '.join(sorted(lost))}: {shares[worst]:.0%} of the words of "
+            f"{worst} are unknown to it; take a model that knows them, or other languages: data.languages=[...]"
+        )
 
 
 def without_pairs(shards: ShardSet, data: DataConfig) -> list[str]:

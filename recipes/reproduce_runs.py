@@ -145,7 +145,7 @@ class Runs:
             self.folder(strategy, source or language),
             shards or self.shards,
             language,
-            translations=self.translations if row.translated and shards is None else None,
+            translations=self._needed_translations(strategy) if row.translated and shards is None else None,
         )
 
     def _needed_translations(self, strategy: str) -> Path:

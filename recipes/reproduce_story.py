@@ -26,7 +26,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 _YMS_ROWS = ("multilingual", "individual", "translate", "two_stage", "two_stage_supervision")
 
 
-@click.group()
+class _InOrder(click.Group):
+    """Lists the tables as the paper numbers them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder)
 def command() -> None:
     """Story alignment (M-SyMoN): its tables, with your own figures, and the difference.
 

@@ -60,6 +60,7 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     L.seed_everything(recipe.seed, verbose=False)
     model = build_model(recipe)
     data = build_data(recipe, model)
+    preflight.check_words(model.tokenize, data)
     model.languages = sorted({*model.languages, *data.text_languages})
     model.translated = translations_of(data)
     stored = Pictures.of_settings(data.manifest.settings)

@@ -162,3 +162,21 @@ def test_a_language_without_pairs_is_found_before_anything_is_trained(shards: Pa
         check(recipe(shards, tmp_path, "data.languages=[hi]"))
     with pytest.raises(FileNotFoundError, match="data build story"):
         check(recipe(tmp_path / "absent", tmp_path))
+
+
+def test_a_language_whose_words_the_vocabulary_does_not_know_is_named(shards: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    from weaksync.recipes.preflight import check_words
+    from weaksync.recipes.train import build_data, build_model
+    from weaksync.zoo.tokenizers import SentenceTokenizer
+
+    one = recipe(shards, Path("unused"))
+    model = build_model(one)
+    data = build_data(one, model)
+    check_words(model.tokenize, data)
+    few = ["<s>", "<pad>", "</s>", "<unk>", "sentence", "of"]
+    words = Tokenizer(models.WordLevel({word: id for id, word in enumerate(few)}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    with pytest.raises(ValueError, match=r"does not know en, ru: 50% of the words of .. are unknown"):
+        check_words(SentenceTokenizer(words), data)
