@@ -28,7 +28,8 @@ class ModelConfig:
     """Which model, and from where.
 
     Attributes:
-        name: a registry name (random weights), a checkpoint folder, or ``hf://org/repo``.
+        name: a registry name (random weights), a checkpoint folder, or ``hf://org/repo``; folders and repositories
+            of SigLIP 2, of CLIP and of CLIP with XLM-R are read as transformers and open_clip write them.
         arguments: of the model that shall differ, such as ``freeze: [text]``, ``checkpoint_activations: true``
             or ``augment: none``; `zoo.create(name)` lists them. A checkpoint's sizes cannot change.
     """

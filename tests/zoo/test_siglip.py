@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -16,6 +17,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, Siglip2Model, Siglip
 
 from weaksync import zoo
 from weaksync.datamodules.batches import ClipTransform, Tokenize
+from weaksync.recipes import convert as verb
 from weaksync.zoo.models.dual_encoder import DualEncoder
 from weaksync.zoo.models.siglip import SigLIP, cut_patches
 from weaksync.zoo.models.transnet import TransNetV2
@@ -129,6 +131,24 @@ def test_converted_it_is_a_checkpoint_folder_that_knows_its_origin(folder: Path,
     metrics = json.loads((tmp_path / "out" / "config.json").read_text())["metrics"]
     assert metrics["converted from"] == folder.name
     assert len(metrics["sha256 of model.safetensors"]) == 64
+
+
+def test_a_hub_id_is_read_as_it_is_and_converted(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def snapshot(repo: str, **options: Any) -> str:
+        asked.append(repo)
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    hub = "hf://google/siglip2-tiny"
+    assert isinstance(DualEncoder.from_pretrained(hub, freeze=["text"]), SigLIP)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(verb.command, [hub, "--from", "siglip2", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert asked == ["google/siglip2-tiny"] * 2
+    assert json.loads((out / "config.json").read_text())["metrics"]["converted from"] == hub
+    assert isinstance(zoo.load(out), SigLIP)
 
 
 @pytest.mark.parametrize("tower", ["vision", "text"])
