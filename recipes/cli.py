@@ -32,6 +32,7 @@ DATA_VERBS = {
     "check": ("data_check", "Verify a shard set against its index."),
     "stats": ("data_stats", "Count a shard set or a published data set."),
     "align": ("data_align", "Align the training videos with a model, for another to learn from."),
+    "agreement": ("data_agreement", "How far two annotations of the same videos agree."),
     "features": ("data_features", "Clips and sentences encoded once, for models that train on features."),
     "translate": ("data_translate", "Translate the sentences of a shard set."),
     "world": ("data_world", "Generate the synthetic story world."),

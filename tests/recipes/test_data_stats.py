@@ -62,6 +62,7 @@ def test_counts_by_hand():
         "weak pairs, train": 2,
         "weak pairs, val": 0,
         "annotated pairs, train": 2,
+        "times agree with people": 1.0,
     }
     assert counts["zh"].table()["vocabulary"] == 1 and counts["zh"].table()["words per video"] == 2
     assert counts["zh"].table()["movies"] is None
