@@ -85,9 +85,11 @@ class Measured:
         return self.job, self.size, self.ns, f"{self.error:.1e}", self.peer, ratio
 
 
-def jobs() -> list[Job]:
-    """Every recurrence on the sizes that the papers and their users meet."""
+def jobs(device: str = "cpu") -> list[Job]:
+    """Every recurrence on the sizes that the papers and their users meet, on a GPU also as many as fill it."""
     square = [(1, 200, 200), (16, 200, 200), (1, 1000, 1000), (16, 1000, 1000)]
+    if device != "cpu":
+        square.append((4096, 200, 200))
     story = [(1, 300, 130), (16, 300, 130)]
     found = [
         Job("soft-DTW", size, partial(kernels.soft_dtw, gamma=GAMMA), peers=peers.soft_dtw(GAMMA)) for size in square
@@ -116,7 +118,8 @@ def measure(job: Job, *, device: str = "cpu", repeats: int = 9) -> Measured:
     cost = job.cost(device)
     error = job.error(cost)
     cells, threads = cost.numel(), torch.get_num_threads()
-    runs: list[tuple[str, Callable[[Tensor], object]]] = [("", job.run), *((peer.name, peer.run) for peer in job.peers)]
+    peers_here = [(peer.name, peer.run) for peer in job.peers if peer.on_gpu or not cost.is_cuda]
+    runs: list[tuple[str, Callable[[Tensor], object]]] = [("", job.run), *peers_here]
     seconds: dict[str, list[float]] = {name: [] for name, _ in runs}
     for _, run in runs:
         _seconds(run, cost, job.soft)  # compiles, and fills caches
@@ -177,7 +180,7 @@ def command(device: str, threads: int, only: str, repeats: int, as_json: bool) -
         raise ValueError(f"the kernels run on cpu and cuda, not on {device!r}")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError("no GPU is visible here: leave --device at cpu")
-    chosen = [job for job in jobs() if only.lower() in job.name.lower()]
+    chosen = [job for job in jobs(device) if only.lower() in job.name.lower()]
     if not chosen:
         raise ValueError(f"no job is named like {only!r}; there are {', '.join(sorted({job.name for job in jobs()}))}")
     before = torch.get_num_threads()

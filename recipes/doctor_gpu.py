@@ -12,8 +12,12 @@ from .. import kernels
 
 #: largest error of a gradient, max |g - g64| / max |g64|, and of a value, that passes
 GRADIENT, VALUE = 1e-5, 1e-5
-#: B, n, m: one warp, a row of one block, and rows in several chunks
+#: where gamma is 0.001, rounding cost / gamma to float32 alone is 1e-4 of a weight
+SHARP_GRADIENT = 3e-4
+#: B, n, m: one warp, a row of one block, rows of several warps, and of several blocks
 SIZES = ((4, 33, 61), (2, 200, 256), (1, 500, 1500), (1, 64, 3000))
+#: a band that is held narrow in the last two sizes
+BAND = 150
 
 
 def findings(device: str, *, sizes: tuple[tuple[int, int, int], ...] = SIZES) -> list[tuple[str, str, str]]:
@@ -25,20 +29,35 @@ def findings(device: str, *, sizes: tuple[tuple[int, int, int], ...] = SIZES) ->
     return [row for size in sizes for row in _of_size(size, device)]
 
 
+def _reported(rows: Iterator[tuple[str, str, str]], what: str) -> Iterator[tuple[str, str, str]]:
+    """The rows; a kernel that does not compile or launch is a row too, and hides no other kernel."""
+    try:
+        yield from rows
+    except Exception as error:
+        yield what, f"{type(error).__name__}: {error}".splitlines()[0][:200], _verdict(False)
+
+
 def _soft() -> dict[str, Callable[[Tensor], Tensor]]:
     return {
         "soft-DTW": partial(kernels.soft_dtw, gamma=0.1),
         "soft-DTW, gamma 0.001": partial(kernels.soft_dtw, gamma=0.001),
+        "soft-DTW, band": partial(kernels.soft_dtw, gamma=0.1, band=BAND),
         "soft-DSTA": partial(kernels.soft_dsta, gamma=0.1),
         "soft-DSTA, window 50": partial(kernels.soft_dsta, gamma=0.1, window=50),
+        "soft-DSTA, band": partial(kernels.soft_dsta, gamma=0.1, band=BAND),
         "soft Drop-DTW": partial(kernels.soft_drop_dtw, drop_video=0.4, drop_text=0.6, gamma=0.1),
+        "soft Drop-DTW, gaps": partial(
+            kernels.soft_drop_dtw, drop_video=0.4, drop_text=0.6, gamma=0.1, contiguous=False
+        ),
     }
 
 
 def _hard() -> dict[str, Callable[[Tensor], tuple[Tensor, ...]]]:
     return {
         "DTW": kernels.dtw_path,
+        "DTW, band": partial(kernels.dtw_path, band=BAND),
         "DSTA": kernels.dsta_path,
+        "DSTA, window 50": partial(kernels.dsta_path, window=50),
         "Drop-DTW": partial(kernels.drop_dtw, drop_video=0.4, drop_text=0.6),
     }
 
@@ -47,22 +66,31 @@ def _of_size(size: tuple[int, int, int], device: str) -> Iterator[tuple[str, str
     cost = 2 * torch.rand(size, generator=torch.Generator().manual_seed(0)).to(device)
     label = " x ".join(map(str, size))
     for name, value in _soft().items():
-        found, gradient = _differentiated(value, cost)
-        truth, exact = _differentiated(value, cost.double())
-        again, gradient_again = _differentiated(value, cost)
-        error = float((found.double() - truth).abs().max() / truth.abs().max())
-        yield f"{name}, {label}: value", f"{error:.1e}", _verdict(error <= VALUE)
-        error = float((gradient.double() - exact).abs().max() / exact.abs().max())
-        yield f"{name}, {label}: gradient", f"{error:.1e}", _verdict(error <= GRADIENT)
-        same = torch.equal(found, again) and torch.equal(gradient, gradient_again)
-        yield f"{name}, {label}: two runs", "equal" if same else "differ", _verdict(same)
+        yield from _reported(_of_soft(f"{name}, {label}", value, cost), f"{name}, {label}")
     for name, path in _hard().items():
-        found, *rest = path(cost)
-        truth, *_ = path(cost.double())
-        error = float((found.double() - truth).abs().max() / truth.abs().max())
-        yield f"{name}, {label}: value", f"{error:.1e}", _verdict(error <= VALUE)
-        same = all(torch.equal(one, two) for one, two in zip(rest, path(cost)[1:], strict=True))
-        yield f"{name}, {label}: two runs", "equal" if same else "differ", _verdict(same)
+        yield from _reported(_of_hard(f"{name}, {label}", path, cost), f"{name}, {label}")
+
+
+def _of_soft(what: str, value: Callable[[Tensor], Tensor], cost: Tensor) -> Iterator[tuple[str, str, str]]:
+    found, gradient = _differentiated(value, cost)
+    truth, exact = _differentiated(value, cost.double())
+    again, gradient_again = _differentiated(value, cost)
+    error = float((found.double() - truth).abs().max() / truth.abs().max())
+    yield f"{what}: value", f"{error:.1e}", _verdict(error <= VALUE)
+    error = float((gradient.double() - exact).abs().max() / exact.abs().max())
+    passing = SHARP_GRADIENT if "gamma 0.001" in what else GRADIENT
+    yield f"{what}: gradient", f"{error:.1e}", _verdict(error <= passing)
+    same = torch.equal(found, again) and torch.equal(gradient, gradient_again)
+    yield f"{what}: two runs", "equal" if same else "differ", _verdict(same)
+
+
+def _of_hard(what: str, path: Callable[[Tensor], tuple[Tensor, ...]], cost: Tensor) -> Iterator[tuple[str, str, str]]:
+    found, *rest = path(cost)
+    truth, *_ = path(cost.double())
+    error = float((found.double() - truth).abs().max() / truth.abs().max())
+    yield f"{what}: value", f"{error:.1e}", _verdict(error <= VALUE)
+    same = all(torch.equal(one, two) for one, two in zip(rest, path(cost)[1:], strict=True))
+    yield f"{what}: two runs", "equal" if same else "differ", _verdict(same)
 
 
 def _differentiated(value: Callable[[Tensor], Tensor], cost: Tensor) -> tuple[Tensor, Tensor]:

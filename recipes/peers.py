@@ -19,10 +19,11 @@ Run = Callable[[Tensor], object]
 
 @dataclass
 class Peer:
-    """Another implementation of one job."""
+    """Another implementation of one job, and whether it takes costs that lie on a GPU."""
 
     name: str
     run: Run
+    on_gpu: bool = False
 
 
 def set_threads(threads: int) -> None:
@@ -54,7 +55,7 @@ def soft_dtw(gamma: float) -> list[Peer]:
             distance = SoftDTW(gamma, dist_func=lambda x, y: cost, use_cuda=cost.is_cuda)
             return distance(*_series(cost)).sum().backward()
 
-        peers.append(Peer("pysdtw", pysdtw))
+        peers.append(Peer("pysdtw", pysdtw, on_gpu=True))
     return peers
 
 
