@@ -72,7 +72,7 @@ def open_derived(folder: str | Path, parent: ShardSet, kind: str, *, check_hashe
     shards = open_set(folder, check_hashes=check_hashes)
     found = shards.manifest.origin
     if found is None:
-        raise ValueError(f"{folder} holds {kind} of nothing: it is a shard set of its own, built from videos")
+        raise ValueError(f"{folder} holds no {kind}: it was built from videos, and not made of {parent.folder}")
     if found.kind != kind:
         raise ValueError(f"{folder} holds {found.kind} of {found.parent}, not {kind}")
     if difference := foreign(found, parent.manifest):

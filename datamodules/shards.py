@@ -123,6 +123,14 @@ class Manifest:
         names = [f"{shard.name} {shard.sha256}" for shard in self.shards if shard.split == split]
         return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
+    def check_clips(self, where: object) -> None:
+        """Raises ValueError for a derived set, which has no clips of its own."""
+        if self.origin is not None:
+            raise ValueError(
+                f"{where} holds {self.origin.kind} of {self.origin.parent}, and no clips: name that set, and this one "
+                f"as its {self.origin.kind}"
+            )
+
     def check_languages(self, wanted: Sequence[str] | None, where: object) -> None:
         """Raises ValueError where `wanted` names a language that no video has; None wants all."""
         if unknown := sorted(set(wanted or []) - set(self.languages)):

@@ -177,11 +177,7 @@ class StoryDataModule(lightning.LightningDataModule):
         return self.shards.manifest if self.mode == "exact" else read_manifest(address_of(self.folder))
 
     def _check(self, manifest: Manifest) -> None:
-        if manifest.origin is not None:
-            raise ValueError(
-                f"{self.folder} holds {manifest.origin.kind} of {manifest.origin.parent}, and no clips: name that set, "
-                "and this one as its translations"
-            )
+        manifest.check_clips(self.folder)
         if 0 < manifest.frames < self.preprocess.frames:
             raise ValueError(
                 f"the model looks at {self.preprocess.frames} frames of a clip, {self.folder} holds "

@@ -69,6 +69,7 @@ def check_data(recipe: StoryRecipe) -> None:
             f"no shard set in {data.shards}: weaksync data build story makes one, data.shards names it"
         )
     shards = open_set(data.shards)
+    shards.manifest.check_clips(data.shards)
     shards.manifest.check_languages(data.languages, data.shards)
     if data.translations is not None:
         open_derived(data.translations, shards, TRANSLATIONS)

@@ -126,7 +126,7 @@ def test_one_changed_or_missing_split_is_enough(parent, translations):
 
 def test_what_is_no_such_set_is_refused(parent, tmp_path):
     shards = open_set(parent)
-    with pytest.raises(ValueError, match="of nothing: it is a shard set of its own"):
+    with pytest.raises(ValueError, match="holds no translations: it was built from videos"):
         open_derived(parent, shards, TRANSLATIONS)
     with pytest.raises(FileNotFoundError, match="no shard set"):
         open_derived(tmp_path, shards, TRANSLATIONS)
