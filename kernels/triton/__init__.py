@@ -1,8 +1,13 @@
 """The alignment recurrences as Triton kernels, for CUDA and ROCm tensors; imported only where such a tensor comes in.
 
 One program computes one pair, row by row (semiring.py). Everything is float32: soft values are accurate to 2e-7,
-alignments to 2e-6 of their maximum. Along a path |cost| / gamma may add up to 5 * 10**6; what lies beyond is not
-checked, as that would wait for the device. A single |cost| / gamma of 10**29 counts as forbidden.
+alignments to 3e-6 of their maximum. Along a path |cost| / gamma may add up to 5 * 10**6; what lies beyond is not
+checked, as that would wait for the device. A single cost / gamma of 10**30 counts as forbidden. A pair whose lengths
+lie beyond the table is NaN, with a gradient of 0.
+
+Rows of any width go in blocks, but for DSTA, whose rows are read in both directions: beyond 2048 texts it runs on the
+reference, and says so once, unless a band without a window narrows it. Bands narrow DTW and DSTA in memory and time;
+in Drop-DTW they only forbid, since drops may pass outside them.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from . import dtw as _dtw
 from . import soft_drop_dtw as _soft_drop_dtw
 from . import soft_dsta as _soft_dsta
 from . import soft_dtw as _soft_dtw
-from .launch import aligned, aligned_drops, on, plan, spoiled_drops, spoiled_pairs
+from .launch import aligned, aligned_drops, on, plan, spoiled_drops, spoiled_pairs, warn_of_width
 
 __all__ = ["drop_dtw", "dsta_path", "dtw_path", "soft_drop_dtw", "soft_dsta", "soft_dtw"]
 
@@ -44,7 +49,7 @@ def soft_dtw(
     strides = (table.stride(1) // 4, table.stride(0) // 4, shares // 4)
     scale = -math.log2(math.e) / gamma
     with on(cost.device):
-        spoiled = spoiled_pairs(table, steps, texts)
+        spoiled = spoiled_pairs(table, steps, texts, n, m)
         _soft_dtw.forward[(batch,)](
             table, steps, texts, spoiled, value, left, up, edge, n, width // 4, *strides, scale, band or 0,
             STORE=wanted, EVERY=how.layout.every, **how.constants,
@@ -77,6 +82,7 @@ def soft_dsta(
     batch, n, m = cost.shape
     how = plan(n, m, band, narrows=windows is None)
     if how.chunked and not how.narrow:
+        warn_of_width("soft-DSTA")
         return reference.soft_dsta(
             cost, steps, texts, windows=windows, gamma=gamma, order_weight=order_weight, order_margin=order_margin,
             band=band, wanted=wanted,
@@ -106,7 +112,7 @@ def soft_dsta(
         band or 0,
     )
     with on(cost.device):
-        spoiled = spoiled_pairs(table, steps, texts)
+        spoiled = spoiled_pairs(table, steps, texts, n, m)
         _soft_dsta.forward[(batch,)](
             table, steps, texts, reach, spoiled, value, corner, table_r, table_e, *shape, STORE=wanted, **constants
         )
@@ -152,7 +158,7 @@ def soft_drop_dtw(
     constants = how.constants | {"DROP_TEXT": text is not None, "CONTIGUOUS": contiguous, "EVERY": how.layout.every}
     del constants["NARROW"]
     with on(cost.device):
-        spoiled = spoiled_pairs(table, steps, texts)
+        spoiled = spoiled_pairs(table, steps, texts, n, m)
         spoiled |= spoiled_drops(video, steps) | (0 if text is None else spoiled_drops(text, texts))
         _soft_drop_dtw.forward[(batch,)](
             table, video, video if text is None else text, steps, texts, spoiled, value, corner, alignment, table_e,
@@ -191,7 +197,7 @@ def dtw_path(
     if batch == 0:
         return value, path, path_lengths
     with on(cost.device):
-        spoiled = spoiled_pairs(table, steps, texts)
+        spoiled = spoiled_pairs(table, steps, texts, n, m)
         _dtw.forward[(batch,)](
             table, steps, texts, spoiled, value, choices, edge,
             rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, held // 4, band or 0,
@@ -221,6 +227,7 @@ def dsta_path(
     batch, n, m = cost.shape
     how = plan(n, m, band, narrows=windows is None)
     if how.chunked and not how.narrow:
+        warn_of_width("DSTA")
         return reference.dsta_path(
             cost, steps, texts, windows=windows, order_weight=order_weight, order_margin=order_margin, band=band,
             wanted=wanted,
@@ -237,7 +244,7 @@ def dsta_path(
     del constants["CHUNKED"]
     reach = steps if windows is None else windows
     with on(cost.device):
-        spoiled = spoiled_pairs(table, steps, texts)
+        spoiled = spoiled_pairs(table, steps, texts, n, m)
         _dsta.forward[(batch,)](
             table, steps, texts, reach, spoiled, value, gains,
             rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, held // 4, order_weight, band or 0,
@@ -279,7 +286,7 @@ def drop_dtw(
     constants = how.constants | {"DROP_TEXT": text is not None, "CONTIGUOUS": contiguous}
     del constants["NARROW"]
     with on(cost.device):
-        spoiled = spoiled_pairs(table, steps, texts)
+        spoiled = spoiled_pairs(table, steps, texts, n, m)
         spoiled |= spoiled_drops(video, steps) | (0 if text is None else spoiled_drops(text, texts))
         _drop_dtw.forward[(batch,)](
             table, video, video if text is None else text, steps, texts, spoiled, value, choices, edge,

@@ -7,7 +7,7 @@ labels are read back; ties prefer matching to dropping, and a new text to stayin
 import triton
 import triton.language as tl
 
-from .rows import SIZES, band_edges, forbidden_row, lengths, row_at
+from .rows import SIZES, band_edges, lengths, outside_row, row_at
 from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, same, shifted, store
 
 OPEN = tl.constexpr(1)  # X beats M
@@ -65,9 +65,9 @@ def forward(
     count = tl.maximum((M + W * L - 1) // (W * L), 1) if CHUNKED else 1
     for block in range(count):
         base = block * (W * L)
-        edge_before, edge_here = edge + (block - 1) * (n + 1) * 2, edge + block * (n + 1) * 2
-        forbidden = forbidden_row(lane, 0, M - 1 - base, False, Q)
-        dz = gains(load(drop_text + base, lane, limit - base, Q), forbidden, Q)
+        edge_before, edge_here = edge - (n + 1) * 2, edge
+        outside = outside_row(lane, 0, M - 1 - base, False, Q)
+        dz = gains(load(drop_text + base, lane, limit - base, Q), outside, Q)
         m = same(NEVER, lane, Q)
         x, z, w, s = m, m, m, m
         # no video step yet: texts are dropped, or not
@@ -81,16 +81,19 @@ def forward(
         if CHUNKED:
             tl.store(edge_here + lane * 0, t[W - 1], lane == L - 1)
             tl.store(edge_here + 1 + lane * 0, s[W - 1], lane == L - 1)
+        cost_row, choice_row = cost + base, choices + base
         start = tl.cast(0.0, tl.float32)  # column 0: every step so far is dropped
         for i in range(N):
             first_t, first_s = start, None
             if CHUNKED:
-                first_t = tl.load(edge_before + i * 2, block > 0, other=first_t)
-                first_s = tl.load(edge_before + i * 2 + 3, block > 0, other=NEVER)
+                first_t = tl.load(edge_before, block > 0, other=first_t)
+                first_s = tl.load(edge_before + 3, block > 0, other=NEVER)
+                edge_before += 2
+                edge_here += 2
             if BAND:
                 low, high = band_edges(i, N, M, band)
-                forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-            k = gains(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, Q)
+                outside = outside_row(lane, low - base, high - base, BAND, Q)
+            k = gains(load(cost_row, lane, limit - base, Q), outside, Q)
             dx = 0.0 - tl.load(drop_video + i)
             opened, closed = [tl.maximum(m[q], x[q]) for q in Q], [tl.maximum(z[q], w[q]) for q in Q]
             stay = m if CONTIGUOUS else opened
@@ -111,15 +114,18 @@ def forward(
                     goes_on[q] | flag(x[q] > m[q], OPEN) | flag(w[q] > z[q], GAP) | flag(z[q] > m[q], RUN) for q in Q
                 ]
                 byte = [(byte[q] | flag(closed[q] > opened[q], CLOSED)).to(tl.int8) for q in Q]
-                store(choices + row_at(i, limit4) + base, byte, lane, limit - base, Q)
+                store(choice_row, byte, lane, limit - base, Q)
+                choice_row += limit
             if CHUNKED:
-                tl.store(edge_here + (i + 1) * 2 + lane * 0, t[W - 1], lane == L - 1)
-                tl.store(edge_here + (i + 1) * 2 + 1 + lane * 0, s[W - 1], lane == L - 1)
+                tl.store(edge_here + lane * 0, t[W - 1], lane == L - 1)
+                tl.store(edge_here + 1 + lane * 0, s[W - 1], lane == L - 1)
             start += dx
+            cost_row += row4 * 4
         if block == count - 1:
             best = tl.where(M == 0, start, gain_at(t, lane, M - 1 - base, Q))
             tl.store(value + pair, cost_of(best, is_spoiled))
         if CHUNKED:
+            edge += (n + 1) * 2
             tl.debug_barrier()
 
 

@@ -10,8 +10,20 @@ Every row is kept; the labels are found from the last row up, each as the best p
 import triton
 import triton.language as tl
 
-from .rows import SIZES, band_edges, forbidden_row, lengths, row_at
-from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, rebased, same, shifted, shifted_by, store
+from .rows import SIZES, band_edges, lengths, outside_row, row_at
+from .semiring import (
+    NEVER,
+    cost_of,
+    exponent_scan,
+    gain_at,
+    gains,
+    load,
+    rebased,
+    shifted,
+    shifted_ahead,
+    shifted_by,
+    store,
+)
 from .soft_dsta import bit, reach_of, start_column, window_blocks
 
 
@@ -36,16 +48,17 @@ def best_in_blocks(step, starts, g, lane, RIGHT_TO_LEFT: tl.constexpr, Q: tl.con
 
 
 @triton.jit
-def windowed_best(g, lane, window, weight, blocks, Q: tl.constexpr):
+def windowed_best(g, lane, window, weight, blocks, MARGIN: tl.constexpr, Q: tl.constexpr):
     """The best of each column's window, less its penalty (see soft_dsta.finite_window)."""
     W: tl.constexpr = len(Q)
     ahead, starts, ends, left_out, far_starts, far_ends, place, use, next_text = blocks
     free = tl.zeros_like(weight)
     p1 = best_in_blocks(free, starts, g, lane, False, Q)
-    p1 = shifted_by(p1, lane, ahead, tl.gather(p1[W - 1], lane * 0 + lane.shape[0] - 1, 0), 1, Q)
+    p1 = shifted_ahead(p1, lane, ahead, MARGIN, tl.gather(p1[W - 1], lane * 0 + lane.shape[0] - 1, 0), 1, Q)
     p1 = [tl.where(bit(left_out, q), NEVER, p1[q]) for q in Q]
     s1 = shifted_by(best_in_blocks(free, ends, g, lane, True, Q), lane, window, NEVER, -1, Q)
-    s2 = shifted_by(best_in_blocks(0.0 - weight, far_ends, g, lane, True, Q), lane, ahead + 1, NEVER, 1, Q)
+    s2 = best_in_blocks(0.0 - weight, far_ends, g, lane, True, Q)
+    s2 = shifted_ahead(s2, lane, ahead + 1, MARGIN + 1, NEVER, 1, Q)
     p2 = best_in_blocks(free, far_starts, [g[q] + place[q] for q in Q], lane, False, Q)
     p2 = shifted_by(p2, lane, window, NEVER, 1, Q)
     near = [tl.maximum(p1[q], s1[q]) for q in Q]
@@ -83,16 +96,16 @@ def forward(
     N = tl.where(is_spoiled, 0, N)
     window = reach_of(windows, pair, M, WINDOWED)
     weight = tl.full((L,), weight, tl.float32)
-    limit, table_row = limit4 * 4, table_row4 * 4
+    limit, held = limit4 * 4, (table_row4 if NARROW else limit4) * 4
     cost += pair * pair4 * 4
     table += pair * row_at(n, table_row4)
     if WINDOWED:
         blocks = window_blocks(lane, window, M, 0.0 - weight, MARGIN, False, Q)
     base = start_column(0, N, M, band, NARROW, W)
-    g = same(NEVER, lane, Q)
-    # the first row comes from before the first text, so it reaches as far as the window
-    allowed = forbidden_row(lane, 0, window - 1 - base, False, Q)
-    forbidden = forbidden_row(lane, 0, M - 1 - base, False, Q)
+    cost_row, table_row = cost, table
+    # the row above the first one: as if at the first text, but a window from before it reaches one text less
+    g = [tl.where(lane * W + q == 0, 0.0, NEVER) for q in Q]
+    outside = outside_row(lane, 0, tl.minimum(M, window) - 1 - base, False, Q)
     for i in range(N):
         lanes = None
         if NARROW:
@@ -101,17 +114,20 @@ def forward(
             lanes = (base - before) // W
         if BAND:
             low, high = band_edges(i, N, M, band)
-            forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-        k = gains(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, Q)
+            if WINDOWED:
+                high = tl.where(i == 0, tl.minimum(high, window - 1), high)
+            outside = outside_row(lane, low - base, high - base, BAND, Q)
+        k = gains(load(cost_row + base, lane, limit - base, Q), outside, Q)
         if WINDOWED:
-            g = windowed_best(g, lane, window, weight, blocks, Q)
+            g = windowed_best(g, lane, window, weight, blocks, MARGIN, Q)
+            outside = outside_row(lane, 0, M - 1 - base, False, Q)
         else:
             g = whole_best(g, lane, weight, lanes, MARGIN, Q)
-        if i == 0:
-            g = [0.0 - tl.maximum(allowed[q], 0.0) for q in Q]
         g = [tl.maximum(g[q] + k[q], NEVER) for q in Q]
         if STORE:
-            store(table + row_at(i, table_row4), g, lane, table_row, Q)
+            store(table_row, g, lane, held, Q)
+            table_row += held
+        cost_row += row4 * 4
     tl.store(value + pair, cost_of(gain_at(g, lane, M - 1 - base, Q), is_spoiled))
 
 

@@ -7,7 +7,7 @@ where its best came from; ties prefer the diagonal, then the row above.
 import triton
 import triton.language as tl
 
-from .rows import SIZES, band_edges, blocks, first_column, forbidden_row, lengths, place_of, row_at
+from .rows import SIZES, band_edges, blocks, first_column, lengths, outside_row, place_of, row_at
 from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, rebased, same, store
 
 DIAGONAL = tl.constexpr(0)
@@ -42,7 +42,7 @@ def forward(
     lane = tl.arange(0, L)
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     N = tl.where(is_spoiled, 0, N)
-    limit = limit4 * 4
+    limit, held_row = limit4 * 4, (choice_row4 if NARROW else limit4) * 4
     cost += pair * pair4 * 4
     choices += pair * row_at(n, choice_row4)
     edge += pair * n * 2
@@ -52,7 +52,8 @@ def forward(
         corner = (lane == 0) & (block == 0)
         up = same(NEVER, lane, Q)
         diagonal = [tl.where(corner & (q == 0), 0.0, NEVER) for q in Q]
-        forbidden = forbidden_row(lane, 0, M - 1 - base, False, Q)
+        outside = outside_row(lane, 0, M - 1 - base, False, Q)
+        cost_row, choice_row = cost, choices
         for i in range(N):
             if BAND:
                 low, high = band_edges(i, N, M, band)
@@ -62,18 +63,20 @@ def forward(
                 lanes = (base - before) // W
                 up, diagonal = rebased(up, lane, lanes, NEVER, Q), rebased(diagonal, lane, lanes, NEVER, Q)
             if BAND:
-                forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
+                outside = outside_row(lane, low - base, high - base, BAND, Q)
             first = None
             if CHUNKED:
                 first = tl.load(edge + (block % 2) * n + i, block > 0, other=NEVER)
-            k = gains(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, Q)
+            k = gains(load(cost_row + base, lane, limit - base, Q), outside, Q)
             g, left = exponent_scan(k, [tl.maximum(up[q], diagonal[q]) + k[q] for q in Q], lane, first, False, Q)
             if STORE:
                 side = [tl.where(up[q] >= left[q], UP, LEFT) for q in Q]
                 best = [tl.where(diagonal[q] >= tl.maximum(up[q], left[q]), DIAGONAL, side[q]) for q in Q]
-                at_row, choice_limit = place_of(i, base, choice_row4, n, N, NARROW)
-                store(choices + at_row, [one.to(tl.int8) for one in best], lane, choice_limit, Q)
+                column, held = place_of(base, held_row, n, N, NARROW)
+                store(choice_row + column, [one.to(tl.int8) for one in best], lane, held, Q)
+                choice_row += held_row
             up, diagonal = g, left
+            cost_row += row4 * 4
             if CHUNKED:
                 tl.store(edge + ((block + 1) % 2) * n + i + lane * 0, g[W - 1], lane == L - 1)
         if block == count - 1:

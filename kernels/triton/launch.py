@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -71,6 +73,17 @@ def plan(steps: int, texts: int, band: int | None, *, narrows: bool = True) -> P
     return Plan(whole, band, narrow=False, chunked=whole.width < texts)
 
 
+@cache
+def warn_of_width(name: str) -> None:
+    """Says once that rows are too wide for this kernel."""
+    warnings.warn(
+        f"{name} of more than {LAYOUTS[-1].width} texts runs on the reference in torch, which is slower; "
+        "a band without a window keeps it on the GPU's own kernel",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
 def aligned(table: Tensor) -> Tensor:
     """`table` (B, n, m) as float32 rows that start at multiples of 16 bytes and hold a multiple of 4 columns."""
     batch, n, m = table.shape
@@ -87,11 +100,11 @@ def on(device: torch.device) -> contextlib.AbstractContextManager[object]:
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
-def spoiled_pairs(cost: Tensor, steps: Tensor, texts: Tensor) -> Tensor:
-    """(B,) int32: 1 for a pair with a NaN or -inf among its real cells. `cost` is aligned."""
+def spoiled_pairs(cost: Tensor, steps: Tensor, texts: Tensor, n: int, m: int) -> Tensor:
+    """(B,) int32: not 0 for a pair whose value is NaN (see rows.find_spoiled). `cost` is aligned."""
     spoiled = torch.empty(len(steps), dtype=torch.int32, device=cost.device)
     rows.find_spoiled[(len(steps),)](
-        cost, steps, texts, spoiled, cost.stride(1) // 4, cost.stride(0) // 4, BLOCK=1024, num_warps=4
+        cost, steps, texts, spoiled, n, m, cost.stride(1) // 4, cost.stride(0) // 4, BLOCK=1024, num_warps=4
     )
     return spoiled
 

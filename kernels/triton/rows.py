@@ -6,17 +6,33 @@ import triton.language as tl
 from .semiring import store
 
 #: sizes that differ from call to call: a kernel is compiled once for all of them
-SIZES = ["n", "rows", "blocks", "longest", "limit4", "row4", "pair4", "share_row4", "table_row4", "choice_row4", "band"]
+SIZES = [
+    "n",
+    "m",
+    "rows",
+    "blocks",
+    "longest",
+    "limit4",
+    "row4",
+    "pair4",
+    "share_row4",
+    "table_row4",
+    "choice_row4",
+    "band",
+]
+
+#: what spoils a pair: a NaN or -inf among its costs, lengths beyond the table
+UNORDERED, MISFIT = tl.constexpr(1), tl.constexpr(2)
 
 
 @triton.jit
 def lengths(steps, texts, spoiled, pair):
-    """The pair's number of video steps and of texts, as int32, and whether it holds a NaN."""
-    return (
-        tl.load(steps + pair).to(tl.int32),
-        tl.load(texts + pair).to(tl.int32),
-        tl.load(spoiled + pair) != 0,
-    )
+    """The pair's number of video steps and of texts, as int32, and whether it is spoiled; 0 where they do not fit."""
+    fault = tl.load(spoiled + pair)
+    fits = (fault & MISFIT) == 0
+    N = tl.where(fits, tl.load(steps + pair), 0).to(tl.int32)
+    M = tl.where(fits, tl.load(texts + pair), 0).to(tl.int32)
+    return N, M, fault != 0
 
 
 @triton.jit
@@ -46,15 +62,15 @@ def row_at(i, row4):
 
 
 @triton.jit
-def place_of(i, base, row4, n, N, NARROW: tl.constexpr):
-    """Where row i of a stored table has the columns from `base` on, and how many of them it holds.
+def place_of(base, row, n, N, NARROW: tl.constexpr):
+    """Where the columns from `base` on begin in a row of a stored table, and how many of them it holds.
 
     A narrow table holds a band's row from its first column on; the only row of a pair of one step goes over its whole.
     """
-    column, limit = base, row4 * 4
+    column, held = base, row
     if NARROW:
-        column, limit = tl.where(N > 1, 0, base), tl.where(N > 1, 1, n) * limit
-    return row_at(i, row4) + column, limit - column
+        column, held = tl.where(N > 1, 0, base), tl.where(N > 1, 1, n) * row
+    return column, held - column
 
 
 @triton.jit
@@ -67,13 +83,13 @@ def blocks(M, N, NARROW: tl.constexpr, W: tl.constexpr, L: tl.constexpr):
 
 
 @triton.jit
-def forbidden_row(lane, low, high, BAND: tl.constexpr, Q: tl.constexpr):
-    """+inf in columns outside low ... high, -inf inside; both relative to lane 0, and low is 0 without a band."""
+def outside_row(lane, low, high, BAND: tl.constexpr, Q: tl.constexpr):
+    """-inf in columns outside low ... high, 0 inside; both relative to lane 0, and low is 0 without a band."""
     W: tl.constexpr = len(Q)
     column = lane * W
-    row = [tl.where(column + q <= high, float("-inf"), float("inf")) for q in Q]
+    row = [tl.where(column + q <= high, 0.0, float("-inf")) for q in Q]
     if BAND:
-        row = [tl.where(column + q >= low, row[q], float("inf")) for q in Q]
+        row = [tl.where(column + q >= low, row[q], float("-inf")) for q in Q]
     return row
 
 
@@ -96,15 +112,17 @@ def fill_unvisited(
 
 
 @triton.jit(do_not_specialize=SIZES)
-def find_spoiled(cost, steps, texts, spoiled, row4, pair4, BLOCK: tl.constexpr):
-    """spoiled[b]: whether a real cell of the pair is NaN or -inf."""
+def find_spoiled(cost, steps, texts, spoiled, n, m, row4, pair4, BLOCK: tl.constexpr):
+    """spoiled[b]: whether a real cell of the pair is NaN or -inf, or its lengths lie outside 0 ... n and 0 ... m."""
     pair = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, BLOCK)
-    N, M = tl.load(steps + pair).to(tl.int32), tl.load(texts + pair).to(tl.int32)
+    N, M = tl.load(steps + pair), tl.load(texts + pair)
+    fits = (N >= 0) & (M >= 0) & (n >= N) & (m >= M)
+    N, M = tl.where(fits, N, 0).to(tl.int32), tl.where(fits, M, 0).to(tl.int32)
     cost += pair * pair4 * 4
     found = tl.zeros((BLOCK,), dtype=tl.int32)
     for i in range(N):
         for base in range(0, M, BLOCK):
             cell = tl.load(cost + row_at(i, row4) + base + column, base + column < M, other=0.0)
-            found = tl.where(cell > float("-inf"), found, 1)
-    tl.store(spoiled + pair, tl.max(found, 0))
+            found = tl.where(cell > float("-inf"), found, UNORDERED)
+    tl.store(spoiled + pair, tl.where(fits, tl.max(found, 0), MISFIT))

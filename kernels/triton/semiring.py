@@ -1,9 +1,9 @@
 """Rows of an alignment table as scans over the sum-product semiring, in scaled-linear numbers.
 
 A cell is R = r * 2**e: r a float32, e a float32 that only has to be roughly log2 R. So the exponents of a row can come
-from a scan of their own (a running maximum plus rounded weights), and once they are known r follows a plain linear
-recurrence x[j] = a[j] * x[j-1] + b[j], whose coefficients 2**(y + e_before - e) are near 1 or below. There is no log
-and no exponent in the recurrence itself, and whatever error e has cancels.
+from a scan of their own (a running maximum plus weights), and once they are known r follows a plain linear recurrence
+x[j] = a[j] * x[j-1] + b[j], whose coefficients 2**((e_before - e) + y) are near 1 or below. There is no log and no
+exponent in the recurrence itself, and whatever e was rounded by cancels.
 
 One program computes one pair. Lane l of L = warps * warp size owns columns l*W ... l*W+W-1 of a row; a row is a tuple
 of W lane vectors, indexed by q in Q = (0, 1, ..., W-1). So scans and shifts inside a lane cost registers only, and
@@ -14,8 +14,10 @@ left mirrors its lane totals.
 import triton
 import triton.language as tl
 
-#: the exponent of an unreachable cell, whose r is 0; sums of 10**7 of them are still finite
-NEVER = tl.constexpr(-1.0e30)
+#: the exponent of an unreachable cell: a power of two, so that sums of it are exact, and 10**7 of them finite
+NEVER = tl.constexpr(-(2.0**100))
+#: the exponent that alignments begin with: so far from 0, neighbours' exponents are so alike that they subtract exactly
+START = tl.constexpr(-8192.0)
 #: what enters a scan from outside the row, below every sum of unreachable cells
 OUTSIDE = tl.constexpr(-3.0e38)
 
@@ -33,10 +35,11 @@ def same(value, lane, Q: tl.constexpr):
 def load(start, lane, limit, Q: tl.constexpr):
     """The row at `start`, 16-byte aligned; columns from `limit` (a multiple of 4) on read 0."""
     W: tl.constexpr = len(Q)
+    column = lane[:, None] * W + tl.arange(0, 4)[None, :]
+    place = start + column
     row = []
     for part in tl.static_range(W // 4):
-        column = lane[:, None] * W + (part * 4 + tl.arange(0, 4))[None, :]
-        four = tl.load(start + column, column < limit, other=0.0)
+        four = tl.load(place + 4 * part, column + 4 * part < limit, other=0.0)
         even, odd = tl.split(tl.reshape(four, (lane.shape[0], 2, 2)))
         x0, x2 = tl.split(even)
         x1, x3 = tl.split(odd)
@@ -47,10 +50,11 @@ def load(start, lane, limit, Q: tl.constexpr):
 @triton.jit
 def store(start, x, lane, limit, Q: tl.constexpr):
     W: tl.constexpr = len(Q)
+    column = lane[:, None] * W + tl.arange(0, 4)[None, :]
+    place = start + column
     for part in tl.static_range(W // 4):
-        column = lane[:, None] * W + (part * 4 + tl.arange(0, 4))[None, :]
         even, odd = tl.join(x[4 * part], x[4 * part + 2]), tl.join(x[4 * part + 1], x[4 * part + 3])
-        tl.store(start + column, tl.reshape(tl.join(even, odd), (lane.shape[0], 4)), column < limit)
+        tl.store(place + 4 * part, tl.reshape(tl.join(even, odd), (lane.shape[0], 4)), column + 4 * part < limit)
 
 
 # ---------------------------------------------------------------- shifts
@@ -89,9 +93,19 @@ def shifted_by(x, lane, by, fill, SIGN: tl.constexpr, Q: tl.constexpr):
     """out[j] = x[j + SIGN * by] for a number `by` >= 0 that is known at run time only."""
     W: tl.constexpr = len(Q)
     for bit in tl.static_range(W.bit_length() - 1):
-        other = shifted(x, lane, SIGN * 2**bit, fill, Q)
-        x = [tl.where((by & 2**bit) != 0, other[q], x[q]) for q in Q]
+        if (by & 2**bit) != 0:
+            x = shifted(x, lane, SIGN * 2**bit, fill, Q)
     return rebased(x, lane, SIGN * (by // W), fill, Q)
+
+
+@triton.jit
+def shifted_ahead(x, lane, by, usual: tl.constexpr, fill, SIGN: tl.constexpr, Q: tl.constexpr):
+    """`shifted_by` where `by` is nearly always `usual`, which costs less."""
+    if by == usual:  # noqa: SIM108, since Triton's ternary takes no rows
+        x = shifted(x, lane, SIGN * usual, fill, Q)
+    else:
+        x = shifted_by(x, lane, by, fill, SIGN, Q)
+    return x
 
 
 @triton.jit
@@ -161,7 +175,11 @@ def linear_scan(a, b, lane, first, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr)
 
 @triton.jit
 def exponent_scan(k, h, lane, first, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
-    """e[j] = max(e[j-1] + k[j], h[j]), with e[-1] = `first`; k None is 0. Returns e, and e[j-1] at every j."""
+    """e[j] = max(e[j-1] + k[j], h[j]), with e[-1] = `first`; k None is 0. Returns e, and e[j-1] at every j.
+
+    Sums of floats depend on their order, so a lane's last e is its scanned total, the very number that its neighbour
+    goes on from.
+    """
     W: tl.constexpr = len(Q)
     if RIGHT_TO_LEFT:
         h = h[::-1]
@@ -183,25 +201,24 @@ def exponent_scan(k, h, lane, first, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexp
         if RIGHT_TO_LEFT:
             K, total = mirrored(K, lane), mirrored(total, lane)
         if first is not None:
-            total = tl.where(lane == 0, tl.maximum(total, first + K), total)
+            total = tl.where(lane == 0, tl.maximum(total, K + first), total)
         K, total = tl.associative_scan((K, total), 0, maximum_step)
     e = entering(total, lane, OUTSIDE if first is None else first, RIGHT_TO_LEFT)
-    out = []
-    for q in tl.static_range(W):
+    out, before = [], [e]
+    for q in tl.static_range(W - 1):
         e = tl.maximum(e if k is None else e + k[q], h[q])
         out += [e]
-    # Beyond 2**20 sums depend on their order: what a lane takes over is the very number its neighbour stores.
-    before = [from_lane(out[W - 1], lane, 1 if RIGHT_TO_LEFT else -1, OUTSIDE if first is None else first)]
-    before += out[: W - 1]
+        before += [e]
+    out += [mirrored(total, lane) if RIGHT_TO_LEFT else total]
     if RIGHT_TO_LEFT:
         out, before = out[::-1], before[::-1]
     return out, before
 
 
 @triton.jit
-def sum_scan(y, k, r, e, lane, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
-    """X[j] = 2**y[j] * X[j-1] + R[j], where k is y on the grid and no weight is above 1; None: a plain running sum."""
-    f, before = exponent_scan(k, e, lane, None, RIGHT_TO_LEFT, Q)
+def sum_scan(y, r, e, lane, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
+    """X[j] = 2**y[j] * X[j-1] + R[j], where no weight is above 1; y None: a plain running sum."""
+    f, before = exponent_scan(y, e, lane, None, RIGHT_TO_LEFT, Q)
     a = [tl.exp2(before[q] - f[q] if y is None else (before[q] - f[q]) + y[q]) for q in Q]
     x, _ = linear_scan(a, [r[q] * tl.exp2(e[q] - f[q]) for q in Q], lane, None, RIGHT_TO_LEFT, Q)
     return x, f
@@ -211,25 +228,25 @@ def sum_scan(y, k, r, e, lane, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
 
 
 @triton.jit
-def weights(cost, forbidden, scale, Q: tl.constexpr):
-    """log2 of a row's weights 2**(cost * scale), and the same on a grid of 1/16, on which exponents add exactly.
+def weights(cost, outside, scale, Q: tl.constexpr):
+    """log2 of a row's weights, cost * scale; NEVER where the cost is +inf, and, whatever it is (NaN too), `outside`.
 
-    `forbidden` is +inf in columns that do not count, whatever their cost (NaN too), and -inf in the others.
+    `outside` is -inf in columns that do not count, and 0 in the others.
     """
-    y = [tl.maximum(cost[q], forbidden[q]) * scale for q in Q]
-    return y, [on_grid(y[q]) for q in Q]
-
-
-@triton.jit
-def on_grid(y):
-    """y to the nearest 1/16, and never below NEVER."""
-    return tl.maximum((y + 786432.0) - 786432.0, NEVER)  # 1.5 * 2**19 leaves 4 bits of a fraction
+    return [tl.maximum(cost[q] * scale + outside[q], NEVER) for q in Q]
 
 
 @triton.jit
 def reaching(y, e, Q: tl.constexpr):
-    """y, but -1e30 in cells that nothing reaches: their exponents swallow the weight, and 0 * inf must not happen."""
-    return [tl.minimum(y[q], e[q] + 1.0e29) for q in Q]
+    """y, but far below 0 in cells that nothing reaches: their e swallows the weight, and 0 * inf must not happen."""
+    return [y[q] + e[q] * 2.0**-76 for q in Q]
+
+
+@triton.jit
+def times(r, e, y, Q: tl.constexpr):
+    """R * 2**y, cell by cell. What the sum of exponents rounds away goes to r; an unreachable cell takes y whole."""
+    f = [e[q] + y[q] for q in Q]
+    return [r[q] * tl.exp2(tl.minimum(y[q] - (f[q] - e[q]), 1.0)) for q in Q], f
 
 
 @triton.jit
@@ -253,18 +270,24 @@ def put_edge(place, r, e, lane, owner):
 
 
 @triton.jit
-def plus(r1, e1, r2, e2, Q: tl.constexpr):
-    """R1 + R2, cell by cell."""
-    e = [tl.maximum(e1[q], e2[q]) for q in Q]
-    return [r1[q] * tl.exp2(e1[q] - e[q]) + r2[q] * tl.exp2(e2[q] - e[q]) for q in Q], e
+def plus(r1, e1, r2, e2, y, Q: tl.constexpr):
+    """R1 + 2**y R2, cell by cell; y None is 0."""
+    if y is None:
+        e = [tl.maximum(e1[q], e2[q]) for q in Q]
+        r2 = [r2[q] * tl.exp2(e2[q] - e[q]) for q in Q]
+    else:
+        e = [tl.maximum(e1[q], e2[q] + y[q]) for q in Q]
+        y = reaching(y, e, Q)
+        r2 = [r2[q] * tl.exp2((e2[q] - e[q]) + y[q]) for q in Q]
+    return [r1[q] * tl.exp2(e1[q] - e[q]) + r2[q] for q in Q], e
 
 
 @triton.jit
 def value_of(r, e, scale, spoiled):
     """The value that a scalar r * 2**e stands for; +inf for 0."""
     safe = tl.maximum(r, 1.0e-37)
-    bits = (e.to(tl.float64) + tl.log2(safe).to(tl.float64)) / tl.cast(scale, tl.float64)
-    value = tl.where(r > 0.0, bits.to(tl.float32), float("inf"))
+    bits = (e.to(tl.float64) - START + tl.log2(safe).to(tl.float64)) / tl.cast(scale, tl.float64)
+    value = tl.where((r > 0.0) & (e > 0.5 * NEVER), bits.to(tl.float32), float("inf"))
     return tl.where(spoiled, float("nan"), value)
 
 
@@ -272,14 +295,14 @@ def value_of(r, e, scale, spoiled):
 
 
 @triton.jit
-def gains(cost, forbidden, Q: tl.constexpr):
-    """-cost, and -inf where forbidden: the hard forms maximise a sum of gains, with the scan of the exponents."""
-    return [0.0 - tl.maximum(cost[q], forbidden[q]) for q in Q]
+def gains(cost, outside, Q: tl.constexpr):
+    """-cost, and NEVER as in `weights`: the hard forms maximise a sum of gains, with the scan of the exponents."""
+    return [tl.maximum(outside[q] - cost[q], NEVER) for q in Q]
 
 
 @triton.jit
 def cost_of(gain, spoiled):
-    value = tl.where(gain > -1.0e29, 0.0 - gain, float("inf"))
+    value = tl.where(gain > 0.5 * NEVER, 0.0 - gain, float("inf"))
     return tl.where(spoiled, float("nan"), value)
 
 

@@ -23,14 +23,14 @@ over the rows, says how often a text is dropped. Z follows from M within its row
 import triton
 import triton.language as tl
 
-from .rows import SIZES, band_edges, fill_unvisited, forbidden_row, lengths, row_at
+from .rows import SIZES, band_edges, fill_unvisited, lengths, outside_row, row_at
 from .semiring import (
     NEVER,
+    START,
     at,
     exponent_scan,
     linear_scan,
     load,
-    on_grid,
     plus,
     put_edge,
     reaching,
@@ -38,26 +38,27 @@ from .semiring import (
     same,
     shifted,
     store,
+    times,
     value_of,
     weights,
 )
 
 
 @triton.jit
-def dropped_texts(y, k, r, e, lane, first_r, first_e, Q: tl.constexpr):
+def dropped_texts(y, r, e, lane, first_r, first_e, Q: tl.constexpr):
     """Z[j] = z[j] S[j-1] with S[j] = M[j] + Z[j], given S of the column before the first. Returns Z and S."""
-    f, f_before = exponent_scan(k, e, lane, first_e, False, Q)
+    f, f_before = exponent_scan(y, e, lane, first_e, False, Q)
     grown = reaching(y, f, Q)
     a = [tl.exp2((f_before[q] - f[q]) + grown[q]) for q in Q]
     s, s_before = linear_scan(a, [r[q] * tl.exp2(e[q] - f[q]) for q in Q], lane, first_r, False, Q)
-    z = [s_before[q] * tl.exp2(y[q] - k[q]) for q in Q]
-    return z, [f_before[q] + k[q] for q in Q], s, f
+    z, e_z = times(s_before, f_before, y, Q)
+    return z, e_z, s, f
 
 
 @triton.jit
 def drop_weight(drop, i, N, scale):
     """log2 of the weight of dropping video step i; 0 beyond the last one."""
-    return tl.load(drop + i, i < N, other=0.0) * scale
+    return tl.maximum(tl.load(drop + i, i < N, other=0.0) * scale, NEVER)
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -105,26 +106,29 @@ def forward(
     for block in range(count):
         base = block * (W * L)
         edge_before, edge_here = edge + (block - 1) * (n + 1) * 4, edge + block * (n + 1) * 4
-        forbidden = forbidden_row(lane, 0, M - 1 - base, False, Q)
-        y_text, k_text = weights(load(drop_text + base, lane, limit - base, Q), forbidden, scale, Q)
+        outside = outside_row(lane, 0, M - 1 - base, False, Q)
+        y_text = weights(load(drop_text + base, lane, limit - base, Q), outside, scale, Q)
         # no video step yet: texts are dropped, or not
         m, em = same(0.0, lane, Q), same(NEVER, lane, Q)
         u, eu, v, ev = m, em, m, em  # u = M + X, v = Z + W
-        first_r, first_e = 1.0, 0.0
+        first_r, first_e = 1.0, START
         s, es = m, em
         if CHUNKED:
             first_r = tl.load(edge_before + 2, block > 0, other=1.0)
-            first_e = tl.load(edge_before + 3, block > 0, other=0.0)
+            first_e = tl.load(edge_before + 3, block > 0, other=START)
         if DROP_TEXT:
-            v, ev, s, es = dropped_texts(y_text, k_text, m, em, lane, first_r, first_e, Q)
+            v, ev, s, es = dropped_texts(y_text, m, em, lane, first_r, first_e, Q)
             v, ev = renormalised(v, ev, Q)
         t, et = v, ev  # T = u + v
         if CHUNKED:
             put_edge(edge_here, t[W - 1], et[W - 1], lane, L - 1)
             put_edge(edge_here + 2, s[W - 1], es[W - 1], lane, L - 1)
-        start_e, start_y = 0.0 * scale, 0.0 * scale  # column 0: log2 of what the dropped steps weigh, e and the rest
+        start_e, rest = (
+            0.0 * scale + START,
+            0.0 * scale,
+        )  # column 0: log2 of what the dropped steps weigh, and its rounding
         for i in range(N):
-            first_t, first_et = tl.exp2(tl.cast(start_y, tl.float32)), start_e
+            first_t, first_et = tl.exp2(tl.minimum(rest, 1.0)), start_e
             first_s, first_es = None, None
             if CHUNKED:
                 first = edge_before + i * 4
@@ -135,21 +139,20 @@ def forward(
             t, et = shifted(t, lane, -1, first_t, Q), shifted(et, lane, -1, first_et, Q)
             if BAND:
                 low, high = band_edges(i, N, M, band)
-                forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-            y, k = weights(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, scale, Q)
-            yx = drop_weight(drop_video, i, N, scale)
-            kx = on_grid(yx)
-            x = tl.exp2(yx - kx)
+                outside = outside_row(lane, low - base, high - base, BAND, Q)
+            y = weights(load(cost + row_at(i, row4) + base, lane, limit - base, Q), outside, scale, Q)
+            x = drop_weight(drop_video, i, N, scale)
+            yx = [x for _ in Q]
 
             stay, e_stay = (m, em) if CONTIGUOUS else (u, eu)
-            f = [tl.maximum(et[q], e_stay[q]) + k[q] for q in Q]
+            f = [tl.maximum(et[q], e_stay[q]) + y[q] for q in Q]
             y = reaching(y, f, Q)
             m = [t[q] * tl.exp2((et[q] - f[q]) + y[q]) + stay[q] * tl.exp2((e_stay[q] - f[q]) + y[q]) for q in Q]
             em = f
-            u, eu = plus(m, em, [u[q] * x for q in Q], [eu[q] + kx for q in Q], Q)
+            u, eu = plus(m, em, u, eu, yx, Q)
             if DROP_TEXT:
-                z, ez, s, es = dropped_texts(y_text, k_text, m, em, lane, first_s, first_es, Q)
-                v, ev = plus(z, ez, [v[q] * x for q in Q], [ev[q] + kx for q in Q], Q)
+                z, ez, s, es = dropped_texts(y_text, m, em, lane, first_s, first_es, Q)
+                v, ev = plus(z, ez, v, ev, yx, Q)
             if STORE:
                 store(table_r + row_at(i, limit4) + base, m, lane, limit - base, Q)
                 store(table_e + row_at(i, limit4) + base, em, lane, limit - base, Q)
@@ -159,20 +162,20 @@ def forward(
                 v, ev = renormalised(v, ev, Q)
             t, et = u, eu
             if DROP_TEXT:
-                t, et = plus(u, eu, v, ev, Q)
+                t, et = plus(u, eu, v, ev, None, Q)
             if CHUNKED:
                 put_edge(edge_here + (i + 1) * 4, t[W - 1], et[W - 1], lane, L - 1)
                 put_edge(edge_here + (i + 1) * 4 + 2, s[W - 1], es[W - 1], lane, L - 1)
-            start_y += yx
-            start_e += on_grid(start_y)
-            start_y -= on_grid(start_y)
+            start_before = start_e
+            start_e += x
+            rest += x - (start_e - start_before)
         if block == count - 1:
             t, et = renormalised(t, et, Q)
             # no text at all: every step is dropped
             empty = (M == 0) & ~is_spoiled
-            r_end = tl.where(empty, tl.exp2(tl.cast(start_y, tl.float32)), at(t, lane, M - 1 - base, Q))
+            r_end = tl.where(empty, tl.exp2(tl.minimum(rest, 1.0)), at(t, lane, M - 1 - base, Q))
             e_end = tl.where(empty, start_e, at(et, lane, M - 1 - base, Q))
-            tl.store(corner + 2 * pair, r_end)
+            tl.store(corner + 2 * pair, tl.where(e_end > 0.5 * NEVER, r_end, 0.0))
             tl.store(corner + 2 * pair + 1, e_end)
             tl.store(value + pair, value_of(r_end, e_end, scale, is_spoiled))
         if CHUNKED:
@@ -231,15 +234,13 @@ def backward(
         base = block * (W * L)
         edge_before = edge + (block - 1) * (n + 1) * 4
         below_right, below_here = below + (turn % 2) * (n + 1) * 4, below + ((turn + 1) % 2) * (n + 1) * 4
-        forbidden = forbidden_row(lane, 0, M - 1 - base, False, Q)
-        y_text, k_text = weights(load(drop_text + base, lane, limit - base, Q), forbidden, scale, Q)
-        forbidden = forbidden_row(lane, 0, tl.where(N > 0, M - 1 - base, -1), False, Q)
-        first_y, first_k = float("-inf"), NEVER
+        outside = outside_row(lane, 0, M - 1 - base, False, Q)
+        y_text = weights(load(drop_text + base, lane, limit - base, Q), outside, scale, Q)
+        outside = outside_row(lane, 0, tl.where(N > 0, M - 1 - base, -1), False, Q)
+        first_y = NEVER
         if CHUNKED:
-            first_y = tl.load(drop_text + base + W * L, base + W * L < M, other=float("inf")) * scale
-            first_k = on_grid(first_y)
+            first_y = tl.maximum(tl.load(drop_text + base + W * L, base + W * L < M, other=float("inf")) * scale, NEVER)
         y_next = shifted(y_text, lane, 1, first_y, Q)  # the weight of the text to the right
-        k_next = shifted(k_text, lane, 1, first_k, Q)
         dropped = same(0.0, lane, Q)
         h, eh = same(0.0, lane, Q), same(NEVER, lane, Q)  # H of the row below
         # the end; its weight is 1 in the first round
@@ -256,9 +257,9 @@ def backward(
                 first_z = tl.load(right + 2, turn > 0, other=0.0)
                 first_ez = tl.load(right + 3, turn > 0, other=NEVER)
                 first_s = tl.load(edge_before + i * 4 + 2, block > 0, other=tl.where(i == 0, 1.0, 0.0))
-                first_es = tl.load(edge_before + i * 4 + 3, block > 0, other=tl.where(i == 0, 0.0, NEVER))
+                first_es = tl.load(edge_before + i * 4 + 3, block > 0, other=tl.where(i == 0, START, NEVER))
             elif DROP_TEXT:
-                first_s, first_es = tl.where(step == N, 1.0, 0.0), tl.where(step == N, 0.0, NEVER)
+                first_s, first_es = tl.where(step == N, 1.0, 0.0), tl.where(step == N, START, NEVER)
             above = tl.maximum(i - 1, 0)
             stored = tl.where(i > 0, limit - base, 0)  # before the first video step there is no M
             m = load(table_r + row_at(above, limit4) + base, lane, stored, Q)
@@ -266,38 +267,37 @@ def backward(
             em = [tl.where(i > 0, em[q], NEVER) for q in Q]
             if BAND:
                 low, high = band_edges(above, N, M, band)
-                forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-            y, k = weights(load(cost + row_at(above, row4) + base, lane, limit - base, Q), forbidden, scale, Q)
-            yx = drop_weight(drop_video, i, N, scale)
-            kx = on_grid(yx)
-            x = tl.exp2(yx - kx)
+                outside = outside_row(lane, low - base, high - base, BAND, Q)
+            y = weights(load(cost + row_at(above, row4) + base, lane, limit - base, Q), outside, scale, Q)
+            x = drop_weight(drop_video, i, N, scale)
+            yx = [x for _ in Q]
 
             diagonal, e_diagonal = shifted(h, lane, 1, first_h, Q), shifted(eh, lane, 1, first_eh, Q)
-            ax, ex = plus(diagonal, e_diagonal, [ax[q] * x for q in Q], [ex[q] + kx for q in Q], Q)
+            ax, ex = plus(diagonal, e_diagonal, ax, ex, yx, Q)
             if CONTIGUOUS:
                 aw, ew = ax, ex
             else:
-                ax, ex = plus(ax, ex, h, eh, Q)
-                aw, ew = plus(diagonal, e_diagonal, [aw[q] * x for q in Q], [ew[q] + kx for q in Q], Q)
+                ax, ex = plus(ax, ex, h, eh, None, Q)
+                aw, ew = plus(diagonal, e_diagonal, aw, ew, yx, Q)
             am, e_am = ax, ex
             az, ez = aw, ew
             if DROP_TEXT:
-                ez, ez_next = exponent_scan(k_next, ew, lane, None if first_ez is None else first_ez, True, Q)
+                ez, ez_next = exponent_scan(y_next, ew, lane, None if first_ez is None else first_ez, True, Q)
                 grown = reaching(y_next, ez, Q)
                 a = [tl.exp2((ez_next[q] - ez[q]) + grown[q]) for q in Q]
                 az, az_next = linear_scan(a, [aw[q] * tl.exp2(ew[q] - ez[q]) for q in Q], lane, first_z, True, Q)
-                z, e_z, _, _ = dropped_texts(y_text, k_text, m, em, lane, first_s, first_es, Q)
+                z, e_z, _, _ = dropped_texts(y_text, m, em, lane, first_s, first_es, Q)
                 dropped = [dropped[q] + z[q] * az[q] * tl.exp2(tl.minimum(e_z[q] + ez[q], 120.0)) for q in Q]
                 if CONTIGUOUS:
                     am, e_am = az, ez
                 else:
-                    next_r = [az_next[q] * tl.exp2(y_next[q] - k_next[q]) for q in Q]
-                    am, e_am = plus(ax, ex, next_r, [ez_next[q] + k_next[q] for q in Q], Q)
+                    next_r, next_e = times(az_next, ez_next, y_next, Q)
+                    am, e_am = plus(ax, ex, next_r, next_e, None, Q)
             if CONTIGUOUS:
-                am, e_am = plus(am, e_am, h, eh, Q)
+                am, e_am = plus(am, e_am, h, eh, None, Q)
             share = [m[q] * am[q] * tl.exp2(tl.minimum(em[q] + e_am[q], 120.0)) for q in Q]
             store(alignment + row_at(above, limit4) + base, share, lane, stored, Q)
-            h, eh = [am[q] * tl.exp2(tl.minimum(y[q] - k[q], 1.0)) for q in Q], [e_am[q] + k[q] for q in Q]
+            h, eh = times(am, e_am, y, Q)
             if CHUNKED:
                 put_edge(below_here + i * 4, h[0], eh[0], lane, 0)
                 put_edge(below_here + i * 4 + 2, az[0], ez[0], lane, 0)

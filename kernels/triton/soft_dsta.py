@@ -14,20 +14,21 @@ of both at every cell.
 import triton
 import triton.language as tl
 
-from .rows import SIZES, band_edges, fill_unvisited, forbidden_row, lengths, row_at
+from .rows import SIZES, band_edges, fill_unvisited, lengths, outside_row, row_at
 from .semiring import (
     NEVER,
+    START,
     at,
     load,
-    on_grid,
     reaching,
     rebased,
     renormalised,
-    same,
     shifted,
+    shifted_ahead,
     shifted_by,
     store,
     sum_scan,
+    times,
     value_of,
     weights,
 )
@@ -41,9 +42,9 @@ def whole_window(r, e, lane, decay, lanes, MARGIN: tl.constexpr, TRANSPOSED: tl.
     """
     W: tl.constexpr = len(Q)
     SIGN: tl.constexpr = -1 if TRANSPOSED else 1
-    near, e_near = sum_scan(None, None, r, e, lane, TRANSPOSED, Q)
+    near, e_near = sum_scan(None, r, e, lane, TRANSPOSED, Q)
     y = [decay for _ in Q]
-    far, e_far = sum_scan(y, [on_grid(decay) for _ in Q], r, e, lane, not TRANSPOSED, Q)
+    far, e_far = sum_scan(y, r, e, lane, not TRANSPOSED, Q)
     if TRANSPOSED:
         total, e_total = tl.gather(near[0], lane * 0, 0), tl.gather(e_near[0], lane * 0, 0)
     else:
@@ -98,14 +99,14 @@ def bit(bits, q: tl.constexpr):
 @triton.jit
 def cut_sum(y, starts, r, e, lane, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
     """The running sum in each block, decaying by 2**y. `starts` are where a block begins in the order of the scan."""
-    weight = [tl.where(bit(starts, q), float("-inf"), y) for q in Q]
-    k = [tl.where(bit(starts, q), NEVER, on_grid(y)) for q in Q]
-    return sum_scan(weight, k, r, e, lane, RIGHT_TO_LEFT, Q)
+    return sum_scan([tl.where(bit(starts, q), NEVER, y) for q in Q], r, e, lane, RIGHT_TO_LEFT, Q)
 
 
 @triton.jit
-def finite_window(y, k, r, e, lane, window, decay, blocks, TRANSPOSED: tl.constexpr, Q: tl.constexpr):
-    """K times the sum over each column's window, as r and e; y and k None: the sum alone."""
+def finite_window(
+    y, r, e, lane, window, decay, blocks, MARGIN: tl.constexpr, TRANSPOSED: tl.constexpr, Q: tl.constexpr
+):
+    """K times the sum over each column's window, as r and e; y None: the sum alone."""
     W: tl.constexpr = len(Q)
     SIGN: tl.constexpr = -1 if TRANSPOSED else 1
     ahead, starts, ends, left_out, decayed_starts, decayed_ends, y_place, y_use, y_next = blocks
@@ -114,8 +115,8 @@ def finite_window(y, k, r, e, lane, window, decay, blocks, TRANSPOSED: tl.conste
     p1, e1 = cut_sum(undecayed, starts, r, e, lane, TRANSPOSED, Q)
     LAST: tl.constexpr = 0 if TRANSPOSED else W - 1
     last_lane = lane * 0 if TRANSPOSED else lane * 0 + lane.shape[0] - 1
-    p1 = shifted_by(p1, lane, ahead, tl.gather(p1[LAST], last_lane, 0), SIGN, Q)
-    e1 = shifted_by(e1, lane, ahead, tl.gather(e1[LAST], last_lane, 0), SIGN, Q)
+    p1 = shifted_ahead(p1, lane, ahead, MARGIN, tl.gather(p1[LAST], last_lane, 0), SIGN, Q)
+    e1 = shifted_ahead(e1, lane, ahead, MARGIN, tl.gather(e1[LAST], last_lane, 0), SIGN, Q)
     p1 = [tl.where(bit(left_out, q), 0.0, p1[q]) for q in Q]
     e1 = [tl.where(bit(left_out, q), NEVER, e1[q]) for q in Q]
     # its first ones: the end of a block
@@ -124,22 +125,19 @@ def finite_window(y, k, r, e, lane, window, decay, blocks, TRANSPOSED: tl.conste
     f1 = shifted_by(f1, lane, window, NEVER, -SIGN, Q)
     # the penalised part likewise; there a block's beginning weighs by the place in it, so that its sum is a plain one
     s2, f2 = cut_sum(decay, decayed_ends, r, e, lane, not TRANSPOSED, Q)
-    s2 = shifted_by(s2, lane, ahead + 1, 0.0, SIGN, Q)
-    f2 = shifted_by(f2, lane, ahead + 1, NEVER, SIGN, Q)
-    k_place = [on_grid(y_place[q]) for q in Q]
-    placed = [r[q] * tl.exp2(y_place[q] - k_place[q]) for q in Q]
-    e_placed = [e[q] + k_place[q] for q in Q]
+    s2 = shifted_ahead(s2, lane, ahead + 1, MARGIN + 1, 0.0, SIGN, Q)
+    f2 = shifted_ahead(f2, lane, ahead + 1, MARGIN + 1, NEVER, SIGN, Q)
+    placed, e_placed = times(r, e, y_place, Q)
     p2, e2 = cut_sum(undecayed, decayed_starts, placed, e_placed, lane, TRANSPOSED, Q)
     p2 = shifted_by(p2, lane, window, 0.0, SIGN, Q)
     e2 = shifted_by(e2, lane, window, NEVER, SIGN, Q)
 
-    k_next = on_grid(y_next)
-    f = [tl.maximum(tl.maximum(e1[q], f1[q]), tl.maximum(e2[q] + on_grid(y_use[q]), f2[q] + k_next)) for q in Q]
+    f = [tl.maximum(tl.maximum(e1[q], f1[q]), tl.maximum(e2[q] + y_use[q], f2[q] + y_next)) for q in Q]
     if y is None:
         near = [p1[q] * tl.exp2(e1[q] - f[q]) + s1[q] * tl.exp2(f1[q] - f[q]) for q in Q]
         far = [p2[q] * tl.exp2((e2[q] - f[q]) + y_use[q]) + s2[q] * tl.exp2((f2[q] - f[q]) + y_next) for q in Q]
     else:
-        f = [f[q] + k[q] for q in Q]
+        f = [f[q] + y[q] for q in Q]
         y = reaching(y, f, Q)
         near = [p1[q] * tl.exp2((e1[q] - f[q]) + y[q]) + s1[q] * tl.exp2((f1[q] - f[q]) + y[q]) for q in Q]
         p2 = [p2[q] * tl.exp2((e2[q] - f[q]) + (y[q] + y_use[q])) for q in Q]
@@ -148,14 +146,14 @@ def finite_window(y, k, r, e, lane, window, decay, blocks, TRANSPOSED: tl.conste
 
 
 @triton.jit
-def both(y, k, near, e_near, far, e_far, decay, Q: tl.constexpr):
-    """K (near + q far); y and k None: without K."""
-    f = [tl.maximum(e_near[q], e_far[q] + on_grid(decay)) for q in Q]
+def both(y, near, e_near, far, e_far, decay, Q: tl.constexpr):
+    """K (near + q far); y None: without K."""
+    f = [tl.maximum(e_near[q], e_far[q] + decay) for q in Q]
     if y is None:
         near = [near[q] * tl.exp2(e_near[q] - f[q]) for q in Q]
         r = [near[q] + far[q] * tl.exp2((e_far[q] - f[q]) + decay) for q in Q]
     else:
-        f = [f[q] + k[q] for q in Q]
+        f = [f[q] + y[q] for q in Q]
         y = reaching(y, f, Q)
         near = [near[q] * tl.exp2((e_near[q] - f[q]) + y[q]) for q in Q]
         r = [near[q] + far[q] * tl.exp2((e_far[q] - f[q]) + (y[q] + decay)) for q in Q]
@@ -167,7 +165,7 @@ def reach_of(windows, pair, M, WINDOWED: tl.constexpr):
     """The pair's window as int32, no wider than its text."""
     reach = M
     if WINDOWED:
-        reach = tl.minimum(tl.load(windows + pair), M.to(tl.int64)).to(tl.int32)
+        reach = tl.maximum(tl.minimum(tl.load(windows + pair), M.to(tl.int64)), 0).to(tl.int32)
     return reach
 
 
@@ -216,17 +214,18 @@ def forward(
     N = tl.where(is_spoiled, 0, N)
     window = reach_of(windows, pair, M, WINDOWED)
     decay = tl.full((L,), decay, tl.float32)
-    limit, table_row = limit4 * 4, table_row4 * 4
+    limit, table_row = limit4 * 4, (table_row4 if NARROW else limit4) * 4
     cost += pair * pair4 * 4
     table_r += pair * row_at(n, table_row4)
     table_e += pair * row_at(n, table_row4)
     if WINDOWED:
         blocks = window_blocks(lane, window, M, decay, MARGIN, False, Q)
     base = start_column(0, N, M, band, NARROW, W)
-    r, e = same(0.0, lane, Q), same(NEVER, lane, Q)
-    # the first row comes from before the first text, so it reaches as far as the window
-    allowed = forbidden_row(lane, 0, window - 1 - base, False, Q)
-    forbidden = forbidden_row(lane, 0, M - 1 - base, False, Q)
+    cost_row, r_row, e_row = cost, table_r, table_e
+    # the row above the first one: as if at the first text, but a window from before it reaches one text less
+    r = [tl.where(lane * W + q == 0, 1.0, 0.0) for q in Q]
+    e = [tl.where(lane * W + q == 0, START, NEVER) for q in Q]
+    outside = outside_row(lane, 0, tl.minimum(M, window) - 1 - base, False, Q)
     for i in range(N):
         lanes = None
         if NARROW:
@@ -235,25 +234,27 @@ def forward(
             lanes = (base - before) // W
         if BAND:
             low, high = band_edges(i, N, M, band)
-            forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-        y, k = weights(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, scale, Q)
+            if WINDOWED:
+                high = tl.where(i == 0, tl.minimum(high, window - 1), high)
+            outside = outside_row(lane, low - base, high - base, BAND, Q)
+        y = weights(load(cost_row + base, lane, limit - base, Q), outside, scale, Q)
         if WINDOWED:
-            r, e = finite_window(y, k, r, e, lane, window, decay, blocks, False, Q)
+            r, e = finite_window(y, r, e, lane, window, decay, blocks, MARGIN, False, Q)
+            outside = outside_row(lane, 0, M - 1 - base, False, Q)
         else:
             near, e_near, far, e_far = whole_window(r, e, lane, decay, lanes, MARGIN, False, Q)
-            r, e = both(y, k, near, e_near, far, e_far, decay, Q)
-        if i == 0:
-            r = [tl.where(allowed[q] < 0.0, tl.exp2(tl.minimum(y[q] - k[q], 1.0)), 0.0) for q in Q]
-            e = [tl.where(allowed[q] < 0.0, k[q], NEVER) for q in Q]
+            r, e = both(y, near, e_near, far, e_far, decay, Q)
         if (i & (EVERY - 1)) == EVERY - 1:
             r, e = renormalised(r, e, Q)
         if STORE:
-            at_row = row_at(i, table_row4)
-            store(table_r + at_row, r, lane, table_row, Q)
-            store(table_e + at_row, e, lane, table_row, Q)
+            store(r_row, r, lane, table_row, Q)
+            store(e_row, e, lane, table_row, Q)
+            r_row += table_row
+            e_row += table_row
+        cost_row += row4 * 4
     r, e = renormalised(r, e, Q)
     r_end, e_end = at(r, lane, M - 1 - base, Q), at(e, lane, M - 1 - base, Q)
-    tl.store(corner + 2 * pair, r_end)
+    tl.store(corner + 2 * pair, tl.where(e_end > 0.5 * NEVER, r_end, 0.0))
     tl.store(corner + 2 * pair + 1, e_end)
     tl.store(value + pair, value_of(r_end, e_end, scale, is_spoiled))
 
@@ -293,7 +294,7 @@ def backward(
     done = tl.where(is_spoiled | (r_end == 0.0), 0, N)
     window = reach_of(windows, pair, M, WINDOWED)
     decay = tl.full((L,), decay, tl.float32)
-    limit, table_row = limit4 * 4, table_row4 * 4
+    limit, table_row = limit4 * 4, (table_row4 if NARROW else limit4) * 4
     cost += pair * pair4 * 4
     table_r += pair * row_at(n, table_row4)
     table_e += pair * row_at(n, table_row4)
@@ -301,18 +302,20 @@ def backward(
     if WINDOWED:
         blocks = window_blocks(lane, window, M * 0 + W * L, decay, MARGIN, True, Q)
     base = start_column(tl.maximum(N - 1, 0), N, M, band, NARROW, W)
-    forbidden = forbidden_row(lane, 0, M - 1 - base, False, Q)
+    outside = outside_row(lane, 0, M - 1 - base, False, Q)
     # what a cell still collects on its way to the end, over the total
     t = [tl.where(lane * W + q == M - 1 - base, 1.0 / r_end, 0.0) for q in Q]
     f = [tl.where(lane * W + q == M - 1 - base, 0.0 - e_end, NEVER) for q in Q]
+    cost_row = cost + row_at(N - 1, row4)
+    r_row, e_row = table_r + row_at(N - 1, table_row4), table_e + row_at(N - 1, table_row4)
+    share_row = alignment + row_at(N - 1, limit4) if NARROW else r_row
     for turn in range(done):
         i = N - 1 - turn
-        r = load(table_r + row_at(i, table_row4), lane, table_row, Q)
-        e = load(table_e + row_at(i, table_row4), lane, table_row, Q)
+        r, e = load(r_row, lane, table_row, Q), load(e_row, lane, table_row, Q)
         if BAND:
             low, high = band_edges(i, N, M, band)
-            forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
-        y, k = weights(load(cost + row_at(i, row4) + base, lane, limit - base, Q), forbidden, scale, Q)
+            outside = outside_row(lane, low - base, high - base, BAND, Q)
+        y = weights(load(cost_row + base, lane, limit - base, Q), outside, scale, Q)
         share = [r[q] * t[q] * tl.exp2(tl.minimum(e[q] + f[q], 120.0)) for q in Q]
         # every video step takes one text: dividing by the row's own sum takes out the error that its cells share
         in_lane = share[0]
@@ -320,11 +323,15 @@ def backward(
             in_lane += share[q]
         whole = 1.0 / tl.maximum(tl.sum(in_lane, 0), 1.0e-37)
         share = [share[q] * whole for q in Q]
-        store(alignment + row_at(i, limit4) + base, share, lane, limit - base, Q)
-        v = [t[q] * tl.exp2(tl.minimum(y[q] - k[q], 1.0)) for q in Q]
-        ev = [f[q] + k[q] for q in Q]
+        store((share_row if NARROW else r_row) + base, share, lane, limit - base, Q)
+        cost_row -= row4 * 4
+        r_row -= table_row
+        e_row -= table_row
+        if NARROW:
+            share_row -= limit
+        v, ev = times(t, f, y, Q)
         if WINDOWED:
-            t, f = finite_window(None, None, v, ev, lane, window, decay, blocks, True, Q)
+            t, f = finite_window(None, v, ev, lane, window, decay, blocks, MARGIN, True, Q)
         else:
             lanes = None
             if NARROW:
@@ -332,7 +339,7 @@ def backward(
                 base = start_column(tl.maximum(i - 1, 0), N, M, band, NARROW, W)
                 lanes = (base - before) // W
             near, e_near, far, e_far = whole_window(v, ev, lane, decay, lanes, MARGIN, True, Q)
-            t, f = both(None, None, near, e_near, far, e_far, decay, Q)
+            t, f = both(None, near, e_near, far, e_far, decay, Q)
         if (i & (EVERY - 1)) == 0:
             t, f = renormalised(t, f, Q)
     fill_unvisited(alignment, limit4, n, N, M, done, 1, is_spoiled, lane, NARROW, Q, L)

@@ -3,16 +3,18 @@
 With R = 2**(D * scale) the softmin is a sum: R[i, j] = K[i, j] (R[i-1, j-1] + R[i-1, j] + R[i, j-1]), where
 K = 2**(C * scale). So a row is one linear recurrence from left to right, fed by the row above (semiring.py).
 
-The forward pass can store, for every cell, which share of R came from the left and which from above. The expected
-alignment is then a walk of mass back from the corner along these shares: plain float32 numbers, and no exponents.
+The forward pass can store, for every cell, which share of R came from the left and which from above; a share above 1
+means all that did not come from the left. The expected alignment is then a walk of mass back from the corner along
+these shares: plain float32 numbers, and no exponents. What is forbidden has a share of exactly 0 and gets nothing.
 """
 
 import triton
 import triton.language as tl
 
-from .rows import SIZES, band_edges, blocks, fill_unvisited, first_column, forbidden_row, lengths, place_of, row_at
+from .rows import SIZES, band_edges, blocks, fill_unvisited, first_column, lengths, outside_row, place_of, row_at
 from .semiring import (
     NEVER,
+    START,
     at,
     exponent_scan,
     linear_scan,
@@ -27,12 +29,6 @@ from .semiring import (
     value_of,
     weights,
 )
-
-
-@triton.jit
-def significant(x, of):
-    """x, or 0 where it is the rounding of a difference: what is forbidden must get nothing at all."""
-    return tl.where(x > 5.0e-7 * of, x, 0.0)
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -65,10 +61,10 @@ def forward(
     lane = tl.arange(0, L)
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     N = tl.where(is_spoiled, 0, N)
-    limit, share_row = limit4 * 4, tl.cast(share_row4, tl.int64) * 4
+    limit, share_row = limit4 * 4, (share_row4 if NARROW else limit4) * 4
     cost += pair * pair4 * 4
-    left += pair * n * share_row
-    up += pair * n * share_row
+    left += pair * row_at(n, share_row4)
+    up += pair * row_at(n, share_row4)
     edge += pair * n * 4
     count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
     for block in range(count):
@@ -76,8 +72,9 @@ def forward(
         r, e = same(0.0, lane, Q), same(NEVER, lane, Q)  # the row above
         corner = (lane == 0) & (block == 0)
         rd = [tl.where(corner & (q == 0), 1.0, 0.0) for q in Q]  # the row above, one column to the left
-        ed = [tl.where(corner & (q == 0), 0.0, NEVER) for q in Q]
-        forbidden = forbidden_row(lane, 0, M - 1 - base, False, Q)
+        ed = [tl.where(corner & (q == 0), START, NEVER) for q in Q]
+        outside = outside_row(lane, 0, M - 1 - base, False, Q)
+        cost_row, left_row, up_row = cost, left, up
         for i in range(N):
             if BAND:
                 low, high = band_edges(i, N, M, band)
@@ -88,31 +85,36 @@ def forward(
                 r, e = rebased(r, lane, lanes, 0.0, Q), rebased(e, lane, lanes, NEVER, Q)
                 rd, ed = rebased(rd, lane, lanes, 0.0, Q), rebased(ed, lane, lanes, NEVER, Q)
             if BAND:
-                forbidden = forbidden_row(lane, low - base, high - base, BAND, Q)
+                outside = outside_row(lane, low - base, high - base, BAND, Q)
             first_r, first_e = None, None
             if CHUNKED:
                 first = edge + ((block % 2) * n + i) * 2
                 first_r = tl.load(first, block > 0, other=0.0)
                 first_e = tl.load(first + 1, block > 0, other=NEVER)
-            row = load(cost + row_at(i, row4) + base, lane, limit - base, Q)
-            y, k = weights(row, forbidden, scale, Q)
+            row = load(cost_row + base, lane, limit - base, Q)
+            y = weights(row, outside, scale, Q)
 
-            f, fd = exponent_scan(k, [tl.maximum(e[q], ed[q]) + k[q] for q in Q], lane, first_e, False, Q)
+            f, fd = exponent_scan(y, [tl.maximum(e[q], ed[q]) + y[q] for q in Q], lane, first_e, False, Q)
             y = reaching(y, f, Q)
             a = [tl.exp2((fd[q] - f[q]) + y[q]) for q in Q]
             from_up = [r[q] * tl.exp2((e[q] - f[q]) + y[q]) for q in Q]
             b = [from_up[q] + rd[q] * tl.exp2((ed[q] - f[q]) + y[q]) for q in Q]
             r, rd = linear_scan(a, b, lane, first_r, False, Q)
             e, ed = f, fd
+            cost_row += row4 * 4
 
             if STORE:
                 inverse = [tl.rsqrt(tl.maximum(r[q], 1.0e-37)) for q in Q]
                 inverse = [one * one for one in inverse]
-                # 1 where nothing comes from above, so that a long way along a row loses no mass to rounding
-                from_left = [significant(1.0 - b[q] * inverse[q], 1.0) for q in Q]
-                at_row, share_limit = place_of(i, base, share_row4, n, N, NARROW)
-                store(left + at_row, from_left, lane, share_limit, Q)
-                store(up + at_row, [from_up[q] * inverse[q] for q in Q], lane, share_limit, Q)
+                # 1 where nothing comes from above, so that a long way along a row loses no mass to rounding, and 0,
+                # not the rounding of a difference, where nothing comes from the left
+                from_left = [tl.where(r[q] > b[q], 1.0 - b[q] * inverse[q], 0.0) for q in Q]
+                share_up = [from_up[q] * inverse[q] + (from_up[q] >= b[q]).to(tl.float32) for q in Q]
+                column, held = place_of(base, share_row, n, N, NARROW)
+                store(left_row + column, from_left, lane, held, Q)
+                store(up_row + column, share_up, lane, held, Q)
+                left_row += share_row
+                up_row += share_row
             if CHUNKED:
                 put_edge(edge + (((block + 1) % 2) * n + i) * 2, r[W - 1], e[W - 1], lane, L - 1)
             if (i & (EVERY - 1)) == EVERY - 1:
@@ -152,9 +154,9 @@ def backward(
     lane = tl.arange(0, L)
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     done = tl.where(is_spoiled | (tl.load(value + pair) == float("inf")), 0, N)
-    limit, share_row = limit4 * 4, tl.cast(share_row4, tl.int64) * 4
-    left += pair * n * share_row
-    up += pair * n * share_row
+    limit, share_row = limit4 * 4, (share_row4 if NARROW else limit4) * 4
+    left += pair * row_at(n, share_row4)
+    up += pair * row_at(n, share_row4)
     alignment += pair * row_at(n, limit4)
     edge += pair * n * 4
     count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
@@ -166,6 +168,8 @@ def backward(
         base = first_column(low, block, N, NARROW, W, L)
         upward = [tl.where(lane * W + q == M - 1 - base, 1.0, 0.0) for q in Q]  # mass from the row below, by its way
         diagonal = same(0.0, lane, Q)
+        left_row, up_row = left + row_at(N - 1, share_row4), up + row_at(N - 1, share_row4)
+        row = alignment + row_at(N - 1, limit4) if NARROW else left_row
         for t in range(done):
             i = N - 1 - t
             if NARROW:
@@ -179,9 +183,8 @@ def backward(
                 first = edge + ((turn % 2) * n + i) * 2
                 first_left = tl.load(first, turn > 0, other=0.0)
                 first_diagonal = tl.load(first + 3, (turn > 0) & (t > 0), other=0.0)
-            at_row, share_limit = place_of(i, base, share_row4, n, N, NARROW)
-            to_left = load(left + at_row, lane, share_limit, Q)
-            to_up = load(up + at_row, lane, share_limit, Q)
+            column, held = place_of(base, share_row, n, N, NARROW)
+            to_left, to_up = load(left_row + column, lane, held, Q), load(up_row + column, lane, held, Q)
 
             diagonal = shifted(diagonal, lane, 1, first_diagonal, Q)
             below = [upward[q] + diagonal[q] for q in Q]
@@ -189,9 +192,13 @@ def backward(
             leaving, from_right = linear_scan(to_left, [to_left[q] * below[q] for q in Q], lane, first_left, True, Q)
             mass = [below[q] + from_right[q] for q in Q]
             rest = [mass[q] - leaving[q] for q in Q]
-            diagonal = [significant(rest[q] - mass[q] * to_up[q], mass[q]) for q in Q]
-            upward = [tl.where(to_up[q] > 0.0, rest[q] - diagonal[q], 0.0) for q in Q]
-            store(alignment + row_at(i, limit4) + base, mass, lane, limit - base, Q)
+            diagonal = [tl.maximum(rest[q] - mass[q] * to_up[q], 0.0) for q in Q]
+            upward = [rest[q] - diagonal[q] for q in Q]
+            store((row if NARROW else left_row) + base, mass, lane, limit - base, Q)
+            left_row -= share_row
+            up_row -= share_row
+            if NARROW:
+                row -= limit
             if CHUNKED:
                 last = edge + (((turn + 1) % 2) * n + i) * 2 + lane * 0
                 tl.store(last, leaving[0], lane == 0)

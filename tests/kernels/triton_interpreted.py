@@ -349,6 +349,44 @@ def test_what_is_not_wanted_is_not_there() -> None:
         assert all(one.numel() == 0 for one in others)
 
 
+def test_lengths_beyond_the_table_and_any_padding() -> None:
+    """Lengths that nobody checked read nothing outside; padding of -inf, inf and NaN stays there."""
+    batch = pairs(4, 5, 8, seed=54)
+    batch.steps[:], batch.texts[:] = torch.tensor([5, 6, 4, 3]), torch.tensor([6, 7, 9, -1])
+    batch.cost[0, :, 6:] = torch.tensor([-torch.inf, torch.inf])
+    video, text = torch.rand(4, 5, generator=batch.draw), torch.rand(4, 8, generator=batch.draw)
+    settings: dict[str, Any] = {"gamma": 0.5, "band": None, "wanted": True}
+    order: dict[str, Any] = {"order_weight": 0.2, "order_margin": 1, "windows": None}
+    whole = batch.cost[:1, :, :6].double(), batch.steps[:1], batch.texts[:1]
+    drops = video[:1].double(), text[:1, :6].double()
+    with np.errstate(invalid="ignore"):
+        found = [
+            backend.soft_dtw(batch.cost, batch.steps, batch.texts, **settings),
+            backend.soft_dsta(batch.cost, batch.steps, batch.texts, **order, **settings),
+            backend.soft_drop_dtw(batch.cost, video, text, batch.steps, batch.texts, contiguous=True, **settings)[:2],
+        ]
+    truth = [
+        reference.soft_dtw(*whole, **settings),
+        reference.soft_dsta(*whole, **order, **settings),
+        reference.soft_drop_dtw(whole[0], *drops, *whole[1:], contiguous=True, **settings)[:2],
+    ]
+    for (value, alignment), (true_value, true_alignment) in zip(found, truth, strict=True):
+        assert_close(value[:1], true_value, 1e-7)
+        assert_close(alignment[:1, :, :6], true_alignment, 2e-6)
+        assert value[1:].isnan().all()
+        assert not alignment[1:].any()
+        assert not alignment[0, :, 6:].any()
+
+
+def test_exponents_far_from_0() -> None:
+    """Where float32 counts whole bits: sums of 2**21 bits and more, in which every cell still weighs what it does."""
+    batch = pairs(2, 9, 12, seed=55, low=2000.0, shortest=9)
+    found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, gamma=0.02, band=None, wanted=True)
+    truth = reference.soft_dtw(batch.cost.double(), batch.steps, batch.texts, gamma=0.02, band=None, wanted=True)
+    assert_close(found[0], truth[0], 1e-7)
+    assert_close(found[1], truth[1], 2e-2)
+
+
 # ---------------------------------------------------------------- rows of several blocks, bands held narrow
 
 

@@ -135,6 +135,7 @@ TYPES = {
     "path_lengths": "*i64",
     "labels": "*i64",
     "n": "i32",
+    "m": "i32",
     "blocks": "i32",
     "rows": "i32",
     "longest": "i32",
