@@ -211,6 +211,10 @@ def test_what_is_absent_or_of_another_kind_is_said(folder: Path, tmp_path: Path)
     (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ValueError, match="a model of transformers, of type 'bert'"):
         zoo.load(tmp_path / "bert")
+    with pytest.raises(ValueError, match="a file, without its configuration"):
+        zoo.convert(folder / "model.safetensors", "siglip2")
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        zoo.convert(tmp_path / "nowhere", "siglip2")
     part = tmp_path / "part"
     part.mkdir()
     for file in folder.iterdir():

@@ -12,7 +12,7 @@ from .. import registry
 from ..models.clip4clip import CLIP4Clip, CLIP4ClipConfig
 from ..tokenizers import PAD_ID_OF_CLIP
 from .published import check, check_vocabulary, fill, read_folder
-from .transformers_folder import as_noted, preprocessing, read_json
+from .transformers_folder import as_noted, folder_at, preprocessing, read_json
 
 MODEL = "clip4clip-base"
 #: a buffer that every model makes for itself
@@ -32,7 +32,7 @@ def read(file: str | Path, **arguments: Any) -> CLIP4Clip:
         ValueError: another kind of CLIP, or weights that do not fit its configuration: every missing, surplus and
             misshaped tensor is named.
     """
-    folder = Path(file)
+    folder = folder_at(file)
     pixels = preprocessing(folder)
     arguments = {**_sizes(folder), "tokenizer": str(folder), **arguments}
     with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed

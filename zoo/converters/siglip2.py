@@ -12,7 +12,7 @@ import torch
 from .. import registry
 from ..models.siglip import SigLIP, SigLIPConfig
 from .published import check, fill, read_folder
-from .transformers_folder import as_noted, preprocessing, read_json
+from .transformers_folder import as_noted, folder_at, preprocessing, read_json
 
 #: towers of one picture size, and NaFlex
 KINDS = ("siglip", "siglip2")
@@ -33,7 +33,7 @@ def read(file: str | Path, **arguments: Any) -> SigLIP:
         ValueError: another kind of model, or weights that do not fit its configuration: every missing, surplus and
             misshaped tensor is named.
     """
-    folder = Path(file)
+    folder = folder_at(file)
     config = read_json(folder / "config.json")
     if config.get("model_type") not in KINDS:
         raise ValueError(f"{folder}: a model of type {config.get('model_type')!r}, not one of {', '.join(KINDS)}")

@@ -12,6 +12,18 @@ from ..preprocess import ClipPreprocess
 RESAMPLE = {2: "bilinear", 3: "bicubic"}
 
 
+def folder_at(path: str | Path) -> Path:
+    """A folder that a library of models wrote.  Raises FileNotFoundError, or ValueError where it is a file."""
+    folder = Path(path)
+    if folder.is_file():
+        raise ValueError(
+            f"{folder}: a file, without its configuration: name the folder that it came in, or hf://org/repo"
+        )
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no such folder: {folder}")
+    return folder
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object that a file holds.  Raises FileNotFoundError, or ValueError where it holds none."""
     try:
