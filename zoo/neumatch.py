@@ -80,17 +80,18 @@ class ActionAlignment(L.LightningModule):
 
     def training_step(self, batch: list[FeatureVideo], batch_index: int) -> Tensor:
         actions = pad_sequence(
-            [actions_of(monotone(video.labels), len(video.sentence_features)).to(self.device) for video in batch],
+            [actions_of(monotone(video.labels.cpu()), len(video.sentence_features)).to(self.device) for video in batch],
             batch_first=True,
             padding_value=PADDING,
         )
-        logits = self.model(
-            pad_sequence([video.clip_features for video in batch], batch_first=True),
-            pad_sequence([video.sentence_features for video in batch], batch_first=True),
-            torch.tensor([len(video.clip_features) for video in batch], device=self.device),
-            torch.tensor([len(video.sentence_features) for video in batch], device=self.device),
-            actions,
-        )
+        with self._whole_precision():
+            logits = self.model(
+                pad_sequence([video.clip_features for video in batch], batch_first=True),
+                pad_sequence([video.sentence_features for video in batch], batch_first=True),
+                torch.tensor([len(video.clip_features) for video in batch], device=self.device),
+                torch.tensor([len(video.sentence_features) for video in batch], device=self.device),
+                actions,
+            )
         real = actions != PADDING
         loss = F.cross_entropy(logits[real], actions[real], label_smoothing=self.smoothing)
         right = (logits[real].argmax(dim=-1) == actions[real]).float().mean()
@@ -106,7 +107,8 @@ class ActionAlignment(L.LightningModule):
 
     def labelled(self, video: FeatureVideo) -> VideoSimilarity:
         """A whole video with the labels that the model gives its clips, as similarities of 1 and 0."""
-        labels = self.model.decode([video.clip_features], [video.sentence_features])[0]
+        with self._whole_precision():
+            labels = self.model.decode([video.clip_features], [video.sentence_features])[0]
         similarity = torch.zeros(len(labels), len(video.sentence_features))
         similarity[labels >= 0, labels[labels >= 0]] = 1.0
         return VideoSimilarity(
@@ -134,6 +136,10 @@ class ActionAlignment(L.LightningModule):
             optimizer = AdamLARS(learnt, lr=self.lr, trust=self.trust, weight_decay=self.weight_decay)
         plateau = ReduceLROnPlateau(optimizer, factor=self.factor, patience=self.patience)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "train/loss"}}
+
+    def _whole_precision(self) -> torch.autocast:
+        """Recurrences over hundreds of steps, and nothing in them that half precision would speed up."""
+        return torch.autocast(self.device.type, enabled=False)
 
     def _score(self, stage: str) -> None:
         """Gather the videos of all ranks; F1 and its parts, over those that people annotated."""

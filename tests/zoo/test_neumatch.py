@@ -105,13 +105,14 @@ def test_labels_are_scored_as_they_are(labels: list[int], sentences: int) -> Non
     assert AS_LABELLED.decode([similarity])[0].tolist() == expected
 
 
-def test_labels_that_go_back_and_stories_without_any_are_trained_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_labels_that_go_back_and_stories_without_any_are_trained_on(precision: str, tmp_path: Path) -> None:
     videos = [story(1), story(2)]
     videos[0].labels = videos[0].labels.flip(0)
     videos[1].labels = torch.full_like(videos[1].labels, -1)
     task = ActionAlignment(small("neumatch-sbn"))
-    runner = trainer(tmp_path, max_epochs=1)
-    runner.fit(task, loader([videos]))
+    runner = trainer(tmp_path, max_epochs=1, precision=precision)
+    runner.fit(task, loader([videos]), loader([story(3)]))
     assert torch.isfinite(runner.callback_metrics["train/loss"])
 
 
