@@ -170,7 +170,7 @@ def build_story(
             else:
                 report.failures.append(Failure(part.stem.rpartition(".")[0], reason))
     if not done:
-        _write_report(out, report)
+        write_report(out, report)
         reasons = "; ".join(f"{failure.video}: {failure.reason}" for failure in report.failures[:3])
         raise ValueError(f"no video could be built from {videos} ({len(report.failures)} failed: {reasons})")
 
@@ -184,7 +184,7 @@ def build_story(
     manifest = shards.pack(out, by_split, report.settings)
     report.counts = {split: asdict(count) for split, count in sorted(manifest.counts.items())}
     report.failures.sort(key=lambda failure: failure.video)
-    _write_report(out, report)
+    write_report(out, report)
     if not report.failures:  # otherwise they are kept, for the run that follows when the fault is mended
         shutil.rmtree(folder)
     return report
@@ -219,7 +219,8 @@ def _plan(
             if annotated is not None:
                 known[code] = annotated
             name = f"{code}_{story.id}" if many else story.id
-            key = _key(common, name, code, _stat(story.video), _stat(subtitles), annotated and annotated.to_dict())
+            files = stat_of(story.video), stat_of(subtitles)
+            key = key_of(common, name, code, *files, annotated and annotated.to_dict())
             part = folder / f"{name}.{key}.tar"
             if part.exists():
                 done[part] = story.name
@@ -325,7 +326,7 @@ def _sentences(task: _Task, code: str) -> tuple[list[Sentence], list[str]]:
     annotated = task.annotations.get(code)
     if annotated is None:
         spoken = captions.sentences(found, code, cut=settings.sentences, notes=notes)
-        return _with_words(spoken, notes), notes
+        return with_words(spoken, notes), notes
     spans = captions.locate([sentence.text for sentence in annotated.sentences], found)
     if missing := sum(span is None for span in spans):
         notes.append(f"{missing} of {len(spans)} annotated sentences are not in the subtitles: no narration time")
@@ -333,10 +334,10 @@ def _sentences(task: _Task, code: str) -> tuple[list[Sentence], list[str]]:
         Sentence(sentence.text, sentence.segment, span)
         for sentence, span in zip(annotated.sentences, spans, strict=True)
     ]
-    return _with_words(sentences, notes), annotated.notes + notes
+    return with_words(sentences, notes), annotated.notes + notes
 
 
-def _with_words(sentences: list[Sentence], notes: list[str]) -> list[Sentence]:
+def with_words(sentences: list[Sentence], notes: list[str]) -> list[Sentence]:
     """Without those of marks alone ("...", a note of music), which no model can read; `notes` says how many."""
     worded = [sentence for sentence in sentences if any(letter.isalnum() for letter in sentence.text)]
     if not worded:
@@ -364,15 +365,18 @@ def _notes(part: Path) -> list[str]:
         return AnnotatedVideo.from_dict(json.loads(record.read())).notes if record else []
 
 
-def _stat(path: Path) -> list[Any]:
+def stat_of(path: Path) -> list[Any]:
+    """What tells whether a file is still the same, without reading it."""
     stat = path.stat()
     return [path.name, stat.st_size, stat.st_mtime_ns]
 
 
-def _key(*inputs: Any) -> str:
+def key_of(*inputs: Any) -> str:
+    """A name for all that went into a part."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _write_report(out: Path, report: Report) -> None:
+def write_report(out: Path, report: Report) -> None:
+    """Write `report` beside the shards, whole."""
     with shards.whole_file(out / REPORT) as file:
         file.write((json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n").encode())

@@ -13,7 +13,7 @@ import click
 from ..datamodules.captions import Cut
 from ..datamodules.languages import language_code
 from ..datamodules.msymon import TimeFormat
-from . import building
+from . import building, data_build_yms
 from .building import Report, Settings
 from .clips import Pictures
 from .console import err, print_table, progress
@@ -96,6 +96,9 @@ def story(
     show(report, out, as_json)
     if report.failures:
         sys.exit(FAILED)
+
+
+command.add_command(data_build_yms.command, "yms")
 
 
 def pair(
