@@ -82,8 +82,8 @@ def agreement(first: Sequence[AnnotatedVideo], second: Sequence[AnnotatedVideo])
 
 
 def _compare(first: Sequence[Sentence], second: Sequence[Sentence]) -> VideoAgreement:
-    texts = [[" ".join(sentence.text.split()).casefold() for sentence in each] for each in (first, second)]
-    blocks = SequenceMatcher(None, *texts, autojunk=False).get_matching_blocks()
+    one, other = ([" ".join(sentence.text.split()).casefold() for sentence in each] for each in (first, second))
+    blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
     pairs = [(first[b.a + k].segment, second[b.b + k].segment) for b in blocks for k in range(b.size)]
     ious = [_iou(a, b) for a, b in pairs if a is not None or b is not None]
     agreed = sum((a is None) == (b is None) for a, b in pairs)
