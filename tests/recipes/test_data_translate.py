@@ -26,10 +26,14 @@ from weaksync.datamodules.shards import Manifest, pack, write_video
 from weaksync.datamodules.world.language import tell
 from weaksync.datamodules.world.story import plot
 from weaksync.datamodules.world.translate import WorldTranslator
-from weaksync.recipes import translating
+from weaksync.recipes import config, translating
+from weaksync.recipes.align import known_language
 from weaksync.recipes.cli import weaksync
+from weaksync.recipes.train import train
 from weaksync.recipes.translating import Tally, translate_set
 from weaksync.recipes.translator import Seq2Seq, our_code
+from weaksync.zoo.models.dual_encoder import DualEncoder
+from weaksync.zoo.tokenizers import SentenceTokenizer
 
 PAIRS = {
     "es": {
@@ -377,7 +381,7 @@ def test_a_model_of_one_pair_translates_that_pair_alone(nllb: Path, monkeypatch:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     splits = {
-        "train": [("story-0000", "es"), ("story-0001", "ru"), ("story-0002", "en")],
+        "train": [("story-0000", "es"), ("story-0001", "ru"), ("story-0002", "en"), ("story-0004", "hi")],
         "test": [("story-0003", "hi")],
     }
     folder = tmp_path_factory.mktemp("world")
@@ -388,7 +392,8 @@ def test_the_world_translates_itself_at_a_stated_rate(world: Path, tmp_path: Pat
     done = run(world, "--model", "world", "--errors", "0.3", "--seed", "5", "--out", tmp_path / "t", "--json")
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
-    assert report["tallies"]["hi"]["translated"] == len(open_set(world).record("story-0003").sentences)
+    hindi = [len(open_set(world).record(name).sentences) for name in ("story-0003", "story-0004")]
+    assert report["tallies"]["hi"]["translated"] == sum(hindi)
     assert report["tallies"]["en"]["copied"] == len(open_set(world).record("story-0002").sentences)
     settings_ = Manifest.read(tmp_path / "t").settings
     assert (settings_["errors"], settings_["seed"]) == (0.3, 5)
@@ -440,3 +445,70 @@ def test_check_names_a_parent_that_has_changed(world: Path, shards: Path, tmp_pa
     assert done.exit_code == 2
     (fault,) = json.loads(done.stdout)["faults"]
     assert "which is another now: test was" in fault["reason"]
+
+
+SMALL = "embed_dim: 8, num_heads: [1, 1, 1], text_width: 16, text_heads: 2, text_ffn: 32, augment: none, frames: 1"
+
+
+@pytest.fixture(scope="module")
+def trained(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on translations of the world's set, which lie beside it."""
+    root = tmp_path_factory.mktemp("runs")
+    translations = world.parent / "translations"
+    translate_set(world, translations, WorldTranslator(0.1))
+    settings_ = ["global_batch=4", "group_size=4", "workers=0", f"shards={world}", f"translations={translations}"]
+    overrides = [f"data.{setting}" for setting in settings_]
+    overrides += [f"root={root}", "name=translate", f"model.arguments={{{SMALL}}}", "trainer.max_epochs=1"]
+    return train(config.load("story/quickstart", overrides))
+
+
+def test_a_run_reads_translations_and_its_model_remembers(trained: Path, world: Path) -> None:
+    model = DualEncoder.from_pretrained(trained / "model")
+    assert model.languages == ["en"]
+    assert model.translated == {"to": "en", "from": ["es", "hi", "ru"], "by": "world"}
+    assert "texts in es, hi, ru were translated to it by world" in (trained / "model" / "README.md").read_text()
+    notes: list[str] = []
+    assert known_language(model, None, notes) == "en"
+    assert "the text was taken to be in en" in notes[0]
+    with pytest.raises(ValueError, match=r"reads texts translated to en \(by world\): translate this one first"):
+        known_language(model, "es", [])
+
+
+def test_eval_reads_what_the_run_read_unless_told_otherwise(
+    trained: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = SentenceTokenizer.__call__
+    read: list[str] = []
+
+    def spy(self: SentenceTokenizer, texts: list[str]) -> Any:
+        read.extend(texts)
+        return real(self, texts)
+
+    def texts_of(*words: object) -> list[str]:
+        read.clear()
+        done = verb("eval", *words, "--workers", 0, "--json")
+        assert done.exit_code == 0, done.output
+        return list(read)
+
+    monkeypatch.setattr(SentenceTokenizer, "__call__", spy)
+    told = _texts(open_set(world), "story-0003")
+    translations = world.parent / "translations"
+    english = [new for _, new in originals(open_set(translations), "story-0003")]
+    assert texts_of(trained) == english != told
+    assert texts_of(trained, "--originals") == told
+    assert texts_of(trained / "model", "--shards", world, "--translations", translations) == english
+    done = verb("eval", trained / "model", "--shards", world)
+    assert done.exit_code == 2 and "reads translations to en: give those of" in done.output
+
+
+def test_a_run_never_goes_on_with_other_translations(trained: Path, world: Path, tmp_path: Path) -> None:
+    translate_set(world, tmp_path / "t", WorldTranslator(0.5))
+    overrides = [f"data.translations={tmp_path / 't'}"]
+    with pytest.raises(ValueError, match=r"data\.translations was .* and is"):
+        train(config.load(str(trained / "recipe.yaml"), overrides), resume=True)
+
+
+def test_streamed_shards_and_translations_are_refused_by_the_recipe() -> None:
+    overrides = ["data.mode=resampled", "data.steps_per_epoch=5", "data.translations=somewhere"]
+    with pytest.raises(config.ConfigError, match=r"data\.translations"):
+        config.load("story/quickstart", overrides)
