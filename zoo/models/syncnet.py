@@ -7,7 +7,7 @@ are two-dimensional here, because only the first one spans time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -22,9 +22,16 @@ from ..checkpoint import Pretrained
 from ..tubes import TubePreprocess
 from .mel import LEAST_SAMPLES, LogMel, mel_frames
 
+#: one tensor to the next
+_Stage = Callable[[Tensor], Tensor]
+
 LIP_FRAMES = 5  # seen by one lip feature
 MEL_BINS = 40
-OUTPUTS_AT_ONCE = 32  # lip features computed together outside training: their maps take 0.3 GB
+OUTPUTS_AT_ONCE = 8  # lip features computed together outside training: maps of 36 MB, which caches hold in part
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 @dataclass
@@ -127,12 +134,12 @@ class SyncNet(Pretrained):
         if steps < 1:
             raise ValueError(f"a tube of {frames.shape[1]} frames is too short: SyncNet sees {LIP_FRAMES} at once")
         at_once = steps if self.training else max(1, OUTPUTS_AT_ONCE // max(1, len(frames)))
+        stages = self._stages(self.netcnnlip, partial(_windows, stride=self.config.stride))
         parts = []
         for first in range(0, steps, at_once):
             last = min(first + at_once, steps) - 1
             some = frames[:, first * self.config.stride : last * self.config.stride + LIP_FRAMES]
-            maps = self._run(self.netcnnlip, partial(_windows, stride=self.config.stride), some)
-            parts.append(maps.flatten(1).view(len(frames), last - first + 1, -1))
+            parts.append(_through(stages, some).flatten(1).view(len(frames), last - first + 1, -1))
         return torch.cat(parts, dim=1)
 
     def encode_speech(self, waveform: Tensor) -> Tensor:
@@ -154,7 +161,7 @@ class SyncNet(Pretrained):
         if waveform.shape[1] < LEAST_SAMPLES or speech_steps(waveform.shape[1], self.config.stride) < 1:
             raise ValueError(f"a waveform of {waveform.shape[1]} samples is too short: SyncNet sees 0.4 s at once")
         spectrum = self.mel(waveform)[:, None, :, 1:-1]  # (B, 1, bins, frames); the ends see reflected samples
-        return self._run(self.netcnnaud, nn.Identity(), spectrum).squeeze(2).transpose(1, 2)
+        return _through(self._stages(self.netcnnaud), spectrum).squeeze(2).transpose(1, 2)
 
     def lip_content(self, features: Tensor) -> Tensor:
         """(B, T', feature_dim) of `encode_lips` to (B, T', embed_dim), comparable with `speech_content` by cosine."""
@@ -186,16 +193,19 @@ class SyncNet(Pretrained):
         head: nn.Module = getattr(self, name)
         return head(features.transpose(1, 2)).transpose(1, 2)
 
-    def _run(self, stack: nn.Sequential, prepare: Any, x: Tensor) -> Tensor:
-        """One group after the other; `prepare` makes the first one's input."""
+    def _stages(self, stack: nn.Sequential, prepare: _Stage = _as_it_is) -> list[_Stage]:
+        """The groups of a stack as functions; `prepare` makes the first one's input."""
+        stages: list[_Stage] = []
         for group in _groups(stack):
-            run = partial(_run_group, group, prepare)
-            if self.training and self.config.checkpoint_activations and torch.is_grad_enabled():
-                x = checkpoint(run, x, use_reentrant=False, context_fn=partial(_contexts, group))
+            if not self.training:
+                stage = partial(_run_folded, prepare, *_folded(group))
             else:
-                x = run(x)
-            prepare = nn.Identity()
-        return x
+                stage = partial(_run_group, prepare, group)
+                if self.config.checkpoint_activations and torch.is_grad_enabled():
+                    stage = partial(checkpoint, stage, use_reentrant=False, context_fn=partial(_contexts, group))
+            stages.append(stage)
+            prepare = _as_it_is
+        return stages
 
 
 def lip_steps(frames: int, stride: int = 1) -> int:
@@ -270,9 +280,10 @@ def _side_left(image_size: int) -> int:
 
 
 def _windows(frames: Tensor, stride: int) -> Tensor:
-    """(B, T, 3, H, W) to (B * T', 15, H, W) float32: the five frames that each feature sees, as channels."""
-    windows = frames.float().unfold(1, LIP_FRAMES, stride)  # (B, T', 3, H, W, 5)
-    return windows.permute(0, 1, 5, 2, 3, 4).flatten(2, 3).flatten(0, 1)
+    """(B, T, 3, H, W) to (B * T', 15, H, W) float32, channels last: the five frames of each feature as channels."""
+    windows = frames.permute(0, 1, 3, 4, 2).unfold(1, LIP_FRAMES, stride)  # (B, T', H, W, 3, 5)
+    windows = windows.transpose(-1, -2).to(torch.float32, memory_format=torch.contiguous_format)
+    return windows.flatten(-2).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 #: convolution, normalisation (a BatchNorm2d, whose parts torch declares optional), and the pooling after the rectifier
@@ -287,16 +298,33 @@ def _groups(stack: nn.Sequential) -> Iterator[_Group]:
             yield layer, layers[place + 1], pooling if isinstance(pooling, nn.MaxPool2d) else nn.Identity()
 
 
-def _run_group(group: _Group, prepare: Any, x: Tensor) -> Tensor:
-    """Outside training the normalisation is folded into the convolution, and the smaller map is rectified."""
+def _run_group(prepare: _Stage, group: _Group, x: Tensor) -> Tensor:
     convolution, normalisation, pooling = group
     x = prepare(x).contiguous(memory_format=torch.channels_last)  # twice as fast on CPUs
-    if normalisation.training:
-        return pooling(F.relu_(normalisation(convolution(x))))
+    return pooling(F.relu_(normalisation(convolution(x))))
+
+
+def _folded(group: _Group) -> tuple[nn.Conv2d, Tensor, Tensor, nn.Module]:
+    """A group outside training: its normalisation becomes part of the weights and the bias."""
+    convolution, normalisation, pooling = group
     scale = normalisation.weight * (normalisation.running_var + normalisation.eps).rsqrt()
     weight = (convolution.weight * scale[:, None, None, None]).contiguous(memory_format=torch.channels_last)
     bias = (convolution.bias - normalisation.running_mean) * scale + normalisation.bias
+    return convolution, weight, bias, pooling
+
+
+def _run_folded(
+    prepare: _Stage, convolution: nn.Conv2d, weight: Tensor, bias: Tensor, pooling: nn.Module, x: Tensor
+) -> Tensor:
+    x = prepare(x).contiguous(memory_format=torch.channels_last)
+    # the rectifier may follow the pooling, whose map is smaller
     return F.relu(pooling(F.conv2d(x, weight, bias, convolution.stride, convolution.padding)))
+
+
+def _through(stages: list[_Stage], x: Tensor) -> Tensor:
+    for stage in stages:
+        x = stage(x)
+    return x
 
 
 def _contexts(group: _Group) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
