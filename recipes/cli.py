@@ -19,6 +19,7 @@ VERBS = {
     "validate": ("validate", "Check a recipe; report every fault at once."),
     "train": ("train", "Train a model from a recipe."),
     "eval": ("evaluate", "Score a trained model beside the baselines and the oracle."),
+    "cross": ("cross_lingual", "Score the model of every language in every language."),
     "align": ("align", "Align one video with its text: JSON, SRT and an HTML report."),
     "data": ("data", "Make, check and count data sets."),
     "convert": ("convert", "Turn a published weights file into a checkpoint folder."),
