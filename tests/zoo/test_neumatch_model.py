@@ -14,7 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 from weaksync import zoo
 from weaksync.zoo.actions import MATCH, POP_CLIP, POP_SENTENCE, actions_of, labels_of
 from weaksync.zoo.models import neumatch
-from weaksync.zoo.models.neumatch import NORMS, PADDING, NeuMATCH, NeuMATCHConfig, SequenceBatchNorm
+from weaksync.zoo.models.neumatch import NORMS, PADDING, NeuMATCH, NeuMATCHConfig
+from weaksync.zoo.models.sequences import LayerNormLSTMCell, SequenceBatchNorm, run
 
 SIZES = {"video_dim": 7, "text_dim": 5, "width": 12, "action_width": 4, "match_width": 6}
 
@@ -199,12 +200,12 @@ def test_sequence_batch_norm_leaves_padding_out() -> None:
 
 
 def test_a_cell_over_a_sequence_is_the_cell_step_by_step() -> None:
-    for cell in (nn.LSTMCell(4, 6), neumatch.LayerNormLSTMCell(4, 6)):
+    for cell in (nn.LSTMCell(4, 6), LayerNormLSTMCell(4, 6)):
         x = torch.randn(2, 5, 4)
         state = torch.zeros(2, 6), torch.zeros(2, 6)
         for step in range(5):
             state = cell(x[:, step], state)
-            torch.testing.assert_close(neumatch.run(cell, x)[:, step], state[0])
+            torch.testing.assert_close(run(cell, x)[:, step], state[0])
 
 
 def test_a_random_projection_keeps_lengths_and_never_learns() -> None:

@@ -18,13 +18,12 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ..actions import ACTIONS, MATCH, POP_CLIP, POP_SENTENCE
 from ..checkpoint import Pretrained
+from .sequences import LayerNormLSTMCell, SequenceBatchNorm, State, from_the_end, run, take
 
 NORMS = ("none", "layer", "sequence")
 PROJECTIONS = ("learnt", "random")
 POSITIONS = 10  # features that say how far both stacks have come
 PADDING = -100  # in the place of an action: beyond the end of a video's
-
-State = tuple[Tensor, Tensor]
 
 
 @dataclass
@@ -137,7 +136,7 @@ class NeuMATCH(Pretrained):
         done = self._actions_so_far(moves)
         matched = self._matches_so_far(video, text, clip, sentence, actions == MATCH)
         places = positions(clip, sentence, clip_lengths[:, None], sentence_lengths[:, None])
-        return self._choose(_take(video, clip), _take(text, sentence), done, matched, places)
+        return self._choose(take(video, clip), take(text, sentence), done, matched, places)
 
     @torch.no_grad()
     def decode(self, clips: Sequence[Tensor], sentences: Sequence[Tensor]) -> list[Tensor]:
@@ -197,8 +196,8 @@ class NeuMATCH(Pretrained):
     ) -> tuple[Tensor, Tensor]:
         """What the stacks of clips (B, n, width) and sentences (B, m, width) hold: each item knows all that follow."""
         video, text = self.encoder(clips, sentences)
-        video = _from_the_end(video, clip_lengths, self.vrnn_layer1, self.vrnn_layer2)
-        text = _from_the_end(text, sentence_lengths, self.srnn_layer1, self.srnn_layer2)
+        video = from_the_end(video, clip_lengths, self.vrnn_layer1, self.vrnn_layer2)
+        text = from_the_end(text, sentence_lengths, self.srnn_layer1, self.srnn_layer2)
         if self.config.norm == "sequence":
             return self.VideoStackBN(video, clip_lengths), self.TextStackBN(text, sentence_lengths)
         return video, text
@@ -233,27 +232,27 @@ class NeuMATCH(Pretrained):
         new[:, 1:] = sentences[:, 1:] != sentences[:, :-1]
         place = torch.arange(most, device=clip.device).expand(batch, most)
         start = torch.where(new, place, 0).cummax(dim=1).values
-        taken = _take(video, clips)
+        taken = take(video, clips)
         total = taken.cumsum(dim=1)
-        total = total - _take(total - taken, start)
-        entry = torch.cat([total / (place - start + 1)[..., None], _take(text, sentences.clamp(min=0))], dim=-1)
+        total = total - take(total - taken, start)
+        entry = torch.cat([total / (place - start + 1)[..., None], take(text, sentences.clamp(min=0))], dim=-1)
 
         # the last match of each sentence, in order
         group = new.cumsum(dim=1) - 1
         final = clip.new_zeros(batch, int(group.max()) + 1).scatter_reduce(1, group, place, "amax")
         state = [self._blank(batch, layer) for layer in (self.mrnn_layer1, self.mrnn_layer2)]
         chain = [state]
-        for each in _take(entry, final).unbind(dim=1)[:-1]:
+        for each in take(entry, final).unbind(dim=1)[:-1]:
             state = self._push_match(each, state)
             chain.append(state)
         base = [
             tuple(
-                _take(torch.stack([link[layer][part] for link in chain], dim=1), group).flatten(0, 1) for part in (0, 1)
+                take(torch.stack([link[layer][part] for link in chain], dim=1), group).flatten(0, 1) for part in (0, 1)
             )
             for layer in (0, 1)
         ]
         found = _read(self._push_match(entry.flatten(0, 1), base)).view(batch, most, -1)  # type: ignore[arg-type]
-        return _take(F.pad(found, (0, 0, 1, 0)), number)  # 0 before the first
+        return take(F.pad(found, (0, 0, 1, 0)), number)  # 0 before the first
 
     def _push_action(self, action: Tensor, state: list[State]) -> list[State]:
         first = self.arnn_layer1(F.one_hot(action, ACTIONS).float(), state[0])
@@ -305,55 +304,6 @@ class Encoder(nn.Module):
         return clips, sentences
 
 
-class SequenceBatchNorm(nn.BatchNorm1d):
-    """Batch norm over all items of all sequences, padding left out (Wang et al., section 3.3)."""
-
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
-        """(B, n, C) and lengths (B,) to (B, n, C); 0 in the padding."""
-        real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
-        out = torch.zeros_like(x)
-        out[real] = super().forward(x[real])
-        return out
-
-
-class LayerNormLSTMCell(nn.Module):
-    """An LSTM cell that normalises its gates and its memory (Ba et al., "Layer Normalization", 2016)."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__()
-        self.hidden_size = hidden_size
-        bound = 1 / math.sqrt(hidden_size)
-        self.weight_ih = nn.Parameter(torch.empty(4 * hidden_size, input_size).uniform_(-bound, bound))
-        self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, hidden_size).uniform_(-bound, bound))
-        self.layernorm_i = nn.LayerNorm(4 * hidden_size)
-        self.layernorm_h = nn.LayerNorm(4 * hidden_size)
-        self.layernorm_c = nn.LayerNorm(hidden_size)
-
-    def forward(self, x: Tensor, state: State) -> State:
-        """(B, I) and a state of two (B, H) to the next state."""
-        hidden, memory = state
-        gates = self.layernorm_i(x @ self.weight_ih.T) + self.layernorm_h(hidden @ self.weight_hh.T)
-        enter, forget, new, leave = gates.chunk(4, dim=-1)
-        memory = self.layernorm_c(forget.sigmoid() * memory + enter.sigmoid() * new.tanh())
-        return leave.sigmoid() * memory.tanh(), memory
-
-
-def run(cell: nn.LSTMCell | LayerNormLSTMCell, x: Tensor) -> Tensor:
-    """A cell over whole sequences: (B, T, I) to the hidden states (B, T, H)."""
-    zeros = x.new_zeros(len(x), cell.hidden_size)
-    if isinstance(cell, nn.LSTMCell):
-        weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
-        state = [zeros[None], zeros[None]]
-        hidden: Tensor = torch.lstm(x, state, weights, True, 1, 0.0, False, False, True)[0]
-        return hidden
-    hidden, memory = zeros, zeros
-    found = []
-    for item in x.unbind(dim=1):
-        hidden, memory = cell(item, (hidden, memory))
-        found.append(hidden)
-    return torch.stack(found, dim=1)
-
-
 def positions(clip: Tensor, sentence: Tensor, clips: Tensor, sentences: Tensor) -> Tensor:
     """How far both stacks have come, as counts and ratios: (..., 10); nothing is ever divided by 0.
 
@@ -378,21 +328,6 @@ def positions(clip: Tensor, sentence: Tensor, clips: Tensor, sentences: Tensor) 
         ],
         dim=-1,
     )
-
-
-def _from_the_end(x: Tensor, lengths: Tensor, *layers: nn.Module) -> Tensor:
-    """Run `layers` over sequences (B, n, C) from their last items to their first."""
-    place = torch.arange(x.shape[1], device=x.device)
-    turned = (lengths[:, None] - 1 - place) % x.shape[1]  # its own inverse; padding stays at the end
-    x = _take(x, turned)
-    for layer in layers:
-        x = run(layer, x)  # type: ignore[arg-type]
-    return _take(x, turned)
-
-
-def _take(x: Tensor, places: Tensor) -> Tensor:
-    """Items (B, K, C) of sequences (B, n, C) at `places` (B, K)."""
-    return x.gather(1, places[..., None].expand(*places.shape, x.shape[-1]))
 
 
 def _before(event: Tensor) -> Tensor:
