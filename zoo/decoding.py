@@ -45,6 +45,11 @@ class VideoSimilarity:
     sentence_vectors: Tensor | None = None
 
     @property
+    def timed(self) -> bool:
+        """Whether it is known when any of its sentences is spoken."""
+        return not bool(self.narrations.isnan().all())
+
+    @property
     def gaps(self) -> Tensor:
         """(n, m) seconds between clips and narrations; see `narration_gaps`."""
         return narration_gaps(self.clips, self.narrations)
@@ -108,10 +113,11 @@ class Decoder:
         if self.band is not None and self.band < 0:
             raise ValueError(f"band must be a number of sentences, not {self.band}")
 
-    def decode(self, similarities: Sequence[Tensor], gaps: Sequence[Tensor] | None = None) -> list[Tensor]:
+    def decode(self, similarities: Sequence[Tensor], gaps: Sequence[Tensor | None] | None = None) -> list[Tensor]:
         """Labels (n,) int64 for each (n, m) of `similarities`: the 0-based sentence of each clip, -1 for dropped.
 
-        `gaps` are `narration_gaps` (n, m), for `timing` and `within`; without them similarity alone decides.
+        `gaps` are `narration_gaps` (n, m), for `timing` and `within`; where there are none, or None for a video that
+        has no times at all, similarity alone decides.
 
         Raises ValueError, naming the position in the list, for a matrix that is not (n, m) or holds NaN; and where
         there is a limit of seconds and no gaps to hold it against.
@@ -119,14 +125,16 @@ class Decoder:
         for place, similarity in enumerate(similarities):
             if similarity.dim() != 2 or similarity.isnan().any():
                 raise ValueError(f"similarity {place} must be (n, m) without NaN; it is {tuple(similarity.shape)}")
-        if gaps is None:
-            if self.within is not None:
-                raise ValueError(
-                    f"clips within {self.within:g} s of the narration: its times are needed, and not known"
-                )
-            own = self.without_times()
-            return solve([own.problem(similarity) for similarity in similarities], self)
-        return solve([self.problem(*pair) for pair in zip(similarities, gaps, strict=True)], self)
+        if gaps is None or all(each is None for each in gaps):
+            if self.within is not None and similarities:
+                raise ValueError(f"clips within {self.within:g} s of the narration: its times are needed")
+            gaps = [None] * len(similarities)
+        untimed = self.without_times()
+        problems = [
+            untimed.problem(similarity) if gap is None else self.problem(similarity, gap)
+            for similarity, gap in zip(similarities, gaps, strict=True)
+        ]
+        return solve(problems, self)
 
     def without_times(self) -> Decoder:
         """The decoder of a text whose narration times are unknown."""

@@ -114,7 +114,8 @@ def evaluate(
     Args:
         videos: of which those that nobody annotated are left out.
         decoder: of the row "model".
-        others: more decoders of the same similarities, by the names of their rows.
+        others: more decoders of the same similarities, by the names of their rows.  A limit of seconds binds a sentence
+            whose time is known, and is refused where none is.
         seek: also report retrieval, where the videos have vectors and some matched sentence meets a clip.
         resamples, seed: of the bootstrap over videos.
 
@@ -128,7 +129,10 @@ def evaluate(
         twice = next(name for name in ids if ids.count(name) > 1)
         raise ValueError(f"video {twice!r} comes twice; ids must be unique")
 
-    similarities, gaps = [video.similarity for video in videos], [video.gaps for video in videos]
+    similarities, gaps = (
+        [video.similarity for video in videos],
+        [video.gaps if video.timed else None for video in videos],
+    )
     found = {"model": decoder.decode(similarities, gaps)}
     if decoder.timing:
         found[UNTIMED] = decoder.without_times().decode(similarities)
@@ -161,7 +165,7 @@ def reference_labels(videos: Sequence[VideoSimilarity]) -> dict[str, list[NDArra
         "all-drop": [baselines.all_drop(video.clips) for video in videos],
         "uniform": [baselines.uniform(video.clips, len(video.segments)) for video in videos],
     }
-    if any(not video.narrations.isnan().all() for video in videos):
+    if any(video.timed for video in videos):
         labels["transcript"] = [baselines.transcript(video.clips, video.narrations) for video in videos]
     labels["oracle"] = [baselines.oracle(video.clips, video.segments) for video in videos]
     return labels
