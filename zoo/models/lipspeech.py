@@ -159,10 +159,8 @@ class LipSpeech(Pretrained):
                 order_weight=config.order_weight,
                 order_margin=config.order_margin,
             )
-        shared = self.config.rates == {} or bool((speech[:, 0, -1] == speech[0, 0, -1]).all())
-        cost = partial(self._block, shared=shared)
         lips = F.normalize(lips, dim=-1)
-        return value(lips, speech, video_lengths=video_lengths, text_lengths=text_lengths, cost=cost)
+        return value(lips, speech, video_lengths=video_lengths, text_lengths=text_lengths, cost=self._block)
 
     def forward(
         self,
@@ -233,17 +231,22 @@ class LipSpeech(Pretrained):
             "order_margin": self.config.order_margin,
         }
 
-    def _block(self, lips: Tensor, speech: Tensor, *, shared: bool) -> Tensor:
-        """Costs (v, s, n, m) of a block of pairs; one prior serves all where their rate is the same."""
+    def _block(self, lips: Tensor, speech: Tensor) -> Tensor:
+        """Costs (v, s, n, m) of a block of pairs."""
         cost = unit_cost(lips, speech[..., :-1])
         if self.config.duration_weight:
-            cost += self.config.duration_weight * self._prior(lips.shape[1], speech[:1] if shared else speech)
+            cost += self.config.duration_weight * self._prior(lips.shape[1], speech)
         return cost
 
     def _prior(self, n: int, speech: Tensor) -> Tensor:
-        """(s, n, m) for texts (s, m, dim + 1)."""
+        """(s, n, m) for texts (s, m, dim + 1), or (1, n, m) where all have one rate: it is computed once a rate."""
         rates = speech[:, 0, -1]
-        return kernels.duration_prior(n, speech.shape[1], rate=rates, tolerance=self.config.duration_tolerance)
+        distinct, which = rates.detach().unique(return_inverse=True)
+        of_each = [int((which == row).nonzero()[0]) for row in range(len(distinct))]  # with its gradient
+        prior = kernels.duration_prior(
+            n, speech.shape[1], rate=rates[of_each], tolerance=self.config.duration_tolerance
+        )
+        return prior if len(distinct) == 1 else prior[which]
 
 
 class FrontEnd(nn.Module):
