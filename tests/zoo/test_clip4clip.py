@@ -114,6 +114,9 @@ def test_another_clip_than_openais_is_refused(transformers_folder: Path, tmp_pat
     for file in transformers_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
+    with pytest.raises(ValueError, match="of type 'bert', not CLIP"):
+        zoo.convert(tmp_path, "clip")
     config["vision_config"]["hidden_act"] = "gelu"
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="other layers than OpenAI's"):

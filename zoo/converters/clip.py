@@ -62,6 +62,8 @@ def _naming(name: str) -> str:
 def _sizes(folder: Path) -> dict[str, Any]:
     """Arguments of the model that the folder's configuration describes; what it leaves out is transformers' default."""
     config, base = read_json(folder / "config.json"), CLIP4ClipConfig()
+    if config.get("model_type") != "clip":
+        raise ValueError(f"{folder}: a model of type {config.get('model_type')!r}, not CLIP")
     vision, text = config.get("vision_config") or {}, config.get("text_config") or {}
     width, text_width = (part.get("hidden_size", size) for part, size in ((vision, 768), (text, 512)))
     for part, own in ((vision, width), (text, text_width)):
