@@ -14,11 +14,12 @@ def run(command, *arguments):
     return json.loads(result.output[result.output.index("[") :])
 
 
-def test_retrieval_is_timed_in_each_language_and_over_all():
-    rows = run(bench_retrieval.command, "--clips", "700", "--sentences", "90", "--width", "16", "--languages", "2")
-    assert [row["sought among"] for row in rows] == ["language 1", "language 2", "mean over languages", "all clips"]
-    assert [row["clips"] for row in rows] == [350, 350, 700, 700]
-    assert all(row["R@10"] >= row["R@5"] >= row["R@1"] for row in rows)
+def test_retrieval_is_timed_beside_what_it_finds():
+    sizes = ["--clips", "700", "--sentences", "90", "--width", "16", "--languages", "2"]
+    (row,) = run(bench_retrieval.command, *sizes)
+    assert (row["clips"], row["sentences"]) == (700, 90) and row["s"] > 0 and row["peak MiB"] > 100
+    shown = CliRunner().invoke(bench_retrieval.command, sizes, catch_exceptions=False).output
+    assert all(name in shown for name in ("language 1", "language 2", "mean over", "all clips"))
     videos = list(bench_retrieval.synthetic(700, 90, 16))
     assert sum(len(video.clips) for video in videos) == 700 and sum(len(video.segments) for video in videos) == 90
 

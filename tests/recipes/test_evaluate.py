@@ -1,0 +1,83 @@
+"""Which decoders an evaluation asks for; the similarities are made up, the rest is real."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from weaksync.recipes import evaluate as recipe
+from weaksync.recipes.evaluate import evaluate, limited
+from weaksync.zoo.decoding import Decoder, VideoSimilarity
+from weaksync.zoo.tuning import tune
+
+OWN = Decoder(0.9, 0.3, "constant", timing=0.01, untimed=(0.8, 0.2))
+
+
+def story(name, seed):
+    """Twenty clips of ten sentences, told two seconds late, with unit vectors whose products are the similarities."""
+    chance = torch.Generator().manual_seed(seed)
+    edges = torch.arange(21, dtype=torch.float64) * 2
+    segments = torch.stack([edges[:-1:2], edges[2::2]], dim=1)
+    sentences = torch.nn.functional.normalize(torch.randn(10, 32, generator=chance), dim=1)
+    clips = sentences.repeat_interleave(2, 0) + 0.25 * torch.randn(20, 32, generator=chance)
+    clips = torch.nn.functional.normalize(clips, dim=1)
+    spans = torch.stack([edges[:-1], edges[1:]], dim=1)
+    return VideoSimilarity(name, "en", clips @ sentences.T, spans, segments, segments + 2, True, clips, sentences)
+
+
+@pytest.fixture
+def data(monkeypatch):
+    """A set with both splits, and which of them were read."""
+    splits = {"test": [story(f"t{k}", k) for k in range(3)], "val": [story(f"v{k}", 10 + k) for k in range(3)]}
+    read = []
+
+    def similarities(model, shards, *, split, **_):
+        read.append(split)
+        return splits[split]
+
+    monkeypatch.setattr(recipe, "similarities", similarities)
+    monkeypatch.setattr(recipe, "open_set", lambda folder: type("Set", (), {"splits": list(splits)}))
+    return splits, read
+
+
+def test_the_models_decoder_reads_no_validation(data):
+    _, read = data
+    found = evaluate(None, "shards", decoder=OWN)
+    assert read == ["test"] and [row.name for row in found.rows][:2] == ["model", "similarity alone"]
+    assert found.retrieval[0].sentences == 30 and found.retrieval[0].r1.value > 0.9
+
+
+def test_a_limit_of_seconds_is_a_row_tuned_on_validation(data):
+    splits, read = data
+    found = evaluate(None, "shards", decoder=OWN, within=1.0)
+    assert read == ["val", "test"] and [row.name for row in found.rows][2] == "within 1 s"
+    chosen = limited(OWN, 1.0, splits["val"])
+    assert chosen == tune(splits["val"], policies=("constant",), timings=(0.0,), within=1.0)
+    assert chosen.within == 1.0 and chosen.timing == 0.0
+
+
+def test_without_validation_drop_costs_stay(data):
+    splits, _ = data
+    del splits["val"]
+    assert limited(OWN, 1.0, []) == Decoder(0.8, 0.2, "constant", within=1.0)
+    assert evaluate(None, "shards", decoder=OWN, within=1.0)["within 1 s"].f1.value > 0
+    with pytest.raises(ValueError, match="no annotated validation video to tune drop costs by"):
+        evaluate(None, "shards", decoder=OWN, policy="logit")
+
+
+def test_another_policy_is_tuned_again(data):
+    splits, read = data
+    found = evaluate(None, "shards", decoder=OWN, policy="percentile", contiguous=False)
+    assert read == ["val", "test"]
+    chosen = tune(splits["val"], policies=("percentile",), contiguous=False)
+    again = evaluate(None, "shards", decoder=chosen)
+    assert found["model"] == again["model"]
+
+
+def test_a_set_without_times_refuses_a_limit_of_seconds(data):
+    splits, _ = data
+    for name, videos in splits.items():
+        splits[name] = [replace(v, narrations=torch.full_like(v.narrations, math.nan)) for v in videos]
+    with pytest.raises(ValueError, match="its times are needed"):
+        evaluate(None, "shards", decoder=OWN, within=1.0)
