@@ -242,3 +242,20 @@ def test_a_folder_keeps_rates_and_input(tmp_path: Path) -> None:
     assert loaded.log_rates[1].exp().item() == pytest.approx(0.9)
     assert loaded.preprocess == model.preprocess and loaded.preprocess.producers == {"video": "abc"}
     assert partial(loaded.with_rates, languages=["en"])(torch.randn(1, 3, 10))[0, 0, -1].item() == pytest.approx(0.9)
+
+
+def test_both_networks_learn_end_to_end() -> None:
+    """Gradients reach the first convolutions from the scores, with activations computed twice."""
+    torch.manual_seed(0)
+    backbone = zoo.create("syncnet-tiny", checkpoint_activations=True).train()
+    model = zoo.create("lipspeech-tiny").train()
+    assert isinstance(model, LipSpeech)
+    frames = torch.randint(256, (3, 20, 3, 96, 96), dtype=torch.uint8)
+    waveform = torch.randn(3, 20 * 640 + 240) * 1000
+    lips, speech = backbone.encode_lips(frames), backbone.encode_speech(waveform)
+    video, n = model.encode_lips(lips, torch.tensor([16, 16, 12]))
+    text, m = model.encode_speech(speech, torch.tensor([16, 13, 16]))
+    loss = PairwiseRanking(model.values)(video, model.with_rates(text), video_lengths=n, text_lengths=m)
+    loss.backward()
+    for first in (backbone.netcnnlip[0], backbone.netcnnaud[0]):
+        assert first.weight.grad is not None and first.weight.grad.isfinite().all() and first.weight.grad.any()
