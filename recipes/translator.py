@@ -236,8 +236,9 @@ class Seq2Seq:
         """Id of the token that stands for a language in the model's own vocabulary."""
         if self._way == "prefix":
             return self.tokenizer.get_vocab().get(f"<2{language}>")
-        names = getattr(self.tokenizer, "lang_code_to_token", {})  # M2M-100 writes __en__ for en
-        return self.tokenizer.get_added_vocab().get(names.get(language, language))
+        if hasattr(self.tokenizer, "get_lang_id"):  # M2M-100 writes __en__ for en, and has a table of its own
+            return self.tokenizer.get_lang_id(language) if language in self.tokenizer.lang_code_to_token else None
+        return self.tokenizer.get_added_vocab().get(language)
 
     def _prefix(self, to: str) -> str:
         return f"<2{self._code(to)}> " if self._way == "prefix" else ""

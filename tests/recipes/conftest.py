@@ -22,3 +22,13 @@ def browse(tmp_path):
         return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
     return open_page
+
+
+@pytest.fixture(scope="session")
+def nllb(tmp_path_factory):
+    """Folder of a tiny NLLB that has learnt a few sentences by heart."""
+    from .tiny_translators import save_nllb
+
+    folder = tmp_path_factory.mktemp("model") / "nllb-tiny"
+    save_nllb(folder)
+    return folder

@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from click.testing import CliRunner
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from weaksync.datamodules.derived import TRANSLATIONS, open_derived, originals, translated
 from weaksync.datamodules.index import open_set, verify
@@ -31,77 +28,13 @@ from weaksync.recipes.align import known_language
 from weaksync.recipes.cli import weaksync
 from weaksync.recipes.train import train
 from weaksync.recipes.translating import Tally, translate_set
-from weaksync.recipes.translator import Seq2Seq, our_code
+from weaksync.recipes.translator import Seq2Seq
 from weaksync.zoo.models.dual_encoder import DualEncoder
 from weaksync.zoo.tokenizers import SentenceTokenizer
 
-PAIRS = {
-    "es": {
-        "El zorro corre por el bosque.": "The fox runs through the forest.",
-        "La bruja llora.": "The witch cries.",
-        "El rey duerme en el castillo.": "The king sleeps in the castle.",
-        "La bruja y el rey.": "The witch and the king.",
-    },
-    "ru": {
-        "Лиса бегает в лесу.": "The fox runs through the forest.",
-        "Ведьма плачет.": "The witch cries.",
-        "Король спит в замке.": "The king sleeps in the castle.",
-        "Снег.": "",
-    },
-    "en": {"The end.": "The end."},
-}
+from .tiny_translators import PAIRS
+
 SPLITS = {"train": [("a", "es"), ("b", "ru"), ("c", "es"), ("d", "en")], "val": [("e", "ru")], "test": [("f", "es")]}
-
-
-def save_nllb(folder: Path, *, steps: int = 100) -> None:
-    """A tiny model of NLLB's architecture with a tokenizer of its kind, that has learnt `PAIRS` by heart."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
-
-    words = Tokenizer(models.BPE(unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    texts = [text for pairs in PAIRS.values() for pair in pairs.items() for text in pair]
-    words.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=220, special_tokens=special, show_progress=False))
-    learnt = json.loads(words.to_str())["model"]
-    tokenizer = NllbTokenizer(vocab=learnt["vocab"], merges=[tuple(pair) for pair in learnt["merges"]])
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        still = dict.fromkeys(("dropout", "attention_dropout", "activation_dropout"), 0.0)
-        still |= dict.fromkeys(("encoder_layerdrop", "decoder_layerdrop"), 0.0)
-        config = M2M100Config(
-            vocab_size=len(tokenizer), d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
-            decoder_attention_heads=2, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=64,
-            pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2, **still,
-        )  # fmt: skip
-        model = M2M100ForConditionalGeneration(config)
-        names = {"es": "spa_Latn", "ru": "rus_Cyrl"}
-        rows = [(names[code], *pair) for code in names for pair in PAIRS[code].items()]
-        inputs, labels = [], []
-        for code, source, target in rows:
-            tokenizer.src_lang = code
-            inputs.append(tokenizer(source).input_ids)
-            tokenizer.src_lang = "eng_Latn"  # a target is written as a source is: its language, its words, the end
-            labels.append(tokenizer(target).input_ids)
-        wide, long = max(map(len, inputs)), max(map(len, labels))
-        ids = torch.tensor([row + [1] * (wide - len(row)) for row in inputs])
-        truth = torch.tensor([row + [-100] * (long - len(row)) for row in labels])
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-        for _ in range(steps):
-            loss = model(input_ids=ids, attention_mask=(ids != 1).long(), labels=truth).loss
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    assert loss < 0.05, loss
-    tokenizer.save_pretrained(folder)
-    model.eval().save_pretrained(folder)
-
-
-@pytest.fixture(scope="module")
-def nllb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "nllb-tiny"
-    save_nllb(folder)
-    return folder
 
 
 def build(folder: Path, splits: dict[str, list[tuple[str, str]]], texts: Any) -> Path:
@@ -183,71 +116,6 @@ def test_equal_sentences_are_translated_once(
     monkeypatch.setattr(translating, "BLOCK", 1)
     translate_set(shards, tmp_path / "t", Seq2Seq(str(nllb), device="cpu"))
     assert sorted(asked) == sorted(f"{code}: {text}" for code in ("es", "ru") for text in PAIRS[code])
-
-
-TEXTS = st.lists(st.sampled_from([*PAIRS["es"], *PAIRS["ru"], "rey", "bruja zorro."]), min_size=1, max_size=9)
-
-
-@settings(max_examples=10, deadline=None)
-@given(texts=TEXTS, batch_size=st.integers(1, 5), beams=st.integers(1, 2))
-def test_batches_give_what_sentences_alone_give(nllb: Path, texts: list[str], batch_size: int, beams: int) -> None:
-    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(nllb, src_lang="spa_Latn")
-    model = AutoModelForSeq2SeqLM.from_pretrained(nllb)
-    alone = []
-    for text in texts:
-        inputs = tokenizer(text, return_tensors="pt")
-        out = model.generate(
-            **inputs, forced_bos_token_id=tokenizer.convert_tokens_to_ids("eng_Latn"), num_beams=beams,
-            max_new_tokens=60, do_sample=False,
-        )  # fmt: skip
-        alone.append(tokenizer.decode(out[0], skip_special_tokens=True))
-    made = Seq2Seq(str(nllb), device="cpu", batch_size=batch_size, beams=beams).translate(texts, "es", "en")
-    ended = [(own, other) for own, other in zip(made.texts, alone, strict=True) if len(other) < 60]
-    assert [own for own, _ in ended] == [other.strip() for _, other in ended]
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    words=st.lists(
-        st.sampled_from(["zorro", "rey,", "bruja.", "bosque;", "в", "狐狸。", "x" * 90]), min_size=1, max_size=40
-    ),
-    limit=st.integers(8, 40),
-)
-def test_pieces_fit_the_model_and_nothing_of_a_text_is_lost(nllb: Path, words: list[str], limit: int) -> None:
-    text = " ".join(words)
-    model = Seq2Seq(str(nllb), device="cpu", max_tokens=limit)
-    pieces = model._pieces(text, "en")
-    assert "".join("".join(pieces).split()) == "".join(text.split())
-    assert all(len(model.tokenizer(piece).input_ids) <= limit for piece in pieces)
-
-
-def test_a_long_sentence_is_cut_at_its_marks_and_joined_again(nllb: Path) -> None:
-    three = [*PAIRS["es"]][:3]
-    longest = max(len(text) for text in Seq2Seq(str(nllb)).tokenizer(three).input_ids)
-    model = Seq2Seq(str(nllb), device="cpu", max_tokens=longest)
-    text = " ".join(three)
-    made = model.translate([text, "La bruja llora."], "es", "en")
-    assert model._pieces(text, "en") == three
-    assert made.texts == [" ".join([*PAIRS["es"].values()][:3]), "The witch cries."]
-    assert made.split == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "code"), [("eng_Latn", "en"), ("zh_CN", "zh"), ("ch", "zh"), ("pt-BR", "pt"), ("deu_Latn", "deu_Latn")]
-)
-def test_names_of_languages(name: str, code: str) -> None:
-    assert our_code(name) == code
-
-
-def test_the_codes_of_the_seven_and_any_that_the_tokenizer_knows(nllb: Path) -> None:
-    model = Seq2Seq(str(nllb), device="cpu")
-    codes = "eng_Latn zho_Hans spa_Latn fra_Latn por_Latn hin_Deva rus_Cyrl"
-    assert [model._code(code) for code in ("en", "zh", "es", "fr", "pt", "hi", "ru")] == codes.split()
-    model.check(["deu_Latn", "es"], "kat_Geor")
-    with pytest.raises(ValueError, match="nllb-tiny has no code for de, xx"):
-        model.check(["es", "de"], "xx")
 
 
 def test_a_language_without_a_code_is_an_error_before_weights_are_read(tmp_path: Path, nllb: Path) -> None:
@@ -340,42 +208,6 @@ def test_what_cannot_be_translated_is_said(shards: Path, nllb: Path, tmp_path: P
     with pytest.raises(ValueError, match=f"holds translations of {shards} already: translate that set"):
         translate_set(tmp_path / "t", tmp_path / "u", model)
     assert list(Manifest.read(tmp_path / "t").languages) == ["es"]
-
-
-def test_what_is_no_translation_model_is_said(nllb: Path, tmp_path: Path) -> None:
-    from tokenizers import Tokenizer, models
-    from transformers import BartConfig, BartForConditionalGeneration, BertConfig, PreTrainedTokenizerFast
-
-    plain = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
-    small = {"d_model": 8, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
-    for name, model in {
-        "bert": BertConfig(),
-        "bart": BartForConditionalGeneration(
-            BartConfig(vocab_size=5, encoder_attention_heads=1, decoder_attention_heads=1, **small)
-        ),
-    }.items():
-        plain.save_pretrained(tmp_path / name)
-        model.save_pretrained(tmp_path / name)
-    with pytest.raises(ValueError, match="bert is a bert model, which does not translate: take one such as facebook/"):
-        Seq2Seq(str(tmp_path / "bert"))
-    with pytest.raises(ValueError, match="bart knows no languages to translate between"):
-        Seq2Seq(str(tmp_path / "bart"))
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty is not a translation model of transformers"):
-        Seq2Seq(str(tmp_path / "empty"))
-
-
-def test_a_model_of_one_pair_translates_that_pair_alone(nllb: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = WorldlyWise(str(nllb))
-    pair = type("Pair", (), {"source_lang": "es", "target_lang": "en", "get_vocab": dict, "get_added_vocab": dict})()
-    model.tokenizer, model.__dict__["_way"] = pair, "pair"
-    model.check(["es"], "en")
-    with pytest.raises(ValueError, match="translates es to en, not ru to en: name what it can do with --language"):
-        model.check(["es", "ru"], "en")
-    with pytest.raises(ValueError, match="translates es to en, not es to fr"):
-        model.check(["es"], "fr")
-    pair.source_lang = "mul"
-    model.check(["es", "ru"], "en")
 
 
 @pytest.fixture(scope="module")
