@@ -252,7 +252,7 @@ def _results(cost: Tensor, wanted: bool, *shapes: tuple[int, ...]) -> tuple[Tens
     return cost.new_empty(cost.shape[0], dtype=dtype), *rest
 
 
-def _indices(cost: Tensor, wanted: bool, *shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
+def _indices(cost: Tensor, wanted: bool, *shapes: tuple[int | torch.SymInt, ...]) -> tuple[Tensor, ...]:
     rest = (cost.new_empty(shape if wanted else (0,), dtype=torch.int64) for shape in shapes)
     return *_results(cost, False), *rest
 

@@ -1,10 +1,10 @@
 // DTW:  D[i, j] = C[i, j] + min(D[i-1, j-1], D[i-1, j], D[i, j-1]), in double, ties in this order.
 //
-// Two registers side by side hide the latency of one another.
+// Several registers side by side hide the latency of one another.
 #pragma once
 #include "strips.h"
 
-constexpr int HARD_HEIGHT = LANES; // two registers of HALF doubles
+constexpr int HARD_REGISTERS = LANES == 16 ? 2 : 4, HARD_HEIGHT = HARD_REGISTERS * HALF;
 typedef Strip<HARD_HEIGHT> HardStrip;
 typedef int8_t Codes __attribute__((vector_size(HALF)));
 typedef Codes UnalignedCodes __attribute__((aligned(1), may_alias));
@@ -16,29 +16,31 @@ template <bool wanted, bool full, class T>
 static void walk_strip(const Cost<T> &cost, const HardStrip &strip, int8_t *moves, double *above) {
   const long depth = strip.rows - 1;
   const Doubles inf = all_lanes(__builtin_inf());
-  Doubles now[2] = {inf, inf};    // D on the last antidiagonal: what lies to the left of the next
-  Doubles before[2] = {inf, inf}; // what lay above the last: what lies diagonally before the next
+  Doubles now[HARD_REGISTERS];    // D on the last antidiagonal: what lies to the left of the next
+  Doubles before[HARD_REGISTERS]; // what lay above the last: what lies diagonally before the next
+  for (int h = 0; h < HARD_REGISTERS; h++) now[h] = before[h] = inf;
   before[0] = shift<1>(inf, all_lanes(above[strip.begin - 1]));
   for (long d = 0; d < strip.diagonals; d += HALF) {
-    Doubles cells[2][HALF];
-    load_diagonals(cost, strip, 0, d, cells[0], HALF_LANE);
-    load_diagonals(cost, strip, HALF, d, cells[1], HALF_LANE);
+    Doubles cells[HARD_REGISTERS][HALF];
+    for (int h = 0; h < HARD_REGISTERS; h++) load_diagonals(cost, strip, h * HALF, d, cells[h], HALF_LANE);
 #pragma GCC unroll 8
     for (int t = 0; t < HALF; t++) {
       const long j = strip.begin + d + t;
-      const Doubles upper[2] = {shift<1>(now[0], all_lanes(above[j])), shift<1>(now[1], now[0])};
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; half++) {
-        const Doubles straight = smaller(now[half], upper[half]);
+      Doubles upper[HARD_REGISTERS];
+#pragma GCC unroll 4
+      for (int h = 0; h < HARD_REGISTERS; h++) upper[h] = shift<1>(now[h], h ? now[h - 1] : all_lanes(above[j]));
+#pragma GCC unroll 4
+      for (int h = 0; h < HARD_REGISTERS; h++) {
+        const Doubles straight = smaller(now[h], upper[h]);
         if (wanted) {
-          const Longs side = upper[half] <= now[half] ? (Longs){} + UP : (Longs){} + LEFT;
-          const Longs move = before[half] <= straight ? (Longs){} : side;
-          *(UnalignedCodes *)(moves + (d + t) * HARD_HEIGHT + half * HALF) = __builtin_convertvector(move, Codes);
+          const Longs side = upper[h] <= now[h] ? (Longs){} + UP : (Longs){} + LEFT;
+          const Longs move = before[h] <= straight ? (Longs){} : side;
+          *(UnalignedCodes *)(moves + (d + t) * HARD_HEIGHT + h * HALF) = __builtin_convertvector(move, Codes);
         }
-        now[half] = smaller(straight, before[half]) + cells[half][t];
-        before[half] = upper[half];
+        now[h] = smaller(straight, before[h]) + cells[h][t];
+        before[h] = upper[h];
       }
-      above[j - depth] = full ? now[1][HALF - 1] : now[depth / HALF][depth % HALF];
+      above[j - depth] = full ? now[HARD_REGISTERS - 1][HALF - 1] : now[depth / HALF][depth % HALF];
     }
   }
 }
