@@ -54,8 +54,8 @@ def siglip_folder(folder: Path, *, naflex: bool = False, **text: Any) -> Path:
 
 
 def fast_tokenizer() -> PreTrainedTokenizerFast:
-    """Letters, with Gemma's special tokens, its end after every text and padding at the right, as on the hub."""
-    words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *"abcdefghijklmnopqrstuvwxyz.,"]
+    """Letters and digits, with Gemma's special tokens, its end after every text and padding at the right, as on the hub."""
+    words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *"abcdefghijklmnopqrstuvwxyz0123456789.,"]
     tokenizer = Tokenizer(models.BPE({word: id for id, word in enumerate(words)}, [], unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(" ", "▁")])
     tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
