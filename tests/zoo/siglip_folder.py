@@ -54,7 +54,7 @@ def siglip_folder(folder: Path, *, naflex: bool = False, **text: Any) -> Path:
 
 
 def fast_tokenizer() -> PreTrainedTokenizerFast:
-    """Letters and digits, with Gemma's special tokens, its end after every text and padding at the right, as on the hub."""
+    """Letters and digits with Gemma's special tokens, an end after every text and padding at the right."""
     words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *"abcdefghijklmnopqrstuvwxyz0123456789.,"]
     tokenizer = Tokenizer(models.BPE({word: id for id, word in enumerate(words)}, [], unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(" ", "▁")])
