@@ -45,7 +45,9 @@ class PathCrossEntropy(nn.Module):
         expected = (len(video), video.shape[1], text.shape[1])
         if path.dtype != torch.bool or path.shape != expected:
             raise ValueError(f"path must be bool (B, n, m) = {expected}, not {path.dtype} {tuple(path.shape)}")
-        likely = (normalize(video, dim=-1) @ normalize(text, dim=-1).transpose(1, 2) + 1) / 2
+        with torch.autocast(video.device.type, enabled=False):  # 1 - cosine of near cells needs all its digits
+            cosines = normalize(video.float(), dim=-1) @ normalize(text.float(), dim=-1).transpose(1, 2)
+        likely = (cosines + 1) / 2
         counted = path.any(dim=2, keepdim=True) & path.any(dim=1, keepdim=True)
         near = -likely.clamp(min=LEAST).log()
         far = -(1 - likely).clamp(min=LEAST).log()
