@@ -102,6 +102,6 @@ def command(root: Path | None, turns: int, threads: int, as_json: bool) -> None:
         f"{len(videos)} videos of {clips.mean():.0f} clips and {sentences.mean():.0f} sentences, "
         f"{clips @ sentences / 1e6:.1f} million cells, {threads} thread{'s' * (threads > 1)}"
     )
-    print_table(title, ["way", "ms", "fastest", "of the processor"], rows, as_json=as_json)
+    print_table(title, ["way", "ms", "fastest", "CPU ms"], rows, as_json=as_json)
     if root is None and not as_json:
         err.print("lengths are drawn; --data names the folder of the release, for the true ones")

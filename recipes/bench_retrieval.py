@@ -75,7 +75,7 @@ def command(clips: int, sentences: int, width: int, languages: int, threads: int
         torch.set_num_threads(before)
     rate = clips * sentences / seconds / 1e6
     line = [clips, sentences, width, threads, seconds, busy, rate, peak_memory()]
-    columns = ["clips", "sentences", "width", "threads", "s", "of the processor", "million/s", "peak MiB"]
+    columns = ["clips", "sentences", "width", "threads", "s", "CPU s", "M/s", "peak MiB"]
     print_table("Every sentence against every clip", columns, [line], as_json=as_json)
     if not as_json:
         print_table("What it found", RETRIEVAL, retrieval_table(rows))
