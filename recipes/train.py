@@ -119,7 +119,10 @@ def build_model(recipe: StoryRecipe) -> DualEncoder:
     if name not in {row.name for row in zoo.list_models()}:
         return DualEncoder.from_pretrained(_source(name), **arguments)
     if not issubclass(model_class(name), DualEncoder):
-        raise ValueError(f"{name} encodes no clips and sentences; story/neumatch is the recipe for models of features")
+        raise ValueError(
+            f"{name} does not align stories by encoding clips and sentences; `weaksync ls models` lists what does, "
+            "and story/neumatch is the recipe of models that learn from features"
+        )
     for row in zoo.list_weights(name):
         say(f"{name} starts from random weights here; published ones: {row.source}: {row.how}")
     model: DualEncoder = zoo.create(name, **arguments)  # type: ignore[assignment]

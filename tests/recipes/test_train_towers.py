@@ -72,7 +72,7 @@ def test_a_model_of_another_kind_is_refused_before_its_weights_are_read(tmp_path
     def read(name: str) -> None:
         build_model(config.load("story/siglip2", ["data.shards=x", f"model.name={name}"]))
 
-    with pytest.raises(ValueError, match="transnet-v2 does not align stories"):
+    with pytest.raises(ValueError, match="transnet-v2 does not align stories by encoding"):
         read("transnet-v2")
     saved = zoo.create("transnet-v2").save_pretrained(tmp_path / "shots")
     with pytest.raises(ValueError, match="is a TransNetV2, not a DualEncoder"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from weaksync import zoo
 from weaksync.zoo.actions import MATCH, POP_CLIP, POP_SENTENCE, actions_of, labels_of
 from weaksync.zoo.models import neumatch
 from weaksync.zoo.models.neumatch import NORMS, PADDING, NeuMATCH, NeuMATCHConfig
