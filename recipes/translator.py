@@ -198,16 +198,17 @@ class Seq2Seq:
         return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)], ends.tolist()
 
     def _pieces(self, text: str, to: str) -> list[str]:
-        """The text in as few pieces as the model can take, cut where sentences or at least clauses end."""
+        """The text in pieces that the model can take: its sentences, and of long ones as much as fits at a time."""
         if self._length(text, to) <= self.limit:
             return [text]
-        cuts = next((cuts for pattern in (*_BREAKS, "") if len(cuts := _places(pattern, text)) > 2), None)
-        if cuts is None:  # one letter: there is nothing left to cut
+        way = next((pattern for pattern in (*_BREAKS, "") if len(_places(pattern, text)) > 2), None)
+        if way is None:  # one letter: there is nothing left to cut
             return [text]
         packed = [""]
-        for start, end in pairwise(cuts):
+        for start, end in pairwise(_places(way, text)):
             more = packed[-1] + text[start:end]
-            if not packed[-1] or self._length(more.strip(), to) <= self.limit:
+            # sentences are never put together: models that learnt from single ones leave some of several out
+            if not packed[-1] or (way != _BREAKS[0] and self._length(more.strip(), to) <= self.limit):
                 packed[-1] = more
             else:
                 packed.append(text[start:end])

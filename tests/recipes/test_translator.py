@@ -51,7 +51,7 @@ def test_pieces_fit_the_model_and_nothing_of_a_text_is_lost(nllb: Path, words: l
     assert all(len(model.tokenizer(piece).input_ids) <= limit for piece in pieces)
 
 
-def test_a_long_sentence_is_cut_at_its_marks_and_joined_again(nllb: Path) -> None:
+def test_a_long_text_is_cut_into_sentences_and_joined_again(nllb: Path) -> None:
     three = [*PAIRS["es"]][:3]
     longest = max(len(text) for text in Seq2Seq(str(nllb)).tokenizer(three).input_ids)
     model = Seq2Seq(str(nllb), device="cpu", max_tokens=longest)
@@ -60,6 +60,16 @@ def test_a_long_sentence_is_cut_at_its_marks_and_joined_again(nllb: Path) -> Non
     assert model._pieces(text, "en") == three
     assert made.texts == [" ".join([*PAIRS["es"].values()][:3]), "The witch cries."]
     assert made.split == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "joint"), [("la bruja llora, " * 9, ", "), ("la bruja llora " * 9, " "), ("rey" * 60, "")]
+)
+def test_a_long_sentence_is_cut_at_clauses_then_between_words_then_anywhere(nllb: Path, text: str, joint: str) -> None:
+    pieces = Seq2Seq(str(nllb), device="cpu", max_tokens=20)._pieces(text.strip(), "en")
+    assert len(pieces) > 1
+    assert " ".join(pieces) == text.strip() or (not joint and "".join(pieces) == text)
+    assert joint != ", " or all(piece.endswith(",") for piece in pieces)
 
 
 @pytest.mark.parametrize(
