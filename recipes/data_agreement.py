@@ -136,13 +136,18 @@ def command(first: Path, second: Path, time_format: TimeFormat, each: bool, as_j
     IoU is that of the two segments of a sentence, 0 where only one of the two gave it a segment; it is averaged over
     the sentences of a video, and then over videos.
     """
-    found = {}
+    found: dict[str, Agreement] = {}
+    refused: list[str] = []
     for name, files in pairs_of(first, second).items():
         one, other = (read_file(path, language=name, time_format=time_format) for path in files)
         try:
             found[name] = agreement(one, other)
-        except ValueError as fault:
-            raise ValueError(f"{' and '.join(map(str, files))}: {fault}") from fault
+        except ValueError as fault:  # an empty file, such as the validation sets that were withheld
+            refused.append(f"{name}: {fault}")
+    if not found:
+        raise ValueError("; ".join(refused))
+    for words in refused:
+        err.print(words, highlight=False)
     if as_json:
         plain = {name: asdict(language) for name, language in found.items()}
         click.echo(json.dumps(plain, ensure_ascii=False, indent=2))

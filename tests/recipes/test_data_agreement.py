@@ -49,6 +49,8 @@ def write(path, segment):
 def test_files_and_folders_are_compared(tmp_path):
     one, two = write(tmp_path / "a" / "es.json", (0.0, 4.0)), write(tmp_path / "b" / "es.json", (1.0, 4.0))
     write(tmp_path / "a" / "fr.json", (0.0, 4.0))
+    for folder in ("a", "b"):  # withheld: said, and left out
+        (tmp_path / folder / "pt.json").write_text("{}")
     for paths in ((one, two), (tmp_path / "a", tmp_path / "b")):
         result = CliRunner().invoke(command, [*map(str, paths), "--json"], catch_exceptions=False)
         plain = json.loads(result.stdout)
@@ -56,6 +58,9 @@ def test_files_and_folders_are_compared(tmp_path):
         assert plain["es"]["videos"]["u"]["iou"] is None
     shown = CliRunner().invoke(command, [str(one), str(two), "--videos"], catch_exceptions=False).output
     assert "0.844" in shown  # what the paper has for Spanish
+    empty = tmp_path / "a" / "pt.json"
+    with pytest.raises(ValueError, match="pt: the two annotations have no video in common"):
+        CliRunner().invoke(command, [str(empty), str(empty)], catch_exceptions=False)
     for bad, words in (((one, tmp_path), "two annotation files, or two folders"), ((one, tmp_path / "c"), "no such")):
         with pytest.raises((ValueError, FileNotFoundError), match=words):
             CliRunner().invoke(command, list(map(str, bad)), catch_exceptions=False)
