@@ -10,6 +10,7 @@ from ..datamodules.world.translate import WorldTranslator
 from .console import progress
 from .reproduce_runs import Runs, languages_in
 from .translating import translate_set
+from .world_base import STEPS, base_model
 from .world_set import WorldSize, world_set
 
 #: the share of sentences that the world's translator gets wrong
@@ -36,7 +37,9 @@ _SCHEDULE = {
 
 
 def world_runs(folder: Path, size: WorldSize, languages: Sequence[str] = (), overrides: Sequence[str] = ()) -> Runs:
-    """Make what is missing of a world below `folder`: films, shards, translations.  Its runs lie in ``runs``.
+    """Make what is missing of a world below `folder`: films, shards, translations, and the model to start from.
+
+    Its runs lie in ``runs``.
 
     Raises:
         ValueError: `folder` holds a world of another size.
@@ -52,6 +55,8 @@ def world_runs(folder: Path, size: WorldSize, languages: Sequence[str] = (), ove
             started=lambda total: bar.update(clips, total=total),
             built=lambda: bar.advance(clips),
         )
+        steps = bar.add_task("reading", total=STEPS)
+        base = base_model(folder / "base", seed=size.seed, track=lambda: bar.advance(steps))
     translations = folder / "translations"
     translate_set(shards, translations, WorldTranslator(ERRORS, size.seed))
     return Runs(
@@ -59,13 +64,13 @@ def world_runs(folder: Path, size: WorldSize, languages: Sequence[str] = (), ove
         folder / "runs",
         languages_in(shards, languages),
         translations=translations,
-        model="cclm-tiny",
+        model=str(base),
         overrides=(f"seed={size.seed}", *overrides),
         preset=world_preset,
     )
 
 
 def world_preset(strategy: str) -> list[str]:
-    """What a recipe is overridden with, so that cclm-tiny learns from random weights, and all fit in half an hour."""
+    """What a recipe is overridden with, so that cclm-tiny learns the world, and all fit in half an hour."""
     rate, epochs = _SCHEDULE[strategy]
     return [*_LEARNING, f"optim.lr={rate}", f"trainer.max_epochs={epochs}"]

@@ -5,18 +5,41 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
+from weaksync import zoo
 from weaksync.datamodules.index import open_set, verify
+from weaksync.datamodules.world import plot
+from weaksync.datamodules.world.language import tell
 from weaksync.recipes.reproduce_runs import STRATEGIES
 from weaksync.recipes.reproduce_world import world_preset, world_runs
+from weaksync.recipes.world_base import base_model
 from weaksync.recipes.world_set import WorldSize, world_set
 
 SIZE = WorldSize(stories=4, languages=("en", "ru"))
 
 
 @pytest.mark.slow
+def test_the_base_model_finds_a_sentence_in_another_language(tmp_path: Path) -> None:
+    model = zoo.load(base_model(tmp_path / "base", steps=250))
+    stories = [plot(0, index, sentences=22) for index in range(3)]  # of another seed than it has read
+    filmed = [line.event is not None for story in stories for line in story.lines]
+    with torch.no_grad():
+        english, russian = (
+            model.encode_text(*model.tokenize([text for story in stories for text in tell(0, story, code)]))[filmed]
+            for code in ("en", "ru")
+        )
+    right = (english @ russian.T).argmax(dim=1) == torch.arange(len(english))
+    assert right.float().mean() > 10 / len(english)  # chance is one in so many
+    again = base_model(tmp_path / "again", steps=2), base_model(tmp_path / "too", steps=2)
+    assert len({(folder / "model.safetensors").read_bytes() for folder in again}) == 1
+
+
+@pytest.mark.slow
 def test_each_film_is_told_in_one_language_and_few_of_training_are_annotated(tmp_path: Path) -> None:
+    base_model(tmp_path / "base", steps=1)  # it is taken as it is
     runs = world_runs(tmp_path, SIZE)
+    assert runs.model == str(tmp_path / "base")
     shards = open_set(runs.shards)
     told = {split: shards.videos(split) for split in shards.splits}
     films = [video.url for videos in told.values() for video in videos]
