@@ -1,19 +1,28 @@
 """The bridge between data and models: what a batch holds, and what a data module is handed to make one.
 
 A data module never imports a model.  It is handed a `ClipTransform` and a `Tokenize` (picklable, so that workers can
-carry them), and yields the batches below; a model provides both as `model.preprocess` and `model.tokenize`.
+carry them), and yields the batches below; a model provides both as `model.preprocess` and `model.tokenize`.  What
+speaks is a `Synthesize`: a tool in this room, or a model.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar, runtime_checkable
 
+import torch
 from torch import Generator, Tensor
 
 # which clip belongs to which interval is asked on both sides of the bridge
 from .records import overlap_seconds as overlap_seconds
 from .records import weak_labels as weak_labels
+
+# a model that speaks cuts its text as the tool does
+from .utterances import utterances as utterances
+
+#: samples of a second of speech, everywhere
+SPEECH_RATE = 16_000
 
 
 @runtime_checkable
@@ -41,6 +50,88 @@ class Tokenize(Protocol):
 
     def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Returns `input_ids` and `attention_mask`, both int64 (B, L).  Raises ValueError for a text that is empty."""
+        ...
+
+
+@dataclass(frozen=True)
+class Word:
+    """Something written, a word or a sentence, and when it is spoken: seconds from the start of its speech."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Phoneme:
+    """A sound by its name in the International Phonetic Alphabet, without stress, and its seconds."""
+
+    name: str
+    start: float
+    end: float
+
+
+@dataclass
+class Speech:
+    """A text as it was spoken.
+
+    Attributes:
+        waveform: (S,) int16, 16 kHz, one channel.
+        words: in order, with the pauses between them left out.
+        phonemes: in order; empty where the synthesiser does not tell.
+        sentences: in order, as the text was cut; the first begins at 0, the last ends before the pause after it.
+    """
+
+    waveform: Tensor
+    words: list[Word]
+    phonemes: list[Phoneme]
+    sentences: list[Word]
+
+    @property
+    def duration(self) -> float:
+        """In seconds."""
+        return len(self.waveform) / SPEECH_RATE
+
+    @classmethod
+    def join(cls, parts: Sequence[Speech]) -> Speech:
+        """One speech of many, one after the other.  Raises ValueError for none."""
+        if not parts:
+            raise ValueError("there is no speech to join")
+        whole = cls(torch.cat([part.waveform for part in parts]), [], [], [])
+        past = 0.0
+        for part in parts:
+            whole.words += _later(part.words, past)
+            whole.phonemes += _later(part.phonemes, past)
+            whole.sentences += _later(part.sentences, past)
+            past += part.duration
+        return whole
+
+
+_Timed = TypeVar("_Timed", Word, Phoneme)
+
+
+def _later(items: Sequence[_Timed], seconds: float) -> list[_Timed]:
+    return [replace(item, start=item.start + seconds, end=item.end + seconds) for item in items]
+
+
+@runtime_checkable
+class Synthesize(Protocol):
+    """Text to speech, sentence by sentence; the same text in the same voice is the same waveform.
+
+    Attributes:
+        voice: its name, as the synthesiser knows it; empty for the usual one of each language.
+        rate: how fast, in units of the synthesiser.
+        producer: what speaks, with its version: speech is kept and found again under it.
+    """
+
+    voice: str
+    rate: float
+
+    @property
+    def producer(self) -> str: ...
+
+    def __call__(self, text: str, *, language: str) -> Speech:
+        """Raises ValueError for a text with nothing to say, and for a language or a voice that there is not."""
         ...
 
 
