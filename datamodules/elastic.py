@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from .batches import ClipTransform, PairBatch, Tokenize
 from .index import ShardSet, sample_key
-from .pairs import Pair, WeakPairs, assemble, chance, deal, group_count
+from .pairs import Grouping, Pair, WeakPairs, assemble, chance, deal, follow, group_count
 from .tarscan import BadSample, Fault
 
 BLOCK = 4  # shards whose groups are shuffled together: a process reads from so many at a time
@@ -45,14 +45,24 @@ class GroupOrder:
         shards: shard of each video of `pairs`.
         group_size: pairs in a group, at most.
         seed: of everything.
+        grouping: which pairs of a video make a group.
         block: shards whose groups are shuffled together.
     """
 
-    def __init__(self, pairs: WeakPairs, shards: list[int], group_size: int, seed: int, block: int = BLOCK) -> None:
+    def __init__(
+        self,
+        pairs: WeakPairs,
+        shards: list[int],
+        group_size: int,
+        seed: int,
+        grouping: Grouping = "mixed",
+        block: int = BLOCK,
+    ) -> None:
         self.pairs = pairs
         self.shards = np.array(shards, dtype=np.int64)
         self.group_size = group_size
         self.seed = seed
+        self.grouping = grouping
         self.block = block
         self.counts = np.array([group_count(len(v.clips), group_size) for v in pairs.videos], dtype=np.int64)
         self._epoch: tuple[int, NDArray[np.int64]] | None = None
@@ -81,6 +91,8 @@ class GroupOrder:
     def members(self, epoch: int, video: int, group: int) -> NDArray[np.int64]:
         """Indices into the video's pairs of one group."""
         sentences = self.pairs.videos[video].sentences
+        if self.grouping == "consecutive":
+            return follow(len(sentences), self.group_size)[group]
         return deal(sentences, self.group_size, chance(self.seed, epoch, video))[group]
 
 

@@ -23,6 +23,8 @@ from .tarscan import BadSample, Fault
 
 #: what says which sentence goes with a clip: the times of narration, people, or a model that aligned the video
 PairSource = Literal["weak", "annotated", "aligned"]
+#: which pairs of a video make a group: any of them, or those of clips that follow each other
+Grouping = Literal["mixed", "consecutive"]
 
 
 @dataclass
@@ -138,6 +140,11 @@ def deal(sentences: NDArray[np.int64], size: int, chance: np.random.Generator) -
     order = shuffled[np.argsort(rank[shuffled], kind="stable")]
     count = group_count(len(sentences), size)
     return [order[start::count].astype(np.int64) for start in range(count)]
+
+
+def follow(pairs: int, size: int) -> list[NDArray[np.int64]]:
+    """Cut the pairs of a video, in the order of their clips, into `group_count` runs whose sizes differ by one."""
+    return np.array_split(np.arange(pairs, dtype=np.int64), group_count(pairs, size))
 
 
 def chance(*words: int) -> np.random.Generator:

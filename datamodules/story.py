@@ -16,7 +16,7 @@ from .batches import ClipTransform, Tokenize
 from .derived import ALIGNMENTS, TRANSLATIONS, aligned, open_derived, translated
 from .elastic import ElasticLoader, GroupOrder, PairSteps
 from .index import ShardSet, open_set
-from .pairs import PAIRED, PairSource, WeakPairs, paired
+from .pairs import PAIRED, Grouping, PairSource, WeakPairs, paired
 from .records import AnnotatedVideo
 from .resampled import PairStream, ResampledLoader, address_of, read_manifest
 from .shards import Manifest
@@ -47,6 +47,8 @@ class StoryDataModule(lightning.LightningDataModule):
             say it shows, and trains on the videos that they annotated alone; ``aligned`` with the one that a model
             gave it.
         alignments: folder of a set derived from this one (``weaksync data align``), for ``aligned``; exact mode alone.
+        grouping: a group holds any pairs of a video (``mixed``), or those of neighbouring clips, in their order
+            (``consecutive``, exact mode alone), for losses that align them.
         test_split: which videos `test_dataloader` and `predict_dataloader` yield.
         seed: of the order, of the frames that are drawn and of augmentation.
         workers: processes that read; 0 reads in the process itself.
@@ -76,6 +78,7 @@ class StoryDataModule(lightning.LightningDataModule):
         translations: str | Path | None = None,
         pairs: PairSource = "weak",
         alignments: str | Path | None = None,
+        grouping: Grouping = "mixed",
         test_split: str = "test",
         seed: int = 0,
         workers: int = 0,
@@ -94,6 +97,10 @@ class StoryDataModule(lightning.LightningDataModule):
             raise ValueError(f"pairs={pairs!r}: choose {' or '.join(map(repr, get_args(PairSource)))}")
         if (pairs == "aligned") != (alignments is not None):
             raise ValueError("alignments belong to pairs='aligned', which needs them: weaksync data align makes them")
+        if grouping not in get_args(Grouping):
+            raise ValueError(f"grouping={grouping!r}: choose {' or '.join(map(repr, get_args(Grouping)))}")
+        if mode != "exact" and grouping != "mixed":
+            raise ValueError("grouping='consecutive' belongs to mode='exact'")
         if mode != "exact" and (translations is not None or alignments is not None):
             raise ValueError("derived sets belong to mode='exact': streamed shards come with their own texts alone")
         if global_batch < 1:
@@ -113,6 +120,7 @@ class StoryDataModule(lightning.LightningDataModule):
         self.translations = translations
         self.pair_source = pairs
         self.alignments = alignments
+        self.grouping = grouping
         self.test_split = test_split
         self.seed = seed
         self.workers = workers
@@ -267,7 +275,7 @@ class StoryDataModule(lightning.LightningDataModule):
 
     def _exact(self, rank: int, world: int) -> ElasticLoader:
         homes = [self.shards.entries[video.id].shard for video in self.pairs.videos]
-        order = GroupOrder(self.pairs, homes, self.group_size, self.seed)
+        order = GroupOrder(self.pairs, homes, self.group_size, self.seed, self.grouping)
         steps = PairSteps(self.shards, order, self.preprocess, self.tokenize, self.global_batch, rank, world)
         identity = {
             "global_batch": self.global_batch,
@@ -279,6 +287,7 @@ class StoryDataModule(lightning.LightningDataModule):
             "translations": self.translation_set and self.translation_set.fingerprint("train"),
             "pairs": None if self.pair_source == "weak" else self.pair_source,
             "alignments": self.alignment_set and self.alignment_set.fingerprint("train"),
+            "grouping": None if self.grouping == "mixed" else self.grouping,
         }
         return ElasticLoader(steps, identity, max_bad=self.max_bad, workers=self.workers, context=self.start_method)
 

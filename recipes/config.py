@@ -54,6 +54,8 @@ class DataConfig:
             ``resampled`` (streams from object stores, `steps_per_epoch` steps an epoch).
         global_batch: groups per step over all processes.
         group_size: pairs per group: a positive and its K = group_size - 1 negatives, all of one video.
+        grouping: a group holds any pairs of its video (``mixed``), or those of neighbouring clips in their order
+            (``consecutive``), for `loss.alignment`.
         steps_per_epoch: length of an epoch in ``resampled`` mode.
         workers: reading processes for each rank.
         max_bad: share of training samples that may be unreadable before the run fails.
@@ -67,6 +69,7 @@ class DataConfig:
     mode: Literal["exact", "resampled"] = "exact"
     global_batch: int = 16
     group_size: int = 8
+    grouping: Literal["mixed", "consecutive"] = "mixed"
     steps_per_epoch: int | None = None
     workers: int = 2
     max_bad: float = 0.0
@@ -79,10 +82,13 @@ class LossConfig:
     Attributes:
         negatives: the other pairs of the same ``video``, or of the whole ``batch`` over all processes.
         false_negatives: pairs that share their sentence: ``exclude`` them, or count them as ``multi_positive``.
+        alignment: believe every pair (``none``), or align each group's clips with its sentences, by ``soft_dtw`` or
+            ``soft_drop_dtw``, against the sentences of the other groups; goes with `data.grouping` ``consecutive``.
     """
 
     negatives: Literal["video", "batch"] = "video"
     false_negatives: Literal["exclude", "multi_positive"] = "exclude"
+    alignment: Literal["none", "soft_dtw", "soft_drop_dtw"] = "none"
 
 
 @dataclass
@@ -215,6 +221,18 @@ def impossible(config: StoryRecipe) -> list[str]:
         (
             data.mode == "resampled" and (data.translations is not None or data.alignments is not None),
             "data.translations and data.alignments go with data.mode: exact; streamed shards come without them",
+        ),
+        (
+            data.mode == "resampled" and data.grouping == "consecutive",
+            "data.grouping: consecutive goes with data.mode: exact",
+        ),
+        (
+            (config.loss.alignment != "none") != (data.grouping == "consecutive"),
+            "loss.alignment goes with data.grouping: consecutive, and needs it",
+        ),
+        (
+            config.loss.alignment != "none" and config.loss.negatives != "batch",
+            "loss.alignment sets groups against each other: loss.negatives should be batch",
         ),
         (config.trainer.max_epochs < 1, f"trainer.max_epochs should be at least 1, not {config.trainer.max_epochs}"),
     ]

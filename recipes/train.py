@@ -145,6 +145,7 @@ def build_data(recipe: StoryRecipe, model: DualEncoder) -> StoryDataModule:
         languages=data.languages,
         translations=data.translations,
         alignments=data.alignments,
+        grouping=data.grouping,
         pairs=data.pairs,
         mode=data.mode,
         global_batch=data.global_batch,

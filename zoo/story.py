@@ -16,7 +16,7 @@ from ..datamodules.batches import PairBatch, VideoBatch
 from . import optim
 from .decoding import Decoder, VideoSimilarity
 from .evaluation import evaluate
-from .losses import InfoNCE
+from .losses import InfoNCE, WindowNCE
 from .models.dual_encoder import DualEncoder
 from .optim import OptimConfig
 from .tuning import tune
@@ -37,6 +37,7 @@ class StoryAlignment(L.LightningModule):
         model: what is trained.
         optim: how; `OptimConfig`'s defaults if None.
         negatives, false_negatives: of `InfoNCE`.
+        alignment: ``none``, or the aligner of `WindowNCE`, which then is the loss.
         chunk: how many clips, or sentences, of a video are encoded at once in evaluation.
 
     Attributes:
@@ -50,11 +51,12 @@ class StoryAlignment(L.LightningModule):
         optim: OptimConfig | None = None,
         negatives: str = "video",
         false_negatives: str = "exclude",
+        alignment: str = "none",
         chunk: int = 64,
     ) -> None:
         super().__init__()
         self.model = model
-        self.loss = InfoNCE(negatives, false_negatives)
+        self.loss = InfoNCE(negatives, false_negatives) if alignment == "none" else WindowNCE(alignment)
         self.optim = optim or OptimConfig()
         self.chunk = chunk
         self.videos: list[VideoSimilarity] = []
@@ -67,6 +69,7 @@ class StoryAlignment(L.LightningModule):
                 "optim": asdict(self.optim),
                 "negatives": negatives,
                 "false_negatives": false_negatives,
+                "alignment": alignment,
             }
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -90,3 +92,20 @@ def test_alignments_and_aligned_go_together(parent, tmp_path):
         module(parent, pairs="aligned")
     with pytest.raises(ValueError, match="alignments belong to pairs='aligned'"):
         module(parent, alignments=tmp_path)
+
+
+def test_consecutive_groups_are_runs_of_clips_in_their_order(parent):
+    """And every pair comes once an epoch, as in mixed groups."""
+    data = module(parent, grouping="consecutive")
+    seen = []
+    for batch in data.train_dataloader():
+        seen += batch.keys
+        pairs = zip(batch.video.tolist(), batch.keys, strict=True)
+        for _, group in itertools.groupby(pairs, key=lambda pair: pair[0]):
+            clips = [int(key[-5:]) for _, key in group]
+            steps = np.diff(clips)  # 1 within a run; a video may have two of them in a step
+            assert len(clips) >= 2 and (steps != 1).sum() <= 1
+    expected = [f"train{video:04d}/{clip:05d}" for video, count in enumerate([8, 6]) for clip in range(count)]
+    assert sorted(seen) == expected
+    with pytest.raises(ValueError, match="'consecutive' belongs to mode='exact'"):
+        module(parent, grouping="consecutive", mode="resampled", steps_per_epoch=2)

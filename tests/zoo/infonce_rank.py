@@ -1,4 +1,4 @@
-"""One rank of the gradient test in test_losses.py: `infonce_rank.py RANK WORLD FOLDER NEGATIVES FALSE_NEGATIVES`.
+"""One rank of the gradient test in test_losses.py: `infonce_rank.py RANK WORLD FOLDER LOSS [SETTING ...]`.
 
 Encodes its share of the batch with one linear layer, averages gradients as DDP does, and saves them.
 """
@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
-from weaksync.zoo.losses import InfoNCE
+from weaksync.zoo import losses
 
 rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 torch.set_num_threads(1)
@@ -23,7 +23,7 @@ for layer in layers.values():
     layer.requires_grad_()
 clips = torch.nn.functional.normalize(batch["clips"] @ layers["clip"], dim=1)
 texts = torch.nn.functional.normalize(batch["texts"] @ layers["text"], dim=1)
-out = InfoNCE(sys.argv[4], sys.argv[5])(
+out = getattr(losses, sys.argv[4])(*sys.argv[5:])(
     clips, texts, layers["temp"], video=batch["video"], sentence=batch["sentence"], weight=batch["weight"]
 )
 out.loss.backward()

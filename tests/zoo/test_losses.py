@@ -159,7 +159,7 @@ def test_several_processes_have_the_gradient_of_one(
     script = Path(__file__).parent / "infonce_rank.py"
     command = [sys.executable, str(script)]
     ranks = [
-        subprocess.Popen([*command, str(rank), str(world), str(tmp_path), negatives, false_negatives])
+        subprocess.Popen([*command, str(rank), str(world), str(tmp_path), "InfoNCE", negatives, false_negatives])
         for rank in range(world)
     ]
     assert [rank.wait(timeout=120) for rank in ranks] == [0] * world

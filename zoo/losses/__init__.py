@@ -5,6 +5,7 @@ from .info_nce import InfoNCE, InfoNCEOutput
 from .path import PathCrossEntropy, path_cells
 from .ranking import PairwiseRanking
 from .syncnet import SyncNetLoss, SyncNetLossOutput
+from .windows import WindowNCE
 
 __all__ = [
     "InfoNCE",
@@ -16,5 +17,6 @@ __all__ = [
     "SoftDropDTW",
     "SyncNetLoss",
     "SyncNetLossOutput",
+    "WindowNCE",
     "path_cells",
 ]

@@ -90,7 +90,7 @@ class InfoNCE(nn.Module):
     def _forward(
         self, clips: Tensor, texts: Tensor, temperature: Tensor | float, video: Tensor, sentence: Tensor, weight: Tensor
     ) -> InfoNCEOutput:
-        everyone = _gather(clips, texts, video, sentence, weight)
+        everyone = gather(clips, texts, video, sentence, weight)
         real = everyone.weight > 0
         own = torch.arange(len(clips), device=clips.device)[:, None] + everyone.first
         itself = torch.arange(len(real), device=clips.device) == own  # (b, B): b pairs of this rank, B of all
@@ -148,25 +148,34 @@ def _cross_entropy(logits: Tensor, positive: Tensor, candidate: Tensor) -> Tenso
 
 
 @dataclass
-class _Everyone:
+class Everyone:
+    """The pairs of all ranks, B of them.
+
+    Attributes:
+        clips, texts: (B, D), with their gradients.
+        video, sentence, weight: (B,).
+        first: row of this rank's first pair.
+        world: how many ranks there are.
+    """
+
     clips: Tensor
     texts: Tensor
     video: Tensor
     sentence: Tensor
     weight: Tensor
-    first: int  # row of this rank's first pair
+    first: int
     world: int
 
 
-def _gather(clips: Tensor, texts: Tensor, video: Tensor, sentence: Tensor, weight: Tensor) -> _Everyone:
+def gather(clips: Tensor, texts: Tensor, video: Tensor, sentence: Tensor, weight: Tensor) -> Everyone:
     """The pairs of all ranks, in the order of ranks; ranks may have different numbers of them."""
     world = world_size()
     if world == 1:
-        return _Everyone(clips, texts, video, sentence, weight, 0, 1)
+        return Everyone(clips, texts, video, sentence, weight, 0, 1)
     sizes = sizes_of_ranks(len(clips), clips.device)
     both = all_rows(torch.cat([clips, texts], dim=1), sizes)
     ids = all_rows(torch.stack([video, sentence], dim=1), sizes)
     weights = all_rows(weight.float(), sizes)
     width = clips.shape[1]
     first = sum(sizes[: dist.get_rank()])
-    return _Everyone(both[:, :width], both[:, width:], ids[:, 0], ids[:, 1], weights, first, world)
+    return Everyone(both[:, :width], both[:, width:], ids[:, 0], ids[:, 1], weights, first, world)

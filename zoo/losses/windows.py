@@ -1,0 +1,133 @@
+"""Contrast between windows: how cheaply the clips of one align with the sentences of each, softly and as a whole."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+from ...kernels import pairwise_cosine_cost, pairwise_soft_dtw, percentile_drop, soft_drop_dtw
+from .info_nce import InfoNCEOutput, gather
+from .settings import one_of, settings_of
+
+ALIGNERS = ("soft_dtw", "soft_drop_dtw")
+
+
+class WindowNCE(nn.Module):
+    """Symmetric cross-entropy over windows of neighbouring clips and the sentences that are told about there.
+
+    `InfoNCE` believes every weak pair.  Here a sentence only has to fit somewhere in its window, in order: the logit of
+    a window of clips and a window of sentences is how little their soft alignment costs for each step, divided by the
+    temperature; the windows of all ranks are each other's negatives.  With ``soft_drop_dtw`` clips and sentences that
+    fit nowhere are dropped, at the price that Drop-DTW's percentile policy gives (Dvornik et al., 2021, section 3.3).
+    A window is a run of pairs of one video, in the order of its clips; with windows of one pair ``soft_dtw`` is
+    `InfoNCE` with the negatives of the whole batch.
+
+    Args:
+        aligner: ``soft_dtw`` or ``soft_drop_dtw``.
+        gamma: temperature of the soft minimum, in units of cost.
+        drop_share: quantile of all costs of the step that is the price of dropping.
+    """
+
+    def __init__(self, aligner: str = "soft_drop_dtw", *, gamma: float = 0.1, drop_share: float = 0.3) -> None:
+        super().__init__()
+        self.aligner = one_of("aligner", aligner, ALIGNERS)
+        self.gamma = gamma
+        self.drop_share = drop_share
+
+    def extra_repr(self) -> str:
+        return settings_of(self)
+
+    def forward(
+        self,
+        clips: Tensor,
+        texts: Tensor,
+        temperature: Tensor | float,
+        *,
+        video: Tensor,
+        sentence: Tensor,
+        weight: Tensor | None = None,
+    ) -> InfoNCEOutput:
+        """The loss of a batch of pairs; arguments as `InfoNCE.forward`, pairs of a window next to each other.
+
+        Every rank computes the loss of the windows of all ranks, whose rows are gathered with their gradients: after
+        the averaging of DDP these are the gradients of one process.  ``accuracy`` is that of windows; ``pairs`` and
+        ``lonely`` count pairs.
+        """
+        if weight is None:
+            weight = clips.new_ones(len(clips), dtype=torch.float32)
+        with torch.autocast(clips.device.type, enabled=False):
+            everyone = gather(clips.float(), texts.float(), video, sentence, weight)
+            real = (everyone.weight > 0).nonzero()[:, 0]
+            rows = windows(everyone.video[real], everyone.sentence[real])
+            n = torch.tensor([len(window) for window, _ in rows])
+            m = torch.tensor([len(window) for _, window in rows])
+            inside = pad_sequence([everyone.clips[real[window]] for window, _ in rows], batch_first=True)  # (G, n, D)
+            told = pad_sequence([everyone.texts[real[window]] for _, window in rows], batch_first=True)  # (G, m, D)
+            logits = -self._cost_per_step(inside, told, n, m) / temperature
+            right = torch.arange(len(rows), device=logits.device)
+            loss = 0.5 * (cross_entropy(logits, right) + cross_entropy(logits.T, right))
+
+        count = real.new_tensor(len(real), dtype=torch.float32)
+        with torch.no_grad():
+            wrong = logits.masked_fill(right[:, None] == right, -torch.inf)
+            best = (wrong < logits.diagonal()[:, None]).all(dim=1).float().mean()
+            similarities = clips.float() @ texts.float().T
+            spread = similarities.std() if similarities.numel() > 1 else similarities.new_zeros(())
+        return InfoNCEOutput(
+            loss=loss,
+            value=loss.detach(),
+            accuracy=best,
+            chance=loss.new_tensor(1.0 / len(rows)),
+            lonely=count if len(rows) == 1 else torch.zeros_like(count),
+            pairs=count,
+            spread=spread,
+        )
+
+    def _cost_per_step(self, video: Tensor, text: Tensor, n: Tensor, m: Tensor) -> Tensor:
+        """(G, G) costs of windows of clips, of lengths `n`, with windows of sentences, of lengths `m`."""
+        if self.aligner == "soft_dtw":
+            values = pairwise_soft_dtw(video, text, video_lengths=n, text_lengths=m, gamma=self.gamma)
+            return values / torch.maximum(n[:, None], m).to(values)
+        cost = pairwise_cosine_cost(video, text)  # (G, G, n, m)
+        rows, columns = n[:, None].expand(len(n), len(m)), m.expand(len(n), len(m))
+        with torch.no_grad():
+            beyond = torch.arange(cost.shape[2])[:, None] >= rows[..., None, None]
+            beyond = beyond | (torch.arange(cost.shape[3]) >= columns[..., None, None])
+            price = percentile_drop(cost[~beyond.to(cost.device)][None], torch.tensor([self.drop_share])).to(cost)
+        values = soft_drop_dtw(
+            cost.flatten(0, 1),
+            price,
+            price,
+            video_lengths=rows.flatten(),
+            text_lengths=columns.flatten(),
+            gamma=self.gamma,
+        ).view(len(n), len(m))
+        return values / (rows + columns).to(values)
+
+
+def windows(video: Tensor, sentence: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Where each window lies among pairs: rows of its clips, and the first row of each of its sentences, in order.
+
+    Args:
+        video: (B,) int64; a run of equal numbers is a window.
+        sentence: (B,) int64; a run of equal numbers within a window is one sentence.
+
+    Returns:
+        for each window, (n,) and (m,) indices.
+
+    Raises:
+        ValueError: there is no pair.
+    """
+    if not len(video):
+        raise ValueError("no pair in the whole batch, so no window")
+    video, sentence = video.cpu(), sentence.cpu()
+    rows = torch.arange(len(video))
+    new_window = torch.ones(len(video), dtype=torch.bool)
+    new_window[1:] = video[1:] != video[:-1]
+    new_sentence = new_window.clone()
+    new_sentence[1:] |= sentence[1:] != sentence[:-1]
+    window = new_window.cumsum(0) - 1
+    count = int(window[-1]) + 1
+    return [(rows[window == each], rows[(window == each) & new_sentence]) for each in range(count)]
