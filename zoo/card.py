@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .registry import ModelRow
+from .rows import ModelRow
 
 
 def model_card(row: ModelRow, config: dict[str, Any]) -> str:
