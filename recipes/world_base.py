@@ -63,6 +63,9 @@ def base_model(folder: Path, *, seed: int = 0, steps: int = STEPS, track: Callab
         optimizer.step()
         schedule.step()
         track()
+    with torch.no_grad():
+        # what was learnt between sentences, a hundredth and less, would drown a vision that has learnt nothing yet
+        model.temp.fill_(model.config.temperature)
     model.languages = list(LANGUAGES)
     model.save_pretrained(folder)
     return folder
