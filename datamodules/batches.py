@@ -18,8 +18,9 @@ from torch import Generator, Tensor
 from .records import overlap_seconds as overlap_seconds
 from .records import weak_labels as weak_labels
 
-# a model that speaks cuts its text as the tool does
+# a model that speaks cuts its text, and brings its sound to our rate, as the tool does
 from .utterances import utterances as utterances
+from .waveforms import resample as resample
 
 #: samples of a second of speech, everywhere
 SPEECH_RATE = 16_000

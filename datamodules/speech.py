@@ -22,13 +22,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
-from numpy.typing import NDArray
 
-from .batches import SPEECH_RATE, Phoneme, Speech, Word, utterances
-
-Samples = NDArray[np.int16]
+from .batches import SPEECH_RATE, Phoneme, Speech, Word, resample, utterances
+from .waveforms import Samples
 
 #: language -> eSpeak's voice, where it is not called like the language
 VOICES = {"en": "en-us", "zh": "cmn", "ch": "cmn", "pt": "pt-br"}
@@ -148,16 +144,6 @@ def variants() -> tuple[str, ...]:
     return tuple(sorted(name.rpartition("/")[2] for name in _listed(b"variant")))
 
 
-def resample(samples: Samples, rate: int, wanted: int = SPEECH_RATE) -> Samples:
-    """One channel of int16 at another sample rate; as long as before to within half a sample."""
-    length = round(len(samples) * wanted / rate)
-    resampler = AudioResampler(format="s16", layout="mono", rate=wanted)
-    frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples)[None], format="s16", layout="mono")
-    frame.sample_rate = rate
-    out = [piece.to_ndarray()[0] for given in (frame, None) for piece in resampler.resample(given)]
-    return np.resize(np.concatenate([*out, np.zeros(length, np.int16)]), length)
-
-
 def _check(name: str, where: str = "") -> None:
     """Raises ValueError, with what is near, unless eSpeak takes `name`: it would keep the voice before, or none."""
     base, plus, variant = name.partition("+")
@@ -222,7 +208,7 @@ def _speak(sentence: str, voice: str, rate: int) -> Speech:
     if not blocks:
         raise ValueError(f"voice {voice!r} says nothing for {sentence!r}: the text may be in another language")
     samples = np.concatenate(blocks)
-    waveform = torch.from_numpy(resample(samples, sample_rate))
+    waveform = torch.from_numpy(resample(samples, sample_rate, SPEECH_RATE))
     words, phonemes = _timed(sentence, marks, len(samples), sample_rate)
     end = phonemes[-1].end if phonemes else len(waveform) / SPEECH_RATE
     return Speech(waveform, words, phonemes, [Word(sentence, 0.0, end)])

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ..batches import SPEECH_RATE
 from ..media import Picture
-from ..speech import resample
+from ..waveforms import resample
 from .cast import Person
 from .faces import OPEN_STEPS, WIDE_STEPS, box, cover, portrait, turned
 from .mouth import track

@@ -9,11 +9,10 @@ from functools import partial
 from itertools import pairwise
 from multiprocessing import get_context
 
-import numpy as np
 import pytest
 
 from weaksync.datamodules.batches import SPEECH_RATE, Speech, Synthesize
-from weaksync.datamodules.speech import Espeak, resample, variants, voices
+from weaksync.datamodules.speech import Espeak, variants, voices
 
 pytest.importorskip("espeakng_loader")
 
@@ -130,12 +129,3 @@ def test_an_absent_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(ImportError, match=r"pip install 'weaksync\[tts\]'"):
         Espeak()("Hello.", language="en")
-
-
-def test_resampling_keeps_the_tone_and_the_length() -> None:
-    seconds = np.arange(22050) / 22050
-    tone = (8000 * np.sin(2 * np.pi * 1000 * seconds)).astype(np.int16)
-    found = resample(tone, 22050)
-    assert found.shape == (16000,) and found.dtype == np.int16
-    wanted = 8000 * np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000)
-    assert np.abs(found - wanted)[200:-200].max() < 80
