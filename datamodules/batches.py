@@ -125,8 +125,11 @@ class Synthesize(Protocol):
         producer: what speaks, with its version: speech is kept and found again under it.
     """
 
-    voice: str
-    rate: float
+    @property
+    def voice(self) -> str: ...
+
+    @property
+    def rate(self) -> float: ...
 
     @property
     def producer(self) -> str: ...

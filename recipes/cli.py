@@ -37,6 +37,7 @@ DATA_VERBS = {
     "features": ("data_features", "Clips and sentences encoded once, for models that train on features."),
     "translate": ("data_translate", "Translate the sentences of a shard set."),
     "world": ("data_world", "Generate the synthetic story world."),
+    "speech": ("data_speech", "Speak subtitle files: sound, and the time of every word."),
     "speakers": ("data_speakers", "Generate the synthetic speakers."),
 }
 

@@ -10,6 +10,7 @@ import importlib.util
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -53,8 +54,16 @@ class Vits:
 
     @property
     def producer(self) -> str:
-        """The model, the speaker and the seed."""
-        return f"vits {self.voice or _MMS + '*'} speaker {self.speaker} seed {self.seed}"
+        """The model, with the hash of a folder's files or the revision on the hub, the speaker and the seed.
+
+        For MMS as a whole, whose voices are fetched one by one, it is the name alone.
+        """
+        source = self.voice or f"{_MMS}*"
+        if Path(self.voice).is_dir() and self.voice:
+            source = f"{Path(self.voice).resolve().name}@sha256:{_digest(self.voice)}"
+        elif self.voice:
+            source = f"{self.voice}@{_read(self.voice, self.device)[0].config._commit_hash}"
+        return f"vits {source} speaker {self.speaker} seed {self.seed}"
 
     def voice_for(self, language: str) -> str:
         """Hub id or folder of the voice for a language.  Raises ValueError where MMS has no code for it."""
@@ -118,6 +127,15 @@ def _read(source: str, device: str) -> tuple[Any, Any]:
         first = str(fault).strip().splitlines()[0]
         raise ValueError(f"there is no voice {source!r}, neither as a folder nor on the hub: {first}") from fault
     return model.to(device).eval(), tokenizer
+
+
+@lru_cache(maxsize=16)
+def _digest(folder: str) -> str:
+    whole = hashlib.sha256()
+    for path in sorted(path for path in Path(folder).iterdir() if path.is_file()):
+        with path.open("rb") as file:
+            whole.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return whole.hexdigest()
 
 
 def _check(source: str, model: Any, tokenizer: Any, speaker: int, language: str) -> None:

@@ -77,6 +77,12 @@ def test_a_sentence_is_the_same_wherever_it_stands(folder: str) -> None:
     assert not torch.equal(Vits(folder, seed=1)("Then we eat!", language="en").waveform, alone)
 
 
+def test_the_producer_tells_weights_apart(folder: str, tmp_path: Path) -> None:
+    other = str(save(tmp_path, 32_000, "eng"))
+    producers = {Vits(folder).producer, Vits(folder, seed=1).producer, Vits(other).producer, Vits().producer}
+    assert len(producers) == 4 and Vits(folder).producer.startswith("vits mms-tts-eng")
+
+
 def test_a_faster_rate_takes_less_time(folder: str) -> None:
     slow, fast = (Vits(folder, rate=rate)(TEXT, language="en").sentences[-1].end for rate in (0.5, 2.0))
     assert fast < 0.6 * slow

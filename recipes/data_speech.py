@@ -1,0 +1,83 @@
+"""`weaksync data speech`: speak subtitle files, as a set that matching reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from ..datamodules.batches import Synthesize
+from ..datamodules.captions import Cut
+from ..datamodules.speech import Espeak
+from ..datamodules.speech_set import Report, write_speech
+from ..zoo.speech import Vits
+from .console import err, print_table, progress
+
+ESPEAK, MMS = "espeak", "mms"
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("subtitles", type=_PATH)
+@click.option("--out", type=_PATH, required=True, help="Folder of the set; made if need be.")
+@click.option("--language", required=True, help="Code of the texts' language, such as en.")
+@click.option(
+    "--model", default=ESPEAK, show_default=True, help="espeak; mms; or hub id or folder of a VITS model of one voice."
+)
+@click.option("--voice", default="", help="espeak: a voice such as en-us+f3, or a variant alone, +f3.")
+@click.option("--rate", type=float, help="Words a minute of espeak, usually 175; of a model, 1 is as it was trained.")
+@click.option("--sentences", "cut", type=click.Choice(get_args(Cut)), default="auto", show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="Where a model runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(
+    subtitles: Path,
+    out: Path,
+    language: str,
+    model: str,
+    voice: str,
+    rate: float | None,
+    cut: Cut,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Speak the subtitle file SUBTITLES, or every one in that folder.
+
+    Each sentence is spoken once, wherever it stands; when each word and phoneme is spoken is kept with the sound.  A
+    call that was stopped goes on.  eSpeak NG needs pip install 'weaksync[tts]'.
+    """
+    with progress("sentences") as bar:
+        task = bar.add_task("speaking", total=None)
+        report = write_speech(
+            out,
+            subtitles,
+            _synthesizer(model, voice, rate, device),
+            language=language,
+            cut=cut,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    show(report, out, as_json)
+
+
+def show(report: Report, out: Path, as_json: bool) -> None:
+    """Print what was spoken; what was left out goes to standard error."""
+    if as_json:
+        click.echo(json.dumps(asdict(report), ensure_ascii=False, indent=2))
+    else:
+        columns = ["files", "sentences", "distinct", "minutes", "shown / spoken"]
+        row = [report.files, report.sentences, report.distinct, report.seconds / 60, report.shown / report.seconds]
+        print_table(str(out), columns, [row])
+    if report.resumed:
+        err.print(f"from an earlier run: {report.resumed} distinct sentences", highlight=False)
+    for path, reason in report.left_out.items():
+        err.print(f"left out: {path}: {reason}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _synthesizer(model: str, voice: str, rate: float | None, device: str) -> Synthesize:
+    if model == ESPEAK:
+        return Espeak(voice, 175 if rate is None else rate)
+    if voice:
+        raise click.UsageError("--voice belongs to --model espeak; a VITS model is named by --model")
+    return Vits("" if model == MMS else model, 1.0 if rate is None else rate, device=device)

@@ -1,0 +1,120 @@
+"""Subtitles as speech on disc: what is read is what was spoken, once each, and a stopped call goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+
+from weaksync.datamodules.batches import Phoneme, Speech, Word
+from weaksync.datamodules.shards import Manifest
+from weaksync.datamodules.speech import Espeak
+from weaksync.datamodules.speech_set import open_speech, spoken, write_speech
+from weaksync.datamodules.verify import verify
+
+SRT = "1\n00:00:01,000 --> 00:00:03,500\n{}\n\n2\n00:00:04,000 --> 00:00:06,000\n{}\n"
+
+
+@dataclass
+class Beeps:
+    """A tenth of a second a letter; notes all that it says, and may fail after some."""
+
+    voice: str = "beep"
+    rate: float = 1.0
+    producer: str = "beeps 1"
+    said: list[str] = field(default_factory=list)
+    fails_after: int = 1000
+
+    def __call__(self, text: str, *, language: str) -> Speech:
+        if len(self.said) >= self.fails_after:
+            raise KeyboardInterrupt
+        self.said.append(text)
+        length = len(text) / 10
+        wave = torch.full((1600 * len(text),), len(text), dtype=torch.int16)
+        end = length - 0.05
+        return Speech(wave, [Word(text, 0.0, end)], [Phoneme("i", 0.01, end)], [Word(text, 0.0, end)])
+
+
+@pytest.fixture
+def subtitles(tmp_path: Path) -> Path:
+    folder = tmp_path / "subtitles"
+    folder.mkdir()
+    (folder / "one.srt").write_text(SRT.format("We chop the onions.", "Then we sit down and eat."))
+    (folder / "two.srt").write_text(SRT.format("Then we sit down and eat.", "♪ ♪"))
+    (folder / "empty.srt").write_text("")
+    return folder
+
+
+def test_what_is_read_is_what_was_spoken(subtitles: Path, tmp_path: Path) -> None:
+    voice = Beeps()
+    report = write_speech(tmp_path / "set", subtitles, voice, language="en")
+    assert voice.said == ["We chop the onions.", "Then we sit down and eat."]
+    assert (report.files, report.sentences, report.distinct, report.resumed) == (2, 3, 2, 0)
+    assert list(report.left_out) == [str(subtitles / "empty.srt")]
+    assert not verify(tmp_path / "set") and not (tmp_path / "set" / ".speech").exists()
+    shards = open_speech(tmp_path / "set")
+    assert sorted(shards.entries) == ["one", "two"]
+    record, speech = shards.record("one"), spoken(shards, "one")
+    assert [sentence.narration for sentence in record.sentences] == [(1.0, 3.5), (4.0, 6.0)]
+    wanted = Speech.join([Beeps()(sentence.text, language="en") for sentence in record.sentences])
+    assert torch.equal(speech.waveform, wanted.waveform) and record.duration == speech.duration
+    for kind in ("sentences", "words", "phonemes"):
+        for found, want in zip(getattr(speech, kind), getattr(wanted, kind), strict=True):
+            assert (found.start, found.end) == pytest.approx((want.start, want.end), abs=1e-4)
+    assert speech.sentences[1].start == pytest.approx(1.9)
+    assert report.seconds == pytest.approx(1.9 + 2.5 + 2.5)
+    manifest = Manifest.read(tmp_path / "set")
+    assert manifest.origin and (manifest.origin.kind, manifest.origin.producer) == ("speech", "beeps 1")
+
+
+def test_a_call_that_was_stopped_goes_on(subtitles: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        write_speech(tmp_path / "set", subtitles, Beeps(fails_after=1), language="en")
+    with pytest.raises(FileNotFoundError):
+        open_speech(tmp_path / "set")
+    again = Beeps()
+    report = write_speech(tmp_path / "set", subtitles, again, language="en")
+    assert again.said == ["Then we sit down and eat."] and report.resumed == 1
+    write_speech(tmp_path / "whole", subtitles, Beeps(), language="en")
+    assert (tmp_path / "set/pool-000000.tar").read_bytes() == (tmp_path / "whole/pool-000000.tar").read_bytes()
+
+
+@pytest.mark.parametrize("other", [Beeps(rate=2.0), Beeps(voice="boop"), Beeps(producer="beeps 2")])
+def test_another_voice_is_another_speech(other: Beeps, subtitles: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        write_speech(tmp_path / "set", subtitles, Beeps(fails_after=1), language="en")
+    write_speech(tmp_path / "set", subtitles, other, language="en")
+    assert len(other.said) == 2
+
+
+def test_espeak_speaks_a_set(subtitles: Path, tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader")
+    write_speech(tmp_path / "set", subtitles / "one.srt", Espeak("+f3", 200), language="en")
+    speech = spoken(open_speech(tmp_path / "set"), "one")
+    direct = Espeak("+f3", 200)("We chop the onions. Then we sit down and eat.", language="en")
+    assert torch.equal(speech.waveform, direct.waveform)
+    assert [word.text for word in speech.words] == [word.text for word in direct.words]
+
+
+def test_bad_input(subtitles: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"none of 1 .*the file is empty"):
+        write_speech(tmp_path / "set", subtitles / "empty.srt", Beeps(), language="en")
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        write_speech(tmp_path / "set", tmp_path / "nowhere", Beeps(), language="en")
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(FileNotFoundError, match="no subtitles"):
+        write_speech(tmp_path / "set", tmp_path / "bare", Beeps(), language="en")
+    (subtitles / "deeper").mkdir()
+    (subtitles / "deeper" / "one.srt").write_text(SRT.format("One.", "Two."))
+    with pytest.raises(ValueError, match="would both be 'one'"):
+        write_speech(tmp_path / "set", subtitles, Beeps(), language="en")
+
+
+def test_a_set_is_not_written_over_and_another_kind_is_named(subtitles: Path, tmp_path: Path) -> None:
+    write_speech(tmp_path / "set", subtitles / "one.srt", Beeps(), language="en")
+    with pytest.raises(ValueError, match="holds a shard set already"):
+        write_speech(tmp_path / "set", subtitles / "one.srt", Beeps(), language="en")
+    with pytest.raises(ValueError, match="no speech of 'three'"):
+        spoken(open_speech(tmp_path / "set"), "three")

@@ -1,0 +1,47 @@
+"""`weaksync data speech`, as it is called."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from weaksync.recipes.cli import main
+from weaksync.recipes.data_speech import command
+
+pytest.importorskip("espeakng_loader")
+
+
+@pytest.fixture
+def subtitles(tmp_path: Path) -> Path:
+    path = tmp_path / "film.srt"
+    path.write_text("1\n00:00:01,000 --> 00:00:03,000\nHello there. How are you?\n")
+    return path
+
+
+def test_speaks_and_counts(subtitles: Path, tmp_path: Path) -> None:
+    arguments = [str(subtitles), "--language", "en", "--voice", "+f3", "--out", str(tmp_path / "set"), "--json"]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert report["files"] == 1 and report["sentences"] == 2 and 1 < report["seconds"] < 5
+    assert (tmp_path / "set" / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--language", "tlh", "--sentences", "captions"], "no voice 'tlh'"),
+        (["--language", "en", "--voice", "en+f33"], "no variant 'f33'"),
+        (["--language", "en", "--model", "mms", "--voice", "+f3"], "--voice belongs to"),
+    ],
+)
+def test_faults_in_one_line(
+    arguments: list[str], said: str, subtitles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["data", "speech", str(subtitles), "--out", str(tmp_path / "set"), *arguments])
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
