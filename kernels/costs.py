@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+
+#: a vector shorter than this has no direction
+SHORTEST = 1e-12
 
 
 def cosine_cost(video: Tensor, text: Tensor) -> Tensor:
     """1 - cosine, in [0, 2] (M-SyMoN, section 5).
 
     Args:
-        video: (B, n, d) or (n, d), any length; a zero vector is at cost 1 from everything.
+        video: (B, n, d) or (n, d), any length; a zero vector, or one shorter than 1e-12, is at cost 1 from
+            everything and has no gradient.
         text: (B, m, d) or (m, d).
 
     Returns:
@@ -29,14 +32,14 @@ def cosine_cost(video: Tensor, text: Tensor) -> Tensor:
             f"video {tuple(video.shape)} and text {tuple(text.shape)} must be (B, n, d) and (B, m, d), "
             "or (n, d) and (m, d)"
         )
-    return (1.0 - normalize(video, dim=-1) @ normalize(text, dim=-1).transpose(-1, -2)).clamp(0.0, 2.0)
+    return (1.0 - unit(video) @ unit(text).transpose(-1, -2)).clamp(0.0, 2.0)
 
 
 def pairwise_cosine_cost(video: Tensor, text: Tensor) -> Tensor:
     """1 - cosine of every step of every video with every step of every text.
 
     Args:
-        video: (V, n, d).
+        video: (V, n, d), of any length, as in `cosine_cost`.
         text: (S, m, d).
 
     Returns:
@@ -47,11 +50,18 @@ def pairwise_cosine_cost(video: Tensor, text: Tensor) -> Tensor:
     """
     if video.dim() != 3 or text.dim() != 3 or video.shape[-1] != text.shape[-1]:
         raise ValueError(f"video {tuple(video.shape)} and text {tuple(text.shape)} must be (V, n, d) and (S, m, d)")
-    return unit_cost(normalize(video, dim=-1), normalize(text, dim=-1))
+    return unit_cost(unit(video), unit(text))
+
+
+def unit(x: Tensor) -> Tensor:
+    """Vectors (..., d) at length 1.  One without a direction becomes 0, with gradient 0 where 1 / length explodes."""
+    length = x.norm(dim=-1, keepdim=True)
+    short = length <= SHORTEST  # not so for NaN, which stays what it is
+    return (x / length.masked_fill(short, 1.0)).masked_fill(short, 0.0)
 
 
 def unit_cost(video: Tensor, text: Tensor) -> Tensor:
-    """`pairwise_cosine_cost` of vectors that have unit length already."""
+    """`pairwise_cosine_cost` of vectors that `unit` has seen."""
     products = torch.addmm(video.new_ones(1, 1), video.flatten(0, 1), text.flatten(0, 1).T, alpha=-1.0)
     return products.unflatten(1, text.shape[:2]).unflatten(0, video.shape[:2]).transpose(1, 2)
 

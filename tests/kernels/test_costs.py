@@ -26,6 +26,25 @@ def test_cosine_cost_is_one_minus_the_cosine():
     assert cosine_cost(torch.zeros(1, 7), text[0].float()).tolist() == [[1.0, 1.0, 1.0]]
 
 
+def test_a_vector_without_direction_costs_one_and_has_no_gradient():
+    video = torch.randn(1, 4, 7, generator=torch.Generator().manual_seed(0))
+    text = torch.randn(1, 3, 7, generator=torch.Generator().manual_seed(1))
+    video[0, 2], text[0, 1] = 0, 1e-20
+    for cost_of in (cosine_cost, lambda v, t: pairwise_cosine_cost(v, t)[0]):
+        found = [video.clone().requires_grad_(), text.clone().requires_grad_()]
+        truth = [video.double().requires_grad_(), text.double().requires_grad_()]
+        cost = cost_of(*found)
+        assert (cost[0, 2] == 1).all() and (cost[0, :, 1] == 1).all()
+        (cost.sin() * torch.arange(12.0).view(4, 3)).sum().backward()
+        exact = 1 - torch.cosine_similarity(truth[0][:, :, None], truth[1][:, None], dim=-1)
+        (exact.sin() * torch.arange(12.0).view(4, 3))[:, [0, 1, 3]][:, :, [0, 2]].sum().backward()
+        assert (found[0].grad[0, 2] == 0).all() and (found[1].grad[0, 1] == 0).all()
+        for here, there in zip(found, truth, strict=True):
+            torch.testing.assert_close(here.grad.double(), there.grad, rtol=1e-5, atol=1e-5)
+    assert cosine_cost(torch.full((1, 7), torch.nan), text[0]).isnan().all()
+    assert cosine_cost(torch.zeros(1, 7).half(), text[0].half()).tolist() == [[1.0, 1.0, 1.0]]
+
+
 @pytest.mark.parametrize("shapes", [((3, 4), (3, 5)), ((2, 3, 4), (1, 3, 4)), ((4,), (4,)), ((2, 3, 4), (3, 4))])
 def test_shapes_that_do_not_go_together(shapes):
     with pytest.raises(ValueError, match=r"\(B, n, d\) and \(B, m, d\)"):
