@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from numbers import Integral
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ LARGEST_TEXT_DROP = 1e6
 
 
 def check_tensors(cost: Tensor, video_lengths: Tensor | None, text_lengths: Tensor | None) -> None:
-    """Raises ValueError unless `cost` is a floating tensor (B, n, m), and the lengths are tensors or None."""
+    """Raises ValueError unless `cost` is a floating tensor (B, n, m), and the lengths are None or tensors beside it."""
     for name, given in (("cost", cost), ("video_lengths", video_lengths), ("text_lengths", text_lengths)):
         if not isinstance(given, Tensor) and (given is not None or name == "cost"):
             raise ValueError(f"{name} must be a tensor, not {type(given).__name__}; torch.as_tensor makes one")
@@ -24,19 +24,29 @@ def check_tensors(cost: Tensor, video_lengths: Tensor | None, text_lengths: Tens
         raise ValueError(f"cost must have shape (B, n, m), video first, not {tuple(cost.shape)}; add a batch axis")
     if not cost.is_floating_point():
         raise ValueError(f"cost must be floating, not {cost.dtype}; convert it with .float()")
+    check_device("video_lengths", video_lengths, cost)
+    check_device("text_lengths", text_lengths, cost)
+
+
+def check_device(name: str, given: Tensor | None, beside: Tensor) -> None:
+    """Raises ValueError unless `given` is None or lies on the CPU or on the device of the costs."""
+    if given is not None and given.device.type != "cpu" and given.device != beside.device:
+        raise ValueError(
+            f"{name} lies on {given.device} and the costs on {beside.device}: move it to that device or to the CPU"
+        )
 
 
 def check_positive(name: str, number: float) -> None:
     """Raises ValueError unless `number` is positive and finite, and no tensor, to which no gradient would flow."""
     if isinstance(number, Tensor):
         raise ValueError(f"{name} must be a number, not a tensor: no gradient flows to it; give {name}.item()")
-    if not 0 < number < math.inf:
+    if not isinstance(number, Real) or not 0 < number < math.inf:
         raise ValueError(f"{name} must be positive and finite, not {number!r}")
 
 
 def check_not_negative(name: str, number: float) -> None:
     """Raises ValueError unless `number` is zero or positive, and finite."""
-    if not 0 <= number < math.inf:
+    if not isinstance(number, Real) or not 0 <= number < math.inf:
         raise ValueError(f"{name} must be at least 0 and finite, not {number!r}")
 
 
@@ -85,6 +95,15 @@ def check_text_drops(drops: Tensor, texts: Tensor) -> None:
         )
 
 
+def check_ordered(name: str, drops: Tensor, lengths: Tensor) -> None:
+    """Raises ValueError, naming the place, where dropping a real step costs NaN or -inf; all lie on the CPU."""
+    real = torch.arange(drops.shape[1], device="cpu") < lengths[:, None]
+    wrong = ~(drops > -torch.inf) & real
+    if wrong.any():
+        pair, step = wrong.nonzero()[0].tolist()
+        raise ValueError(f"{name}[{pair}, {step}] is {drops[pair, step]:g}; a price is a number, or +inf to forbid it")
+
+
 def check_windows(windows: Tensor | None, batch: int, validate: bool) -> None:
     """Raises ValueError unless `windows` is None or (B,) whole numbers >= 0, naming the pair."""
     if windows is None:
@@ -108,11 +127,19 @@ def check_dsta_settings(order_weight: float, order_margin: int, band: int | None
     check_whole("band", band)
 
 
+def check_window(window: int | Tensor | None, shape: str = "(B,)") -> None:
+    """Raises ValueError unless `window` is None, a whole number >= 0, or a tensor, whose shape is looked at later."""
+    if window is None or isinstance(window, Tensor):
+        return
+    if isinstance(window, bool) or not isinstance(window, Integral) or window < 0:
+        raise ValueError(f"window must be None, a whole number >= 0 or a {shape} tensor of integers, not {window!r}")
+
+
 def windows_of(window: int | Tensor | None, batch: int) -> Tensor | None:
     """One window for each pair, (B,) int64; None stays None."""
+    check_window(window)
     if window is None or isinstance(window, Tensor):
         return window
-    check_whole("window", window)
     return torch.full((batch,), window, dtype=torch.int64, device="cpu")
 
 

@@ -29,8 +29,10 @@ def dtw_path(
         cost: (B, n, m) floating; +inf forbids the cell.
         video_lengths: (B,) integers, how many of the n steps are real; None means all.
         text_lengths: (B,) integers, how many of the m texts are real; None means all.
-        band: keep only cells near the line from corner to corner (see `geometry.within_band`); None keeps all.
-        validate: also check what lies on the GPU, and that every pair has a path; waits for the device.
+        band: keep only cells within `band` texts of the line from corner to corner (see `geometry.within_band`); None
+            keeps all.
+        validate: also check what lies on the GPU, and that every pair has a path and holds no NaN or -inf; waits
+            for the device.
 
     Returns:
         cost (B,); path (B, n+m-1, 2) int64, the cells (i, j) in order, padded with -1; and path_lengths (B,) int64.
@@ -41,7 +43,7 @@ def dtw_path(
     """
     check_tensors(cost, video_lengths, text_lengths)
     check_whole("band", band)
-    return ops.dtw_path(at_least_float32(cost), video_lengths, text_lengths, band, validate, True)
+    return ops.dtw_path(at_least_float32(cost), video_lengths, text_lengths, band, False, validate, True)
 
 
 @torch.no_grad()
@@ -68,7 +70,9 @@ def dsta_path(
     check_dsta_settings(order_weight, order_margin, band)
     windows = windows_of(window, len(cost))
     cost = at_least_float32(cost)
-    return ops.dsta_path(cost, video_lengths, text_lengths, windows, order_weight, order_margin, band, validate, True)
+    return ops.dsta_path(
+        cost, video_lengths, text_lengths, windows, order_weight, order_margin, band, False, validate, True
+    )
 
 
 @torch.no_grad()
@@ -95,11 +99,15 @@ def drop_dtw(
         video_lengths: (B,) integers, how many of the n steps are real; None means all.
         text_lengths: (B,) integers, how many of the m texts are real; None means all.
         contiguous: whether the steps of one text must be neighbours; if False, dropped steps may lie between them.
-        band: keep only cells near the line from corner to corner (see `geometry.within_band`); None keeps all.
-        validate: also check what lies on the GPU, and that every pair has an alignment; waits for the device.
+        band: keep only cells within `band` texts of the line from corner to corner (see `geometry.within_band`); None
+            keeps all.
+        validate: also check what lies on the GPU, and that every pair has an alignment and holds no NaN or -inf; waits
+            for the device.
 
     Returns:
         cost (B,), and labels (B, n) int64: the 0-based text of each video step, -1 where it is dropped or padding.
+        A pair that holds NaN or -inf among its costs or prices has the cost NaN and only -1 for labels, one without
+        an alignment +inf and -1; the other pairs are what they are alone.
 
     Raises:
         ValueError: for shapes, lengths or a band that fit no alignment, naming the pair; for a drop_text beyond 1e6.

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.library import custom_op, register_autocast
 
 from . import cpu, derivatives, reference
-from .arguments import check_text_drops, check_windows, lengths_of
+from .arguments import check_device, check_ordered, check_text_drops, check_windows, lengths_of
 from .geometry import check_dsta, check_dtw, check_every_text_fits
 
 
@@ -59,10 +59,11 @@ def soft_dtw(
     text_lengths: Tensor | None,
     gamma: float,
     band: int | None,
+    lenient: bool,
     validate: bool,
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
-    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, lambda n, m: check_dtw(n, m, band))
+    steps, texts = _sizes(cost, video_lengths, text_lengths, lenient, validate, lambda n, m: check_dtw(n, m, band))
     value, alignment = backend_of(cost).soft_dtw(
         cost, steps, texts, gamma=gamma, band=_narrowed(band, cost), wanted=wanted
     )
@@ -79,11 +80,12 @@ def soft_dsta(
     order_weight: float,
     order_margin: int,
     band: int | None,
+    lenient: bool,
     validate: bool,
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
     windows, check = _windows(cost, windows, band, validate)
-    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, check)
+    steps, texts = _sizes(cost, video_lengths, text_lengths, lenient, validate, check)
     value, alignment = backend_of(cost).soft_dsta(
         cost,
         steps,
@@ -111,7 +113,9 @@ def soft_drop_dtw(
     validate: bool,
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, _drop_check(drop_text, band, validate))
+    steps, texts = _sizes(
+        cost, video_lengths, text_lengths, False, validate, _drop_check(drop_video, drop_text, band, validate)
+    )
     value, *shares = backend_of(cost).soft_drop_dtw(
         cost,
         drop_video,
@@ -132,10 +136,11 @@ def dtw_path(
     video_lengths: Tensor | None,
     text_lengths: Tensor | None,
     band: int | None,
+    lenient: bool,
     validate: bool,
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, lambda n, m: check_dtw(n, m, band))
+    steps, texts = _sizes(cost, video_lengths, text_lengths, lenient, validate, lambda n, m: check_dtw(n, m, band))
     value, path, path_lengths = backend_of(cost, soft=False).dtw_path(
         cost, steps, texts, band=_narrowed(band, cost), wanted=wanted
     )
@@ -151,11 +156,12 @@ def dsta_path(
     order_weight: float,
     order_margin: int,
     band: int | None,
+    lenient: bool,
     validate: bool,
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
     windows, check = _windows(cost, windows, band, validate)
-    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, check)
+    steps, texts = _sizes(cost, video_lengths, text_lengths, lenient, validate, check)
     value, labels = backend_of(cost, soft=False).dsta_path(
         cost,
         steps,
@@ -181,7 +187,9 @@ def drop_dtw(
     validate: bool,
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
-    steps, texts = _sizes(cost, video_lengths, text_lengths, validate, _drop_check(drop_text, band, validate))
+    steps, texts = _sizes(
+        cost, video_lengths, text_lengths, False, validate, _drop_check(drop_video, drop_text, band, validate)
+    )
     value, labels = backend_of(cost, soft=False).drop_dtw(
         cost, drop_video, drop_text, steps, texts, contiguous=contiguous, band=_narrowed(band, cost), wanted=wanted
     )
@@ -194,14 +202,17 @@ Check = Callable[[Tensor, Tensor], None]
 
 
 def _sizes(
-    cost: Tensor, video: Tensor | None, text: Tensor | None, validate: bool, check: Check
+    cost: Tensor, video: Tensor | None, text: Tensor | None, lenient: bool, validate: bool, check: Check
 ) -> tuple[Tensor, Tensor]:
-    """Lengths on the device of the cost.  Those that lie on a GPU with it are checked only if `validate` waits."""
+    """Lengths on the device of the cost.  Those that lie on a GPU with it are checked only if `validate` waits.
+
+    `lenient` leaves pairs that fit no alignment to the recurrence, which gives +inf.
+    """
     batch, n, m = cost.shape
     wait = validate or cost.device.type == "cpu"  # C++ reads as far as the lengths say
     steps = lengths_of("video_lengths", video, batch, n, wait)
     texts = lengths_of("text_lengths", text, batch, m, wait)
-    if wait or (steps.device.type == "cpu" and texts.device.type == "cpu"):
+    if validate or (not lenient and (wait or steps.device.type == texts.device.type == "cpu")):
         check(steps.cpu(), texts.cpu())
     return steps.to(cost.device, torch.int64), texts.to(cost.device, torch.int64)
 
@@ -210,6 +221,7 @@ def _windows(cost: Tensor, windows: Tensor | None, band: int | None, validate: b
     """Windows on the device of the cost, no wider than the table, and the check of those that are known."""
     if windows is None:
         return None, lambda steps, texts: check_dsta(steps, texts, None, band)
+    check_device("window", windows, cost)
     wait = validate or "cpu" in (cost.device.type, windows.device.type)
     check_windows(windows, len(cost), wait)
     known = windows.cpu() if wait else None
@@ -223,12 +235,19 @@ def _narrowed(band: int | None, cost: Tensor) -> int | None:
     return None if band is None else min(band, cost.shape[2])
 
 
-def _drop_check(drop_text: Tensor | None, band: int | None, validate: bool) -> Check:
-    if drop_text is None:
-        return lambda steps, texts: check_every_text_fits(steps, texts, band)
-    if not validate and drop_text.device.type != "cpu":
-        return lambda steps, texts: None
-    return lambda steps, texts: check_text_drops(drop_text.cpu(), texts)
+def _drop_check(drop_video: Tensor, drop_text: Tensor | None, band: int | None, validate: bool) -> Check:
+    def check(steps: Tensor, texts: Tensor) -> None:
+        if validate:
+            check_ordered("drop_video", drop_video.cpu(), steps)
+        if drop_text is None:
+            check_every_text_fits(steps, texts, band)
+        elif validate or drop_text.device.type == "cpu":
+            prices = drop_text.cpu()
+            check_text_drops(prices, texts)
+            if validate:
+                check_ordered("drop_text", prices, texts)
+
+    return check
 
 
 def _told(value: Tensor, validate: bool) -> Tensor:

@@ -2,6 +2,9 @@
 
 Costs of a block of pairs come from one matrix product and go to the recurrence as they lie; where derivatives are asked
 for and all blocks together would not fit, each block is computed again on the way back.
+
+Among all pairs some may fit no alignment: of too few video steps for the window, too steep for the band, or empty.
+They cost +inf, with zero gradient, wherever their lengths lie; `validate=True` makes them an error.
 """
 
 from __future__ import annotations
@@ -11,13 +14,22 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
 from . import ops
-from .arguments import at_least_float32, check_dsta_settings, check_whole
-from .costs import unit_cost
-from .soft import soft_dsta, soft_dtw, values_alone
+from .arguments import (
+    at_least_float32,
+    check_device,
+    check_dsta_settings,
+    check_not_negative,
+    check_positive,
+    check_whole,
+    check_window,
+    windows_of,
+)
+from .costs import unit, unit_cost
+from .derivatives import differentiable
+from .soft import differentiates, values_alone
 
 #: costs of a block: video (v, n, d) and text (s, m, d) to (v, s, n, m)
 BlockCost = Callable[[Tensor, Tensor], Tensor]
@@ -38,31 +50,36 @@ def pairwise_soft_dtw(
     memory: int = MEMORY,
     validate: bool = False,
 ) -> Tensor:
-    """`soft_dtw` of every pair.
+    """`soft_dtw` of every pair; one that cannot be aligned costs +inf, with zero gradient.
 
     Args:
         video: (V, n, d) steps of V videos.
         text: (S, m, d) steps of S texts.
         video_lengths: (V,) integers, how many of the n steps are real; None means all.
         text_lengths: (S,) integers, how many of the m steps are real; None means all.
-        gamma: as in `soft_dtw`.
-        band: as in `soft_dtw`.
+        gamma: temperature of the soft minimum, in units of cost; positive.
+        band: keep only cells within `band` texts of the line from corner to corner; None keeps all.
         cost: makes the costs (v, s, n, m) of a block from its videos (v, n, d) and texts (s, m, d); None: 1 - cosine.
         memory: bytes that the costs, the alignments and the text features of a block may take; a block has at least
             one pair.
-        validate: as in `soft_dtw`.
+        validate: also check what lies on the GPU, and that every pair has an alignment and holds no NaN or -inf; waits
+            for the device.  The pair that its errors name counts within its block.
 
     Returns:
-        (V, S), sums over the path; divide by lengths before ranking pairs of different lengths.  Differentiable in
+        (V, S), sums over the path: divide by lengths before ranking texts of different length.  Differentiable in
         `video` and `text`, and in what `cost` closes over.
 
     Raises:
-        ValueError: as in `soft_dtw`; the pair that an error names counts within its block.
+        ValueError: for shapes, types, settings, or lengths beyond the steps.
     """
+    check_positive("gamma", gamma)
+    check_whole("band", band)
 
     def value(costs: Tensor, rows: Rows) -> Tensor:
         steps, texts, _ = rows
-        return soft_dtw(costs, video_lengths=steps, text_lengths=texts, gamma=gamma, band=band, validate=validate)
+        wanted = differentiates(costs)
+        costs = at_least_float32(costs)
+        return differentiable(ops.soft_dtw, costs, steps, texts, gamma, band, True, validate, wanted)[0]
 
     return _all_pairs(value, video, text, video_lengths, text_lengths, None, cost, memory)
 
@@ -82,24 +99,22 @@ def pairwise_soft_dsta(
     memory: int = MEMORY,
     validate: bool = False,
 ) -> Tensor:
-    """`soft_dsta` of every pair.  `window` is a number or (V, S) integers; the rest is as in `pairwise_soft_dtw`."""
+    """`soft_dsta` of every pair; one that cannot be aligned costs +inf, with zero gradient.
+
+    `window` is a number or (V, S) integers, and with `order_weight` and `order_margin` as in `soft_dsta`; the rest is
+    as in `pairwise_soft_dtw`: divide by lengths before ranking texts of different length.
+    """
+    check_positive("gamma", gamma)
+    check_dsta_settings(order_weight, order_margin, band)
 
     def value(costs: Tensor, rows: Rows) -> Tensor:
         steps, texts, windows = rows
-        return soft_dsta(
-            costs,
-            video_lengths=steps,
-            text_lengths=texts,
-            gamma=gamma,
-            window=window if windows is None else windows,
-            order_weight=order_weight,
-            order_margin=order_margin,
-            band=band,
-            validate=validate,
-        )
+        wanted = differentiates(costs)
+        costs = at_least_float32(costs)
+        settings = windows, gamma, order_weight, order_margin, band, True, validate, wanted
+        return differentiable(ops.soft_dsta, costs, steps, texts, *settings)[0]
 
-    windows = window if isinstance(window, Tensor) else None
-    return _all_pairs(value, video, text, video_lengths, text_lengths, windows, cost, memory)
+    return _all_pairs(value, video, text, video_lengths, text_lengths, window, cost, memory)
 
 
 @torch.no_grad()
@@ -114,12 +129,15 @@ def pairwise_dtw(
     memory: int = MEMORY,
     validate: bool = False,
 ) -> Tensor:
-    """The cost of the best warping path of every pair, (V, S); arguments and errors as in `pairwise_soft_dtw`."""
+    """The cost of the best warping path of every pair, (V, S); +inf where there is none.
+
+    Arguments and errors are those of `pairwise_soft_dtw`: divide by lengths before ranking texts of different length.
+    """
     check_whole("band", band)
 
     def value(costs: Tensor, rows: Rows) -> Tensor:
         steps, texts, _ = rows
-        return ops.dtw_path(at_least_float32(costs), steps, texts, band, validate, False)[0]
+        return ops.dtw_path(at_least_float32(costs), steps, texts, band, True, validate, False)[0]
 
     return _all_pairs(value, video, text, video_lengths, text_lengths, None, cost, memory)
 
@@ -139,17 +157,17 @@ def pairwise_dsta(
     memory: int = MEMORY,
     validate: bool = False,
 ) -> Tensor:
-    """The cost of the best DSTA alignment of every pair, (V, S); arguments and errors as in `pairwise_soft_dsta`."""
+    """The cost of the best DSTA alignment of every pair, (V, S); +inf where there is none.
+
+    Arguments and errors are those of `pairwise_soft_dsta`: divide by lengths before ranking texts of different length.
+    """
     check_dsta_settings(order_weight, order_margin, band)
 
     def value(costs: Tensor, rows: Rows) -> Tensor:
         steps, texts, windows = rows
         costs = at_least_float32(costs)
-        return ops.dsta_path(costs, steps, texts, windows, order_weight, order_margin, band, validate, False)[0]
+        return ops.dsta_path(costs, steps, texts, windows, order_weight, order_margin, band, True, validate, False)[0]
 
-    if window is not None and not isinstance(window, Tensor):
-        check_whole("window", window)
-        window = torch.full((len(video), len(text)), window, device="cpu")
     return _all_pairs(value, video, text, video_lengths, text_lengths, window, cost, memory)
 
 
@@ -163,10 +181,12 @@ def _all_pairs(
     text: Tensor,
     video_lengths: Tensor | None,
     text_lengths: Tensor | None,
-    windows: Tensor | None,
+    window: int | Tensor | None,
     cost: BlockCost | None,
     memory: int,
 ) -> Tensor:
+    check_not_negative("memory", memory)
+    check_window(window, "(V, S)")
     if video.dim() != 3 or text.dim() != 3:
         raise ValueError(f"video {tuple(video.shape)} and text {tuple(text.shape)} must be (V, n, d) and (S, m, d)")
     if cost is None and video.shape[2] != text.shape[2]:
@@ -178,8 +198,11 @@ def _all_pairs(
         if lengths is not None and (not isinstance(lengths, Tensor) or lengths.shape != (len(steps),)):
             found = tuple(lengths.shape) if isinstance(lengths, Tensor) else type(lengths).__name__
             raise ValueError(f"{name} must be a tensor ({len(steps)},), not {found}")
-    if windows is not None and windows.shape != (len(video), len(text)):
-        raise ValueError(f"window must be a number or (V, S) = ({len(video)}, {len(text)}), not {tuple(windows.shape)}")
+        check_device(name, lengths, video)
+    if isinstance(window, Tensor) and window.shape != (len(video), len(text)):
+        raise ValueError(f"window must be a number or (V, S) = ({len(video)}, {len(text)}), not {tuple(window.shape)}")
+    if not len(video) or not len(text):  # nothing, but with a gradient: a rank without pairs keeps step
+        return at_least_float32(video.flatten(1).sum(1)[:, None] * text.flatten(1).sum(1))
 
     def block(some_videos: Tensor, some_texts: Tensor, rows: Rows) -> Tensor:
         costs = unit_cost(some_videos, some_texts) if cost is None else cost(some_videos, some_texts)
@@ -191,11 +214,11 @@ def _all_pairs(
     at_once, fits = _block_size(video, text, memory)
     columns = []
     for s in _slices(len(text), at_once[1]):
-        some_texts = normalize(text[s], dim=-1) if cost is None else text[s]
+        some_texts = unit(text[s]) if cost is None else text[s]
         column = []
         for v in _slices(len(video), at_once[0]):
-            some_videos = normalize(video[v], dim=-1) if cost is None else video[v]
-            rows = _rows(v, s, video_lengths, text_lengths, windows)
+            some_videos = unit(video[v]) if cost is None else video[v]
+            rows = _rows(v, s, video_lengths, text_lengths, window)
             if fits or not torch.is_grad_enabled():
                 column.append(block(some_videos, some_texts, rows))
             else:
@@ -211,8 +234,8 @@ def _all_pairs(
                         determinism_check="none",
                     )
                 )
-        columns.append(torch.cat(column) if column else video.new_empty(0, len(some_texts)))
-    return torch.cat(columns, dim=1) if columns else video.new_empty(len(video), 0)
+        columns.append(torch.cat(column))
+    return torch.cat(columns, dim=1)
 
 
 def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
@@ -239,9 +262,10 @@ def _slices(count: int, size: int) -> Iterator[slice]:
 
 
 def _rows(
-    v: slice, s: slice, video_lengths: Tensor | None, text_lengths: Tensor | None, windows: Tensor | None
+    v: slice, s: slice, video_lengths: Tensor | None, text_lengths: Tensor | None, window: int | Tensor | None
 ) -> Rows:
     videos, texts = v.stop - v.start, s.stop - s.start
     steps = None if video_lengths is None else video_lengths[v].repeat_interleave(texts)
     ends = None if text_lengths is None else text_lengths[s].repeat(videos)
-    return steps, ends, None if windows is None else windows[v, s].flatten()
+    windows = window[v, s].flatten() if isinstance(window, Tensor) else windows_of(window, videos * texts)
+    return steps, ends, windows

@@ -47,8 +47,10 @@ def soft_dtw(
         video_lengths: (B,) integers, how many of the n steps are real; None means all.
         text_lengths: (B,) integers, how many of the m texts are real; None means all.
         gamma: temperature of the soft minimum, in units of cost; positive.
-        band: keep only cells near the line from corner to corner (see `geometry.within_band`); None keeps all.
-        validate: also check what lies on the GPU, and that every pair has an alignment; waits for the device.
+        band: keep only cells within `band` texts of the line from corner to corner (see `geometry.within_band`); None
+            keeps all.
+        validate: also check what lies on the GPU, and that every pair has an alignment and holds no NaN or -inf; waits
+            for the device.
 
     Returns:
         (B,): -gamma log of the sum over paths of exp(-path cost / gamma); at most the cost of the best path.
@@ -56,7 +58,7 @@ def soft_dtw(
     Raises:
         ValueError: for shapes, types, gamma, lengths or a band that fit no path, naming the pair.
     """
-    return _soft_dtw(cost, video_lengths, text_lengths, gamma, band, validate, wanted=_differentiates(cost))[0]
+    return _soft_dtw(cost, video_lengths, text_lengths, gamma, band, validate, wanted=differentiates(cost))[0]
 
 
 @torch.no_grad()
@@ -102,8 +104,10 @@ def soft_dsta(
             as far as it likes.  A pair is feasible iff n * window >= m.
         order_weight: price of each text gone back beyond the margin, in units of cost.
         order_margin: how many texts one may go back for free.
-        band: keep only cells near the line from corner to corner (see `geometry.within_band`); None keeps all.
-        validate: also check what lies on the GPU, and that every pair has an alignment; waits for the device.
+        band: keep only cells within `band` texts of the line from corner to corner (see `geometry.within_band`); None
+            keeps all.
+        validate: also check what lies on the GPU, and that every pair has an alignment and holds no NaN or -inf; waits
+            for the device.
 
     Returns:
         (B,): a sum of n terms.
@@ -111,7 +115,7 @@ def soft_dsta(
     Raises:
         ValueError: for shapes, types, settings, or lengths, a window or a band that fit no path, naming the pair.
     """
-    wanted = _differentiates(cost)
+    wanted = differentiates(cost)
     return _soft_dsta(
         cost, video_lengths, text_lengths, gamma, window, order_weight, order_margin, band, validate, wanted=wanted
     )[0]
@@ -173,8 +177,10 @@ def soft_drop_dtw(
         text_lengths: (B,) integers, how many of the m texts are real; None means all.
         gamma: temperature of the soft minimum, in units of cost; positive.
         contiguous: whether the steps of one text must be neighbours; if False, dropped steps may lie between them.
-        band: keep only cells near the line from corner to corner (see `geometry.within_band`); None keeps all.
-        validate: also check what lies on the GPU, and that every pair has an alignment; waits for the device.
+        band: keep only cells within `band` texts of the line from corner to corner (see `geometry.within_band`); None
+            keeps all.
+        validate: also check what lies on the GPU, and that every pair has an alignment and holds no NaN or -inf; waits
+            for the device.
 
     Returns:
         (B,), differentiable in `cost`, `drop_video` and `drop_text`.
@@ -193,7 +199,7 @@ def soft_drop_dtw(
         contiguous,
         band,
         validate,
-        wanted=_differentiates(cost, drop_video, drop_text),
+        wanted=differentiates(cost, drop_video, drop_text),
     )[0]
 
 
@@ -232,7 +238,7 @@ def values_alone() -> Iterator[None]:
         _alignments_follow.reset(token)
 
 
-def _differentiates(*given: Tensor | float | None) -> bool:
+def differentiates(*given: Tensor | float | None) -> bool:
     asked = torch.is_grad_enabled() and any(one.requires_grad for one in given if isinstance(one, Tensor))
     return asked and _alignments_follow.get()
 
@@ -251,7 +257,7 @@ def _soft_dtw(
     check_positive("gamma", gamma)
     check_whole("band", band)
     return differentiable(
-        ops.soft_dtw, at_least_float32(cost), video_lengths, text_lengths, gamma, band, validate, wanted
+        ops.soft_dtw, at_least_float32(cost), video_lengths, text_lengths, gamma, band, False, validate, wanted
     )
 
 
@@ -281,6 +287,7 @@ def _soft_dsta(
         order_weight,
         order_margin,
         band,
+        False,
         validate,
         wanted,
     )

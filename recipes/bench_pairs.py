@@ -17,9 +17,12 @@ from ..kernels.costs import unit_cost
 from .console import print_table, progress
 
 KERNELS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor], object]]] = {
-    "DTW": (kernels.pairwise_dtw, lambda cost: ops.dtw_path(cost, None, None, None, False, False)),
+    "DTW": (kernels.pairwise_dtw, lambda cost: ops.dtw_path(cost, None, None, None, False, False, False)),
     "soft-DTW": (kernels.pairwise_soft_dtw, kernels.soft_dtw),
-    "DSTA": (kernels.pairwise_dsta, lambda cost: ops.dsta_path(cost, None, None, None, 1.0, 1, None, False, False)),
+    "DSTA": (
+        kernels.pairwise_dsta,
+        lambda cost: ops.dsta_path(cost, None, None, None, 1.0, 1, None, False, False, False),
+    ),
     "soft-DSTA": (kernels.pairwise_soft_dsta, kernels.soft_dsta),
 }
 

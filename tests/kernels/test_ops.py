@@ -16,13 +16,13 @@ from weaksync.kernels import ops
 B, N, M = 3, 5, 4
 LENGTHS = (torch.tensor([5, 4, 3]), torch.tensor([4, 2, 3]))
 SOFT = {
-    "soft_dtw": ((), (*LENGTHS, 0.1, 3, False, True)),
-    "soft_dsta": ((), (*LENGTHS, torch.tensor([2, 3, 4]), 0.1, 1.0, 1, None, False, True)),
+    "soft_dtw": ((), (*LENGTHS, 0.1, 3, False, False, True)),
+    "soft_dsta": ((), (*LENGTHS, torch.tensor([2, 3, 4]), 0.1, 1.0, 1, None, False, False, True)),
     "soft_drop_dtw": ((torch.full((B, N), 0.4), torch.full((B, M), 0.6)), (*LENGTHS, 0.1, True, None, False, True)),
 }
 HARD = {
-    "dtw_path": ((), (*LENGTHS, 3, False, True)),
-    "dsta_path": ((), (*LENGTHS, None, 1.0, 1, None, False, True)),
+    "dtw_path": ((), (*LENGTHS, 3, False, False, True)),
+    "dsta_path": ((), (*LENGTHS, None, 1.0, 1, None, False, False, True)),
     "drop_dtw": ((torch.full((B, N), 0.4), None), (*LENGTHS, True, None, False, True)),
 }
 
@@ -102,7 +102,7 @@ def test_autocast_leaves_the_sums_in_float32(name):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         cost = kernels.cosine_cost(video, text)
         value = calls(cost, LENGTHS)[name]()
-        direct = torch.ops.weaksync.soft_dtw(cost.bfloat16(), None, None, 0.1, None, False, False)[0]
+        direct = torch.ops.weaksync.soft_dtw(cost.bfloat16(), None, None, 0.1, None, False, False, False)[0]
     assert value.dtype == direct.dtype == torch.float32
 
 

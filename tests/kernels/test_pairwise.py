@@ -88,7 +88,51 @@ def test_values_alone_are_computed_without_alignments(monkeypatch):
     assert wanted.count(False) == wanted.count(True) == 6  # blocks of one pair: there, and again on the way back
 
 
+#: how each function is kept from aligning pairs, and how many of twelve it then cannot align
+INFEASIBLE = [
+    ("soft_dtw", {"band": 0}, 10),
+    ("soft_dsta", {"window": 2}, 7),
+    ("soft_dsta", {"window": 2, "band": 0}, 9),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "unfit"), INFEASIBLE)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("memory", [1, 1 << 30])
+def test_pairs_that_cannot_be_aligned_cost_infinity_and_teach_nothing(name, options, unfit, dtype, memory):
+    n, m = torch.tensor([6, 2, 0]), torch.tensor([5, 3, 0, 1])
+    video, text = features(3, 6, 0, dtype).requires_grad_(), features(4, 5, 1, dtype).requires_grad_()
+    value = getattr(kernels, f"pairwise_{name}")(video, text, video_lengths=n, text_lengths=m, **options, memory=memory)
+    upstream = torch.arange(1.0, 13, dtype=dtype).view(3, 4)
+    alone = torch.zeros((), dtype=dtype)
+    for v, s in torch.cartesian_prod(torch.arange(3), torch.arange(4)).tolist():
+        cost = kernels.cosine_cost(video[v : v + 1, : n[v]], text[s : s + 1, : m[s]])
+        try:
+            one = getattr(kernels, name)(cost, **options)[0]
+        except ValueError:
+            assert value[v, s] == torch.inf
+            unfit -= 1
+        else:
+            torch.testing.assert_close(value[v, s], one)
+            alone = alone + one * upstream[v, s]
+    assert unfit == 0
+    found = torch.autograd.grad((value * upstream).sum(), (video, text))
+    for gradient, truth in zip(found, torch.autograd.grad(alone, (video, text)), strict=True):
+        torch.testing.assert_close(gradient, truth)
+    hard = getattr(kernels, f"pairwise_{name[5:]}")(
+        video, text, video_lengths=n, text_lengths=m, **options, memory=memory
+    )
+    assert torch.equal(hard.isinf(), value.isinf())
+    with pytest.raises(ValueError, match=r"pair \d"):
+        getattr(kernels, f"pairwise_{name}")(
+            video, text, video_lengths=n, text_lengths=m, **options, memory=memory, validate=True
+        )
+
+
 def test_no_videos_or_no_texts():
+    video = features(0, 6, 0).requires_grad_()
+    kernels.pairwise_soft_dsta(video, features(4, 5, 1)).sum().backward()
+    assert video.grad.shape == video.shape
     assert kernels.pairwise_dtw(features(0, 6, 0), features(4, 5, 1)).shape == (0, 4)
     assert kernels.pairwise_soft_dtw(features(2, 6, 0), features(0, 5, 1)).shape == (2, 0)
 
@@ -101,6 +145,14 @@ def test_no_videos_or_no_texts():
         ((features(2, 6, 0), features(3, 5, 1)), {"text_lengths": [5, 5, 5]}, r"text_lengths must be .* not list"),
         ((features(2, 6, 0), features(3, 5, 1)[..., :2]), {}, "the same, or a cost of your own"),
         ((features(2, 6, 0), features(3, 5, 1)), {"window": torch.ones(2)}, r"\(V, S\) = \(2, 3\)"),
+        ((features(2, 6, 0), features(3, 5, 1)), {"window": [2, 3]}, r"or a \(V, S\) tensor of integers, not \[2, 3\]"),
+        ((features(2, 6, 0), features(3, 5, 1)), {"memory": -1}, "memory must be at least 0"),
+        ((features(2, 6, 0), features(3, 5, 1)), {"gamma": "0.1"}, "gamma must be positive and finite, not '0.1'"),
+        (
+            (features(2, 6, 0), features(3, 5, 1)),
+            {"video_lengths": torch.full((2,), 6, device="meta")},
+            "video_lengths lies on meta and the costs on cpu",
+        ),
         ((features(2, 6, 0), features(3, 5, 1)), {"cost": lambda v, s: v}, r"\(v, s, n, m\) = \(1, 3, 6, 5\)"),
     ],
 )
