@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import log_softmax, normalize
 
 from weaksync import kernels
-from weaksync.zoo.losses import PairwiseRanking, SoftDropDTW, SoftDSTA, SoftDTW
+from weaksync.zoo.losses import PairwiseRanking, SoftDropDTW, SoftDSTA, SoftDTW, WindowNCE
 
 LENGTHS = {"video_lengths": torch.tensor([5, 4, 2]), "text_lengths": torch.tensor([3, 4, 2])}
 
@@ -90,6 +90,68 @@ def test_bad_settings_are_named():
         PairwiseRanking()(torch.zeros(2, 4, 3), torch.zeros(3, 4, 3))
     with pytest.raises(ValueError, match="directions is one of video, text, both"):
         PairwiseRanking(directions="up")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: PairwiseRanking(torch.zeros(2, 2)), "values must be a function"),
+        (lambda: PairwiseRanking(margin=torch.inf), "margin must be a finite number"),
+        (lambda: PairwiseRanking(margin="0.1"), "margin must be a finite number, not '0.1'"),
+        (lambda: SoftDTW(0.0), "gamma must be positive"),
+        (lambda: SoftDropDTW(None), "gamma must be positive and finite, not None"),
+        (lambda: SoftDTW(band=-1), "band must be None or a whole number"),
+        (lambda: SoftDSTA(window=1.5), "window must be None or a whole number"),
+        (lambda: SoftDSTA(order_weight=-1.0), "order_weight must be at least 0"),
+        (lambda: SoftDSTA(order_margin=0.5), "order_margin must be"),
+        (lambda: WindowNCE(gamma=-1.0), "gamma must be positive"),
+        (lambda: WindowNCE(drop_share=1.5), r"drop_share must lie in \[0, 1\]"),
+        (lambda: PairwiseRanking()(torch.zeros(4, 3), torch.zeros(4, 3)), r"\(b, n, d\) and \(b, m, d\)"),
+    ],
+)
+def test_settings_are_checked_when_they_are_given(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_a_wrong_pair_that_cannot_be_aligned_teaches_nothing():
+    """Window 2: three steps do not reach the last of seven texts."""
+    n, m = torch.tensor([6, 3]), torch.tensor([7, 4])
+    video, text = torch.randn(2, 6, 8, requires_grad=True), torch.randn(2, 7, 8, requires_grad=True)
+    values = partial(kernels.pairwise_soft_dsta, window=2)
+    loss = PairwiseRanking(values, margin=5.0, reduction="none")(video, text, video_lengths=n, text_lengths=m)
+    assert loss[0] > 0 and loss[1] == 0
+    loss.sum().backward()
+    assert video.grad[0].abs().max() > 0 and (video.grad[1] == 0).all() and text.grad.isfinite().all()
+
+
+def test_a_right_pair_that_cannot_be_aligned_is_named():
+    values = partial(kernels.pairwise_soft_dtw, band=1)
+    with pytest.raises(ValueError, match=r"video 1 cannot be aligned with text 1, its own: the lengths"):
+        PairwiseRanking(values)(
+            torch.randn(3, 6, 8), torch.randn(3, 6, 8), video_lengths=torch.tensor([6, 2, 5]), text_lengths=None
+        )
+
+
+@pytest.mark.parametrize("directions", ["video", "text", "both"])
+def test_unaligned_pairs_give_no_nan(directions):
+    """As on a GPU, where nobody looks: right and wrong pairs of a video at +inf."""
+    costs = torch.tensor([[torch.inf, torch.inf, 1.0], [0.5, 0.7, torch.inf], [0.1, 0.9, 0.2]], requires_grad=True)
+    loss = PairwiseRanking(margin=0.3, directions=directions)._per_video(costs).sum() * 2
+    by_video = (0.7 - 0.5 + 0.3) + (0.2 - 0.1 + 0.3)
+    by_text = 0.7 - 0.9 + 0.3
+    expected = {"video": by_video, "text": by_text, "both": (by_video + by_text) / 2}[directions]
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
+    loss.backward()
+    assert costs.grad.isfinite().all() and (costs.grad[costs.isinf()] == 0).all()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_ranking_no_pairs_is_zero_and_has_a_gradient(reduction):
+    video = torch.zeros(0, 5, 4, requires_grad=True)
+    value = PairwiseRanking(reduction=reduction)(video, torch.zeros(0, 3, 4))
+    value.backward()
+    assert value.item() == 0 and video.grad.shape == video.shape
 
 
 @pytest.mark.slow

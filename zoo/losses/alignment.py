@@ -1,27 +1,27 @@
-"""Soft alignment values as losses: what it costs to align pairs that belong together."""
+"""Soft alignment values as losses: what it costs to align pairs that belong together.
+
+Alone they are cheapest where all vectors are the same, so an encoder that learns from them and nothing else collapses.
+Train it with `PairwiseRanking`, or put negatives into the costs, such as a log softmax over the texts.
+"""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from ...kernels import soft_drop_dtw, soft_dsta, soft_dtw
+from ...kernels.arguments import check_dsta_settings, check_positive, check_whole
 from .settings import REDUCTIONS, one_of, reduced, settings_of
 
 
 class _AlignmentLoss(nn.Module):
-    """What the losses below share: a temperature, a band, the division by the length, and the reduction.
-
-    Args:
-        gamma: temperature of the soft minimum, in units of cost.
-        band: keep only cells near the line from corner to corner; None keeps all.
-        per_step: divide each value by the pair's number of video steps, so that long pairs do not weigh more.
-        reduction: ``mean`` over the pairs, 0 where there are none; ``sum``; or ``none``: (B,).
-    """
+    """What the losses below share: a temperature, a band, the division by the length, and the reduction."""
 
     def __init__(
         self, gamma: float = 0.1, *, band: int | None = None, per_step: bool = True, reduction: str = "mean"
     ) -> None:
         super().__init__()
+        check_positive("gamma", gamma)
+        check_whole("band", band)
         self.gamma = gamma
         self.band = band
         self.per_step = per_step
@@ -40,7 +40,20 @@ class _AlignmentLoss(nn.Module):
 
 
 class SoftDTW(_AlignmentLoss):
-    """`kernels.soft_dtw` as a loss: every video step and every text lies on the path.  See `_AlignmentLoss`."""
+    """`kernels.soft_dtw` as a loss: every video step and every text lies on the path.
+
+    Alone it collapses an encoder, as vectors that are all alike cost nothing: take `PairwiseRanking`, or costs with
+    negatives.
+
+    Args:
+        gamma: temperature of the soft minimum, in units of cost; positive.
+        band: keep only cells within `band` texts of the line from corner to corner; None keeps all.
+        per_step: divide each value by the pair's number of video steps, so that long pairs do not weigh more.
+        reduction: ``mean`` over the pairs, 0 where there are none; ``sum``; or ``none``: (B,).
+
+    Raises:
+        ValueError: for settings of another kind.
+    """
 
     def forward(
         self, cost: Tensor, *, video_lengths: Tensor | None = None, text_lengths: Tensor | None = None
@@ -53,11 +66,20 @@ class SoftDTW(_AlignmentLoss):
 class SoftDSTA(_AlignmentLoss):
     """`kernels.soft_dsta` as a loss: every video step takes one text, texts may be skipped.
 
+    Alone it collapses an encoder, as vectors that are all alike cost nothing: take `PairwiseRanking`, or costs with
+    negatives.
+
     Args:
-        gamma, band, per_step, reduction: as in `SoftDTW`.
+        gamma: temperature of the soft minimum, in units of cost; positive.
         window: how far the text of one step may lie from that of the next; None: as far as it likes.
         order_weight: price of each text gone back beyond the margin.
         order_margin: how many texts one may go back for free.
+        band: keep only cells within `band` texts of the line from corner to corner; None keeps all.
+        per_step: divide each value by the pair's number of video steps, so that long pairs do not weigh more.
+        reduction: ``mean`` over the pairs, 0 where there are none; ``sum``; or ``none``: (B,).
+
+    Raises:
+        ValueError: for settings of another kind.
     """
 
     def __init__(
@@ -72,6 +94,8 @@ class SoftDSTA(_AlignmentLoss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(gamma, band=band, per_step=per_step, reduction=reduction)
+        check_whole("window", window)
+        check_dsta_settings(order_weight, order_margin, band)
         self.window = window
         self.order_weight = order_weight
         self.order_margin = order_margin
@@ -104,9 +128,18 @@ class SoftDSTA(_AlignmentLoss):
 class SoftDropDTW(_AlignmentLoss):
     """`kernels.soft_drop_dtw` as a loss: video steps and texts without a counterpart are dropped at a price.
 
+    Alone it collapses an encoder, as vectors that are all alike cost nothing: take `PairwiseRanking`, or costs with
+    negatives.
+
     Args:
-        gamma, band, per_step, reduction: as in `SoftDTW`.
+        gamma: temperature of the soft minimum, in units of cost; positive.
         contiguous: whether the steps of one text must be neighbours.
+        band: keep only cells within `band` texts of the line from corner to corner; None keeps all.
+        per_step: divide each value by the pair's number of video steps, so that long pairs do not weigh more.
+        reduction: ``mean`` over the pairs, 0 where there are none; ``sum``; or ``none``: (B,).
+
+    Raises:
+        ValueError: for settings of another kind.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from ...kernels import pairwise_cosine_cost, pairwise_soft_dtw, percentile_drop, soft_drop_dtw
+from ...kernels.arguments import check_positive
 from .info_nce import InfoNCEOutput, gather
 from .settings import one_of, settings_of
 
@@ -26,13 +27,19 @@ class WindowNCE(nn.Module):
 
     Args:
         aligner: ``soft_dtw`` or ``soft_drop_dtw``.
-        gamma: temperature of the soft minimum, in units of cost.
-        drop_share: quantile of all costs of the step that is the price of dropping.
+        gamma: temperature of the soft minimum, in units of cost; positive.
+        drop_share: quantile, in [0, 1], of all costs of the step that is the price of dropping.
+
+    Raises:
+        ValueError: for settings of another kind.
     """
 
     def __init__(self, aligner: str = "soft_drop_dtw", *, gamma: float = 0.1, drop_share: float = 0.3) -> None:
         super().__init__()
         self.aligner = one_of("aligner", aligner, ALIGNERS)
+        check_positive("gamma", gamma)
+        if not isinstance(drop_share, int | float) or not 0 <= drop_share <= 1:
+            raise ValueError(f"drop_share must lie in [0, 1], not {drop_share!r}")
         self.gamma = gamma
         self.drop_share = drop_share
 
