@@ -28,9 +28,9 @@ def check_tensors(cost: Tensor, video_lengths: Tensor | None, text_lengths: Tens
     check_device("text_lengths", text_lengths, cost)
 
 
-def check_device(name: str, given: Tensor | None, beside: Tensor) -> None:
-    """Raises ValueError unless `given` is None or lies on the CPU or on the device of the costs."""
-    if given is not None and given.device.type != "cpu" and given.device != beside.device:
+def check_device(name: str, given: Tensor | int | None, beside: Tensor) -> None:
+    """Raises ValueError for a tensor that lies neither on the CPU nor on the device of the costs."""
+    if isinstance(given, Tensor) and given.device.type != "cpu" and given.device != beside.device:
         raise ValueError(
             f"{name} lies on {given.device} and the costs on {beside.device}: move it to that device or to the CPU"
         )

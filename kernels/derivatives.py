@@ -77,19 +77,23 @@ class _Transformed(Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-        """All tensors are batches of pairs: the mapped dimension joins the batch."""
+        return mapped(_Transformed.apply, info, in_dims, *inputs)
 
-        def joined(given: Any, dim: int | None) -> Any:
-            if not isinstance(given, Tensor):
-                return given
-            spread = given.expand(info.batch_size, *given.shape) if dim is None else given.movedim(dim, 0)
-            return spread.flatten(0, 1)
 
-        output = _Transformed.apply(*map(joined, inputs, in_dims))
-        parted = tuple(
-            found.reshape(info.batch_size, len(found) // info.batch_size, *found.shape[1:]) for found in output
-        )
-        return parted, (0,) * len(parted)
+def mapped(
+    operator: Operator, info: Any, in_dims: tuple[int | None, ...], *inputs: Any
+) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    """The operator under vmap.  All tensors are batches of pairs: the mapped dimension joins the batch."""
+
+    def joined(given: Any, dim: int | None) -> Any:
+        if not isinstance(given, Tensor):
+            return given
+        spread = given.expand(info.batch_size, *given.shape) if dim is None else given.movedim(dim, 0)
+        return spread.flatten(0, 1)
+
+    output = operator(*map(joined, inputs, in_dims))
+    parted = tuple(found.reshape(info.batch_size, len(found) // info.batch_size, *found.shape[1:]) for found in output)
+    return parted, (0,) * len(parted)
 
 
 def _product(value: Tensor, share: Tensor, grad: Tensor) -> Tensor:

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from . import ops
-from .arguments import at_least_float32, broadcast_drop, check_dsta_settings, check_tensors, check_whole, windows_of
+from .arguments import (
+    at_least_float32,
+    broadcast_drop,
+    check_device,
+    check_dsta_settings,
+    check_tensors,
+    check_whole,
+    windows_of,
+)
 
 
 @torch.no_grad()
@@ -68,6 +76,7 @@ def dsta_path(
     """
     check_tensors(cost, video_lengths, text_lengths)
     check_dsta_settings(order_weight, order_margin, band)
+    check_device("window", window, cost)
     windows = windows_of(window, len(cost))
     cost = at_least_float32(cost)
     return ops.dsta_path(

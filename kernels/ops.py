@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.library import custom_op, register_autocast
 
 from . import cpu, derivatives, reference
-from .arguments import check_device, check_ordered, check_text_drops, check_windows, lengths_of
+from .arguments import check_ordered, check_text_drops, check_windows, lengths_of
 from .geometry import check_dsta, check_dtw, check_every_text_fits
 
 
@@ -221,7 +221,6 @@ def _windows(cost: Tensor, windows: Tensor | None, band: int | None, validate: b
     """Windows on the device of the cost, no wider than the table, and the check of those that are known."""
     if windows is None:
         return None, lambda steps, texts: check_dsta(steps, texts, None, band)
-    check_device("window", windows, cost)
     wait = validate or "cpu" in (cost.device.type, windows.device.type)
     check_windows(windows, len(cost), wait)
     known = windows.cpu() if wait else None
@@ -302,6 +301,9 @@ def _(cost: Tensor, *settings: Any) -> tuple[Tensor, ...]:
 
 for _op in (soft_dtw, soft_dsta, soft_drop_dtw):
     _op.register_autograd(derivatives.backward, setup_context=derivatives.remember)
+
+for _op in (dtw_path, dsta_path, drop_dtw):
+    _op.register_vmap(partial(derivatives.mapped, _op))
 
 # bfloat16 and float16 costs are summed in float32, also where autocast made them
 for _op in (soft_dtw, soft_dsta, soft_drop_dtw, dtw_path, dsta_path, drop_dtw):

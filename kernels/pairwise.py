@@ -187,6 +187,7 @@ def _all_pairs(
 ) -> Tensor:
     check_not_negative("memory", memory)
     check_window(window, "(V, S)")
+    check_device("window", window, video)
     if video.dim() != 3 or text.dim() != 3:
         raise ValueError(f"video {tuple(video.shape)} and text {tuple(text.shape)} must be (V, n, d) and (S, m, d)")
     if cost is None and video.shape[2] != text.shape[2]:

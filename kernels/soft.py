@@ -22,6 +22,7 @@ from . import ops
 from .arguments import (
     at_least_float32,
     broadcast_drop,
+    check_device,
     check_dsta_settings,
     check_positive,
     check_tensors,
@@ -277,6 +278,7 @@ def _soft_dsta(
     check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_dsta_settings(order_weight, order_margin, band)
+    check_device("window", window, cost)
     return differentiable(
         ops.soft_dsta,
         at_least_float32(cost),

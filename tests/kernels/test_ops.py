@@ -224,6 +224,30 @@ def test_the_folder_imported_by_its_bare_name_registers_nothing_twice():
     assert done.stdout.split("\n")[0] == "[[0, 1]] -0.0", done.stderr
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda c: kernels.soft_drop_dtw(c, torch.nan, 0.3, validate=True), r"drop_video\[0, 0\] is nan"),
+        (lambda c: kernels.drop_dtw(c, 0.3, -torch.inf, validate=True), r"drop_text\[0, 0\] is -inf"),
+        (lambda c: kernels.soft_dsta(c, window=[2, 3, 4]), r"or a \(B,\) tensor of integers, not \[2, 3, 4\]"),
+        (lambda c: kernels.soft_dtw(c, gamma="0.1"), "gamma must be positive and finite, not '0.1'"),
+        (lambda c: kernels.soft_dtw(c, gamma=None), "gamma must be positive and finite, not None"),
+        (lambda c: kernels.dsta_path(c, order_weight="1"), "order_weight must be at least 0 and finite, not '1'"),
+        (
+            lambda c: kernels.soft_dtw(c, text_lengths=torch.ones(B, dtype=torch.int64, device="meta")),
+            "text_lengths lies on meta and the costs on cpu",
+        ),
+        (
+            lambda c: kernels.soft_dsta(c, window=torch.ones(B, dtype=torch.int64, device="meta")),
+            "window lies on meta and the costs on cpu",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(cost_of())
+
+
 def test_devices_without_a_kernel_are_named():
     with pytest.raises(ValueError, match="run on CPU and CUDA, not on meta"):
         ops.backend_of(torch.zeros(1, 1, 1, device="meta"))
@@ -245,6 +269,22 @@ def test_torch_func_differentiates_and_maps(name):
     torch.testing.assert_close(mapped[0], value.detach(), rtol=0, atol=0)
     each = torch.func.vmap(torch.func.grad(lambda c: calls(c, LENGTHS)[name]().sum()), in_dims=3)(many)
     torch.testing.assert_close(each[0], expected, rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_torch_func_maps_the_hard_forms_without_a_loop():
+    many = torch.stack([cost_of(), cost_of(1)], dim=1)
+    prices = torch.tensor([0.3, 0.5])
+    for function, arguments in (
+        (kernels.dtw_path, ()),
+        (kernels.dsta_path, ()),
+        (kernels.drop_dtw, (prices,)),
+    ):
+        found = torch.func.vmap(function, in_dims=(1, *(0 for _ in arguments)))(many, *arguments)
+        for turn in range(2):
+            alone = function(many[:, turn], *(one[turn].item() for one in arguments))
+            for here, there in zip(found, alone, strict=True):
+                torch.testing.assert_close(here[turn], there, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", list(SOFT))
