@@ -120,7 +120,8 @@ def write_speech(
         parts.append(kept / f"{record.id}.tar")
         write_record(parts[-1], record.to_dict(), members)
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-    settings = {"language": language, "voice": synthesize.voice, "rate": synthesize.rate, "sentences": cut}
+    settings: dict[str, Any] = {"language": language, "voice": synthesize.voice, "rate": synthesize.rate, "cut": cut}
+    settings["sentences"] = {language: {"sentences": report.sentences, "minutes": round(report.seconds / 60, 3)}}
     pack(folder, {SPLIT: parts}, settings, origin=Origin(SPEECH, str(subtitles), {SPLIT: digest}, synthesize.producer))
     shutil.rmtree(kept)
     return report

@@ -65,7 +65,7 @@ def command(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     videos = list(whole["videos"].values())
-    columns = ["split", "domain", "clips", "people", "minutes", "sentences", "words a minute", "lips hidden", "unseen"]
+    columns = ["split", "domain", "clips", "people", "minutes", "sentences", "words/min", "hidden", "unseen"]
     groups = [(split, domain) for split in ("train", "val", "test") for domain in DOMAINS]
     rows = [
         [split, domain, *_count([v for v in videos if (v["split"], v["domain"]) == (split, domain)])]
@@ -78,16 +78,16 @@ def command(
 def _count(videos: list[dict[str, Any]]) -> list[Any]:
     """Clips, people, minutes, sentences, words a minute; shares of frames and of speech that cannot be seen."""
     if not videos:
-        return [0, 0, 0.0, 0, 0.0, 0.0, 0.0]
+        return [0, 0, 0.0, 0, 0, 0.0, 0.0]
     frames = sum(video["frames"] for video in videos)
     cues = [cue for video in videos for cue in video["cues"]]
     spoken = sum(cue["end"] - cue["start"] for cue in cues)
     return [
         len(videos),
         len({video["speaker"] for video in videos}),
-        sum(video["frames"] / video["fps"] for video in videos) / 60,
+        round(sum(video["frames"] / video["fps"] for video in videos) / 60, 1),
         len(cues),
-        sum(len(cue["text"].split()) for cue in cues) * 60 / spoken,
+        round(sum(len(cue["text"].split()) for cue in cues) * 60 / spoken),
         _total((first, last) for video in videos for first, last, _ in video["hidden"]) / frames,
         _total(span for video in videos for span in video["offscreen"]) / spoken,
     ]

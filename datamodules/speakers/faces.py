@@ -26,7 +26,7 @@ def box(person: Person, side: int) -> tuple[float, float, float, float]:
     return (x - half_width) * side, (y - half_height) * side, (x + half_width) * side, (y + half_height) * side
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def portrait(person: Person, side: int, opened: int, wide: int, blink: bool) -> Image.Image:
     """Head and shoulders, RGBA, `side` square, facing us, the mouth `opened` of OPEN_STEPS and `wide` of WIDE_STEPS."""
     picture = _head(person, side, blink).resize((side, side), Image.Resampling.BOX)
@@ -81,7 +81,7 @@ def _patch(side: int) -> tuple[int, int, int, int]:
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _head(person: Person, side: int, blink: bool) -> Image.Image:
     """Everything but the mouth, _FINE times as large."""
     pen = _shoulders(person, side)

@@ -20,6 +20,6 @@ def test_writes_speakers_and_counts_them(tmp_path: Path) -> None:
     rows = json.loads(result.stdout)
     assert sum(row["clips"] for row in rows) == 3
     assert {row["split"] for row in rows} == {"train", "val", "test"}
-    assert all(70 < row["words a minute"] < 300 and 0 <= row["lips hidden"] < 1 for row in rows)
+    assert all(70 < row["words/min"] < 300 and 0 <= row["hidden"] < 1 for row in rows)
     assert (tmp_path / "contact.png").stat().st_size > 1000
     assert len(list((tmp_path / "videos").glob("*.mp4"))) == 3

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from weaksync.recipes import data_check, data_stats
 from weaksync.recipes.cli import main
 from weaksync.recipes.data_speech import command
 
@@ -27,7 +28,16 @@ def test_speaks_and_counts(subtitles: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0
     report = json.loads(result.stdout)
     assert report["files"] == 1 and report["sentences"] == 2 and 1 < report["seconds"] < 5
-    assert (tmp_path / "set" / "manifest.json").is_file()
+
+
+def test_the_set_is_checked_and_counted_like_any_other(subtitles: Path, tmp_path: Path) -> None:
+    run = CliRunner()
+    folder = str(tmp_path / "set")
+    run.invoke(command, [str(subtitles), "--language", "en", "--out", folder], catch_exceptions=False)
+    checked = run.invoke(data_check.command, [folder], catch_exceptions=False)
+    assert checked.exit_code == 0 and "speech of" in " ".join(checked.stdout.split())
+    counted = run.invoke(data_stats.command, [folder, "--json"], catch_exceptions=False)
+    assert '"sentences": 2' in counted.stdout or '"en": 2' in counted.stdout
 
 
 @pytest.mark.parametrize(
