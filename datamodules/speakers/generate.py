@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..media import frames_at
+from ..speech import Espeak
 from ..world.film import write_whole
 from .film import Face, encode
 from .scenes import HEIGHT, WIDTH
@@ -159,7 +160,7 @@ def _check(settings: Settings) -> None:
     if not settings.languages or len(set(settings.languages)) < len(settings.languages):
         raise ValueError(f"languages must be named once each, got {', '.join(settings.languages) or 'none'}")
     for code in settings.languages:
-        check_language(code)
+        Espeak().voice_for(check_language(code))  # an absent extra is known before anything is written
     if len(people_of(settings, "train")) < 2 or split_of(settings, 0) != "train":
         raise ValueError(
             f"{settings.clips} clips and {settings.people} people leave none to train on beside val "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from weaksync.datamodules import captions
+from weaksync.datamodules import captions, speech
 from weaksync.datamodules.batches import Phoneme
 from weaksync.datamodules.languages import check_script
 from weaksync.datamodules.speakers import DOMAINS, LANGUAGES, TOPICS, contact_sheet, generate
@@ -260,4 +261,12 @@ def test_a_contact_sheet_shows_some(folder: Path) -> None:
 def test_settings_that_cannot_be(wrong: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=said):
         generate(tmp_path / "new", **{**SMALL, **wrong})
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_absent_extra_is_named_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    speech.voices.cache_clear()
+    with pytest.raises(ImportError, match=r"weaksync\[tts\]"):
+        generate(tmp_path / "new", **SMALL)
     assert not (tmp_path / "new").exists()
