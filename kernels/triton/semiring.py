@@ -3,12 +3,21 @@
 A cell is R = r * 2**e: r a float32, e a float32 that only has to be roughly log2 R. So the exponents of a row can come
 from a scan of their own (a running maximum plus weights), and once they are known r follows a plain linear recurrence
 x[j] = a[j] * x[j-1] + b[j], whose coefficients 2**((e_before - e) + y) are near 1 or below. There is no log and no
-exponent in the recurrence itself, and whatever e was rounded by cancels.
+exponent in the recurrence itself. The rounding of e does no harm: coefficients are made of the very e that is kept
+beside r, so that r is what the rounded e leaves of R, and r * 2**e is R all the same.
 
 One program computes one pair. Lane l of L = warps * warp size owns columns l*W ... l*W+W-1 of a row; a row is a tuple
 of W lane vectors, indexed by q in Q = (0, 1, ..., W-1). So scans and shifts inside a lane cost registers only, and
 what crosses lanes is one scan over the L lane totals. Lanes are scanned forwards always; a row that runs from right to
 left mirrors its lane totals.
+
+Words that all kernels share:
+- scale is -log2(e) / gamma: cost * scale is log2 of a weight exp(-cost / gamma), and log2(R) / scale is a value again.
+- spoiled, for each pair: not 0 where a real cell is NaN or -inf, or the lengths lie beyond the table (rows.py). Its
+  value is NaN, and its rows are not visited.
+- limit is the number of columns of a row with its padding, a multiple of 4, as is every stride: arguments that end in 4
+  count in units of 4 floats (limit4, row4, pair4), so that the compiler knows each row to be 16-byte aligned.
+- BAND, NARROW, CHUNKED, EVERY and STORE are explained at soft_dtw.forward, which has them all.
 """
 
 import triton
@@ -150,7 +159,10 @@ def entering(total, lane, first, RIGHT_TO_LEFT: tl.constexpr):
 
 @triton.jit
 def linear_scan(a, b, lane, first, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
-    """x[j] = a[j] * x[j-1] + b[j], with x[-1] = `first`. Returns x, and x[j-1] at every j."""
+    """x[j] = a[j] * x[j-1] + b[j], with x[-1] = `first` (0 for None). Returns x, and x[j-1] at every j.
+
+    The second costs nothing, and the next row needs it: what lies left of j in this row is its diagonal neighbour.
+    """
     W: tl.constexpr = len(Q)
     if RIGHT_TO_LEFT:
         a, b = a[::-1], b[::-1]
@@ -229,7 +241,9 @@ def sum_scan(y, r, e, lane, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
 
 @triton.jit
 def weights(cost, outside, scale, Q: tl.constexpr):
-    """log2 of a row's weights, cost * scale; NEVER where the cost is +inf, and, whatever it is (NaN too), `outside`.
+    """log2 of a row's weights: cost * scale, with scale = -log2(e) / gamma.
+
+    NEVER where the cost is +inf, and, whatever it is (NaN too), `outside`.
 
     `outside` is -inf in columns that do not count, and 0 in the others.
     """
@@ -238,7 +252,11 @@ def weights(cost, outside, scale, Q: tl.constexpr):
 
 @triton.jit
 def reaching(y, e, Q: tl.constexpr):
-    """y, but far below 0 in cells that nothing reaches: their e swallows the weight, and 0 * inf must not happen."""
+    """The weights y to use in a row whose exponents are e: y, but far below 0 in the cells that nothing reaches.
+
+    There e is NEVER whatever the weight, as floats are, so (e_before - e) + y is y alone. For a negative cost 2**y may
+    be inf, and r is 0: their product would be NaN. e * 2**-76 is -2**24 there, and about 0 elsewhere.
+    """
     return [y[q] + e[q] * 2.0**-76 for q in Q]
 
 
@@ -284,7 +302,7 @@ def plus(r1, e1, r2, e2, y, Q: tl.constexpr):
 
 @triton.jit
 def value_of(r, e, scale, spoiled):
-    """The value that a scalar r * 2**e stands for; +inf for 0."""
+    """The value that a scalar r * 2**e stands for, which began at 2**START; +inf for 0, NaN if `spoiled`."""
     safe = tl.maximum(r, 1.0e-37)
     bits = (e.to(tl.float64) - START + tl.log2(safe).to(tl.float64)) / tl.cast(scale, tl.float64)
     value = tl.where((r > 0.0) & (e > 0.5 * NEVER), bits.to(tl.float32), float("inf"))

@@ -1,7 +1,8 @@
 """soft-DTW on the GPU: D[i, j] = C[i, j] + softmin(D[i-1, j-1], D[i-1, j], D[i, j-1]) (Cuturi and Blondel, 2017).
 
-With R = 2**(D * scale) the softmin is a sum: R[i, j] = K[i, j] (R[i-1, j-1] + R[i-1, j] + R[i, j-1]), where
-K = 2**(C * scale). So a row is one linear recurrence from left to right, fed by the row above (semiring.py).
+With scale = -log2(e) / gamma and R = 2**(D * scale), which is exp(-D / gamma), the softmin is a sum:
+R[i, j] = K[i, j] (R[i-1, j-1] + R[i-1, j] + R[i, j-1]), where K = 2**(C * scale). So a row is one linear recurrence
+from left to right, fed by the row above (semiring.py).
 
 The forward pass can store, for every cell, which share of R came from the left and which from above; a share above 1
 means all that did not come from the left. The expected alignment is then a walk of mass back from the corner along
@@ -56,6 +57,15 @@ def forward(
     Q: tl.constexpr,
     L: tl.constexpr,
 ):
+    """The value of each pair, and the shares of each cell.
+
+    STORE: write the shares; without it there will be no backward pass.
+    BAND: cells off the band weigh nothing; its edges are found for each row.
+    NARROW: the band is narrower than the row. Only its columns are held and stored, and lanes move right with it.
+    CHUNKED: the columns may take several blocks of W * L. A block runs down all rows, then the next one does; what goes
+        over to it lies in `edge`, whose two halves blocks take in turns.
+    EVERY: how many rows, a power of two, lie between two renormalisations.
+    """
     W: tl.constexpr = len(Q)
     pair = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, L)
@@ -99,6 +109,7 @@ def forward(
             a = [tl.exp2((fd[q] - f[q]) + y[q]) for q in Q]
             from_up = [r[q] * tl.exp2((e[q] - f[q]) + y[q]) for q in Q]
             b = [from_up[q] + rd[q] * tl.exp2((ed[q] - f[q]) + y[q]) for q in Q]
+            # column j - 1 of this row is what the next row has diagonally before column j
             r, rd = linear_scan(a, b, lane, first_r, False, Q)
             e, ed = f, fd
             cost_row += row4 * 4
@@ -109,6 +120,7 @@ def forward(
                 # 1 where nothing comes from above, so that a long way along a row loses no mass to rounding, and 0,
                 # not the rounding of a difference, where nothing comes from the left
                 from_left = [tl.where(r[q] > b[q], 1.0 - b[q] * inverse[q], 0.0) for q in Q]
+                # + 1 says that nothing comes diagonally, as the rounding of the share must not leave a rest for it
                 share_up = [from_up[q] * inverse[q] + (from_up[q] >= b[q]).to(tl.float32) for q in Q]
                 column, held = place_of(base, share_row, n, N, NARROW)
                 store(left_row + column, from_left, lane, held, Q)
@@ -138,7 +150,7 @@ def backward(
     spoiled,
     value,  # (B,)
     alignment,  # (B, n, limit) out
-    edge,  # (B, 2, n, 2) scratch: the mass that goes left, and diagonally, over the first column of a block
+    edge,  # (B, 2, n, 2) scratch: for each row the mass that leaves the first column of a block left, and diagonally
     n,
     limit4,
     share_row4,
@@ -153,6 +165,7 @@ def backward(
     pair = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, L)
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
+    # rows that the walk visits: none where there is no alignment to walk back along
     done = tl.where(is_spoiled | (tl.load(value + pair) == float("inf")), 0, N)
     limit, share_row = limit4 * 4, (share_row4 if NARROW else limit4) * 4
     left += pair * row_at(n, share_row4)
@@ -182,6 +195,7 @@ def backward(
             if CHUNKED:
                 first = edge + ((turn % 2) * n + i) * 2
                 first_left = tl.load(first, turn > 0, other=0.0)
+                # its row is i + 1, two floats on, and there the second of (left, diagonal)
                 first_diagonal = tl.load(first + 3, (turn > 0) & (t > 0), other=0.0)
             column, held = place_of(base, share_row, n, N, NARROW)
             to_left, to_up = load(left_row + column, lane, held, Q), load(up_row + column, lane, held, Q)
@@ -192,6 +206,7 @@ def backward(
             leaving, from_right = linear_scan(to_left, [to_left[q] * below[q] for q in Q], lane, first_left, True, Q)
             mass = [below[q] + from_right[q] for q in Q]
             rest = [mass[q] - leaving[q] for q in Q]
+            # a share above 1 takes more than the rest, and leaves 0
             diagonal = [tl.maximum(rest[q] - mass[q] * to_up[q], 0.0) for q in Q]
             upward = [rest[q] - diagonal[q] for q in Q]
             store((row if NARROW else left_row) + base, mass, lane, limit - base, Q)
