@@ -10,6 +10,7 @@ from functools import partial
 
 import click
 import torch
+from rich.markup import escape
 from torch import Tensor
 
 from .. import kernels
@@ -194,5 +195,8 @@ def command(device: str, threads: int, only: str, repeats: int, as_json: bool) -
         print_table(title, COLUMNS, [one.row() for one in found], as_json=as_json)
         if not as_json:
             err.print(f"copying the costs takes {copy_floor(device):.2f} ns a cell")
+            if absent := peers.missing():
+                note = f"no {', '.join(absent)} here: pip install 'weaksync[bench]' fills the columns of peers"
+                err.print(escape(note))
     finally:
         torch.set_num_threads(before)

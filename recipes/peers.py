@@ -34,6 +34,11 @@ def set_threads(threads: int) -> None:
         numba.set_num_threads(threads)
 
 
+def missing() -> list[str]:
+    """The libraries of the extra `bench` that are not installed here."""
+    return [name for name in ("tslearn", "pysdtw", "dtaidistance", "numba") if not _installed(name)]
+
+
 def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 

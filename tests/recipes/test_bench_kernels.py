@@ -70,6 +70,21 @@ def test_the_papers_loop_has_the_gradient_of_the_kernel():
         torch.testing.assert_close(torch.from_numpy(share), pair)
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_missing_peers_are_said_and_how_to_get_them(monkeypatch, capsys, installed):
+    monkeypatch.setattr(peers, "_installed", lambda module: installed)
+    monkeypatch.setattr(peers, "set_threads", lambda threads: None)
+    monkeypatch.setattr(bench_kernels, "jobs", lambda device="cpu": [bench_kernels.Job("sum", (1, 3, 3), _sum)])
+    monkeypatch.setattr(bench_kernels, "copy_floor", lambda device: 0.1)
+    bench_kernels.command.callback("cpu", 1, "", 1, False)
+    said = " ".join(capsys.readouterr().err.split())
+    assert ("pip install 'weaksync[bench]' fills the columns of peers" in said) is not installed
+
+
+def _sum(cost):
+    return cost.sum((1, 2))
+
+
 def test_an_unknown_job_lists_the_known():
     with pytest.raises(ValueError, match=r"no job is named like 'viterbi'; there are .*soft-DTW"):
         bench_kernels.command.callback("cpu", 1, "viterbi", 1, False)
