@@ -48,7 +48,7 @@ def command(folder: Path, stories: int, sentences: int, seed: int, languages: st
     videos = [record(seed, plot(seed, index, sentences=sentences), codes[0]) for index in range(stories)]
     shape = measure(videos)
     minutes = sum(video.duration for video in videos) / 60
-    out.print(f"{folder}: {stories} stories, {minutes:.0f} minutes, {', '.join(codes)}")
+    out.print(f"{folder}: {stories} stories, {minutes:.0f} minutes, {', '.join(codes)}", soft_wrap=True)
     out.print(
         f"clips of {shape.clip_seconds:.1f} s, {shape.matched:.0%} of sentences matched, {shape.unmatched_time:.0%} of "
         f"the time untold; {shape.agreement:.0%} of what the {codes[0]} narration says over a clip is what it shows",

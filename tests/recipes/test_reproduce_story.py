@@ -95,7 +95,7 @@ def test_what_is_absent_is_said_before_anything_is_trained(
     monkeypatch.setattr(reproduce_runs, "train", lambda *a, **k: pytest.fail("trained"))
     with pytest.raises(ValueError, match="CCLM-translate reads every text in English: --translations names"):
         replace(runs, translations=None).train(["individual", "translate"])
-    with pytest.raises(ValueError, match="translations of nothing"):
+    with pytest.raises(ValueError, match="holds no translations"):
         replace(runs, translations=shards).train(["multilingual", "translate"])
     with pytest.raises(FileNotFoundError, match=r"no run or checkpoint at \./cclm-base"):
         replace(runs, model=None).train(["individual"])
