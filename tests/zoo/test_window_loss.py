@@ -75,22 +75,23 @@ def test_windows_of_one_pair_are_info_nce():
 @pytest.mark.parametrize("aligner", ["soft_dtw", "soft_drop_dtw"])
 def test_a_planted_order_is_learnt_from_shifted_pairs(aligner):
     """Every sentence is told one clip too late, so that not one pair is right; windows still say which goes where."""
-    chance = torch.Generator().manual_seed(0)
-    looks, words = torch.randn(2, 8, 16, generator=chance)  # of eight things that happen
-    see, read = torch.nn.Linear(16, 8), torch.nn.Linear(16, 8)
-    optimizer = torch.optim.Adam([*see.parameters(), *read.parameters()], lr=0.03)
+    torch.manual_seed(0)
+    things = 24
+    looks, words = torch.randn(2, things, 32)
+    see, read = torch.nn.Linear(32, 16, bias=False), torch.nn.Linear(32, 16, bias=False)
+    optimizer = torch.optim.Adam([*see.parameters(), *read.parameters()], lr=0.02)
     loss = WindowNCE(aligner)
     for _ in range(150):
-        order = torch.rand(16, 8, generator=chance).argsort(dim=1)[:, :5]  # 16 windows of 5 things
-        late = order.roll(1, dims=1)
-        clips, texts = normalize(see(looks[order[:, 1:]]), dim=-1), normalize(read(words[late[:, 1:]]), dim=-1)
-        ids = {"video": torch.arange(16).repeat_interleave(4), "sentence": late[:, 1:].flatten()}
+        happens = torch.rand(16, things).argsort(dim=1)[:, :6]  # 16 windows, in each of which six things happen
+        shown, told = happens[:, 1:], happens[:, :-1]
+        clips, texts = normalize(see(looks[shown]), dim=-1), normalize(read(words[told]), dim=-1)
+        ids = {"video": torch.arange(16).repeat_interleave(5), "sentence": told.flatten()}
         out = loss(clips.flatten(0, 1), texts.flatten(0, 1), 0.1, **ids)
         optimizer.zero_grad()
         out.loss.backward()
         optimizer.step()
     found = (normalize(see(looks), dim=1) @ normalize(read(words), dim=1).T).argmax(dim=1)
-    assert (found == torch.arange(8)).sum() >= 7
+    assert found.tolist() == list(range(things))
 
 
 @pytest.mark.slow
