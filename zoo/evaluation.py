@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -143,7 +143,7 @@ def evaluate(
     credited = labels | {"oracle": [baselines.oracle(v.clips, v.segments, drop_unmatched=True) for v in videos]}
     return Evaluation(
         rows=rows,
-        gap_closed=gap_closed(rows, resamples=resamples, seed=seed),
+        gap_closed=gap_closed(rows, resamples=resamples, seed=seed, film=films(videos)),
         videos=len(scored_rows({k: (v.f1,) for k, v in rows[0].per_video.items()})),
         skipped=sorted(name for name, scores in rows[0].per_video.items() if math.isnan(scores.f1)),
         variants={
@@ -183,6 +183,7 @@ def score_rows(
 ) -> list[Row]:
     """One row for each way to label the videos, under one reading of Clip Accuracy (see `alignment_scores`)."""
     language = {video.id: video.language for video in videos}
+    film = films(videos)
     scorers = [
         VideoScorer(video.clips, video.segments, credit_unmatched=credit_unmatched, denominator=denominator)
         for video in videos
@@ -191,7 +192,7 @@ def score_rows(
     for name, each in labels.items():
         scores = [scorer(found) for scorer, found in zip(scorers, each, strict=True)]
         table = {video.id: values for video, values in zip(videos, scores, strict=True)}
-        accuracy, iou, f1 = bootstrap(table, resamples=resamples, seed=seed)
+        accuracy, iou, f1 = bootstrap(table, resamples=resamples, seed=seed, film=film)
         per_video = {name: AlignmentScores(*(float(v) for v in values)) for name, values in table.items()}
         languages = _by_language(table, language, resamples, seed) if by_language else {}
         rows.append(Row(name, accuracy, iou, f1, per_video, languages))
@@ -201,22 +202,33 @@ def score_rows(
 def _by_language(
     table: Mapping[str, NDArray[np.float64]], language: Mapping[str, str], resamples: int, seed: int
 ) -> dict[str, Means]:
-    """Means of each language that has something to score, then `MEAN`, whose languages are resampled apart."""
+    """Means of each language that has something to score, then `MEAN`; languages without a common film are resampled
+    apart."""
     codes = sorted(set(language.values()))
     if len(codes) < 2:
         return {}
     found: dict[str, Means] = {}
     draws = []
+    films = {video.removeprefix(f"{code}_") for video, code in language.items()}
+    shared = len(films) < len(language)  # then the languages are drawn together
     for place, code in enumerate(codes):
         own = {video: values for video, values in table.items() if language[video] == code}
         if count := len(scored_rows(own)):
-            draws.append(resampled(own, resamples=resamples, seed=[seed, place]))
+            draws.append(resampled(own, resamples=resamples, seed=[seed, 0 if shared else place]))
             found[code] = Means(count, *interval(*draws[-1]))
     mean = interval(*(np.mean(each, axis=0) for each in zip(*draws, strict=True))) if draws else []
     return found | ({MEAN: Means(sum(each.videos for each in found.values()), *mean)} if mean else {})
 
 
-def gap_closed(rows: Sequence[Row], *, resamples: int = 2000, seed: int = 0) -> Interval:
+def films(videos: Sequence[VideoSimilarity]) -> Callable[[str], str]:
+    """Video id to film: where a set was built of several languages, ids are those of the films after the code."""
+    known = {video.id: video.id.removeprefix(f"{video.language}_") for video in videos}
+    return lambda name: known[name]
+
+
+def gap_closed(
+    rows: Sequence[Row], *, resamples: int = 2000, seed: int = 0, film: Callable[[str], str] = str
+) -> Interval:
     """How much of the way from the best baseline to the oracle the model goes; the best is chosen in each resample.
 
     NaN where the oracle is no better than the best baseline.
@@ -231,7 +243,7 @@ def gap_closed(rows: Sequence[Row], *, resamples: int = 2000, seed: int = 0) -> 
             share = (mean[..., :1] - base) / (mean[..., 1:2] - base)
         return np.where(mean[..., 1:2] > base, share, np.nan)
 
-    return bootstrap(table, closed, resamples=resamples, seed=seed)[0]
+    return bootstrap(table, closed, resamples=resamples, seed=seed, film=film)[0]
 
 
 def _without_nan(value: Any) -> Any:

@@ -134,6 +134,7 @@ def bootstrap(
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
+    film: Callable[[str], str] = str,
 ) -> list[Interval]:
     """Percentile bootstrap over videos of a statistic of the mean row.
 
@@ -143,11 +144,12 @@ def bootstrap(
         level: share of the resamples that the interval holds.
         resamples: how many times the videos are drawn with replacement.
         seed: of the draws; videos are sorted by id first, so that the result does not depend on their order.
+        film: video id to the film that it tells: one told in several languages is drawn, or not, in all of them.
 
     Returns:
         S intervals; NaN throughout where no video can be scored.
     """
-    return interval(*resampled(table, statistic, resamples=resamples, seed=seed), level=level)
+    return interval(*resampled(table, statistic, resamples=resamples, seed=seed, film=film), level=level)
 
 
 def resampled(
@@ -156,17 +158,20 @@ def resampled(
     *,
     resamples: int = 2000,
     seed: int | Sequence[int] = 0,
+    film: Callable[[str], str] = str,
 ) -> tuple[Floats, Floats]:
     """The values (S,) of `bootstrap`, and those of every resample (resamples, S): groups can be averaged before
     `interval`, each resampled by a seed of its own."""
-    rows = scored_rows(table)
+    scored = {name: row for name, row in table.items() if not np.isnan(np.asarray(row, dtype=np.float64)).any()}
+    rows = scored_rows(scored or table)
     if len(rows) == 0:
         width = np.atleast_1d(statistic(np.zeros(rows.shape[1:]))).shape[-1]
         return np.full(width, np.nan), np.full((resamples, width), np.nan)
-    draws = np.random.default_rng(seed).integers(0, len(rows), (resamples, len(rows)))
-    counts = np.stack([np.bincount(draw, minlength=len(rows)) for draw in draws])
+    films, told = np.unique([film(name) for name in sorted(scored)], return_inverse=True)
+    draws = np.random.default_rng(seed).integers(0, len(films), (resamples, len(films)))
+    counts = np.stack([np.bincount(draw, minlength=len(films)) for draw in draws])[:, told]  # (resamples, videos)
     values = np.atleast_1d(statistic(rows.mean(axis=0)))
-    return values, statistic(counts @ rows / len(rows)).reshape(resamples, -1)
+    return values, statistic(counts @ rows / counts.sum(axis=1, keepdims=True)).reshape(resamples, -1)
 
 
 def interval(values: Floats, spread: Floats, *, level: float = 0.95) -> list[Interval]:

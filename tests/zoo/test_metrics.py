@@ -135,3 +135,15 @@ def test_the_bootstrap_knows_neither_order_nor_unscored_videos():
     assert [each.high - each.low for each in intervals] == pytest.approx(width.tolist(), rel=0.1)
     assert bootstrap(table, seed=1)[0].low != intervals[0].low
     assert math.isnan(bootstrap({"v": [math.nan]})[0].value)
+
+
+def test_a_film_in_several_languages_is_one_film():
+    """Told three times with the same figures, it says no more than once; the mean stays."""
+    chance = np.random.default_rng(0)
+    once = {f"f{number}": (float(chance.random()),) for number in range(12)}
+    thrice = {f"{code}_{name}": row for code in ("en", "es", "zh") for name, row in once.items()}
+    (alone,) = bootstrap(once)
+    (told,) = bootstrap(thrice, film=lambda name: name[3:])
+    assert told == pytest.approx(alone)
+    (naive,) = bootstrap(thrice)
+    assert naive.high - naive.low < 0.7 * (alone.high - alone.low)
