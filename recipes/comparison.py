@@ -6,12 +6,13 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..zoo.metrics import Interval
 from .checkpointing import replace
-from .paper import Table
+from .paper import AVERAGE, Table
 
 #: after a printed figure that cannot be right, or cannot be relied on
 MARK = "†"
@@ -20,7 +21,7 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Comparison:
-    """Our figures in the places of the paper's.
+    """Our figures in the places of the paper's; averages are over the same languages on both sides.
 
     Attributes:
         table: of the paper.
@@ -37,6 +38,25 @@ class Comparison:
     columns: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
 
+    @cached_property
+    def theirs(self) -> Table:
+        """The paper's figures, its average taken over the languages that are shown."""
+        return self.table.over(self._averaged)
+
+    @property
+    def average_note(self) -> str | None:
+        """Which languages the averages are over; None where that is as in the paper, or there is no average."""
+        shown, printed = self._averaged, self.table.languages
+        if not shown or not printed or set(shown) == set(printed):
+            return None
+        if absent := [language for language in shown if language not in printed]:
+            return f"{AVERAGE}: ours, over {', '.join(shown)}; the paper has no {', '.join(absent)}, so none to compare"
+        return f"{AVERAGE}: ours and the paper's over {', '.join(shown)} alone, not over its {len(printed)} languages"
+
+    @property
+    def _averaged(self) -> tuple[str, ...]:
+        return tuple(column for column in self.columns if column != AVERAGE) if AVERAGE in self.columns else ()
+
     def value(self, row: str, column: str) -> float | None:
         """Our figure there; None where we have none."""
         found = self.ours.get((row, column))
@@ -44,12 +64,12 @@ class Comparison:
 
     def difference(self, row: str, column: str) -> float | None:
         """Ours less the paper's; None where either is absent."""
-        ours, theirs = self.value(row, column), self.table.cell(row, column)
+        ours, theirs = self.value(row, column), self.theirs.cell(row, column)
         return None if ours is None or theirs is None else ours - theirs
 
     def marked(self, row: str, column: str) -> bool:
         """Whether the paper's figure there cannot be relied on."""
-        return (row, column) in self.table.misprints
+        return (row, column) in self.theirs.misprints
 
     def text(self) -> str:
         """The layout of the paper, with three lines for each row: the paper's figures, ours, and the difference."""
@@ -70,12 +90,13 @@ class Comparison:
         return "\n".join([self.title, *(row.rstrip() for row in rows), *self.remarks()])
 
     def remarks(self) -> list[str]:
-        """The notes, then each marked cell that is shown, with its reason."""
+        """The notes, which languages an average is over, then each marked cell that is shown, with its reason."""
         reasons: dict[str, list[str]] = {}
-        for (row, column), reason in self.table.misprints.items():
+        for (row, column), reason in self.theirs.misprints.items():
             if row in self.names and column in self.columns:
                 reasons.setdefault(reason, []).append(f"{self.names[row]}, {column}")
-        return [*self.notes, *(f"{MARK} {'; '.join(cells)}: {reason}" for reason, cells in reasons.items())]
+        averaged = [] if self.average_note is None else [self.average_note]
+        return [*self.notes, *averaged, *(f"{MARK} {'; '.join(cells)}: {reason}" for reason, cells in reasons.items())]
 
     @property
     def title(self) -> str:
@@ -96,17 +117,18 @@ class Comparison:
         return paths
 
     def csv(self) -> str:
-        """One line for each cell."""
+        """One line for each cell; that of an average names the languages that it is over."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["row", "column", "paper", "ours", "low", "high", "difference", "misprint"])
+        writer.writerow(["row", "column", "paper", "ours", "low", "high", "difference", "misprint", "over"])
         for row in self.names:
             for column in self.columns:
                 found = self.ours.get((row, column))
                 low, high = (found.low, found.high) if isinstance(found, Interval) else (None, None)
-                figures = (self.table.cell(row, column), self.value(row, column), low, high)
-                reason = self.table.misprints.get((row, column), "")
-                writer.writerow([row, column, *map(_exact, (*figures, self.difference(row, column))), reason])
+                figures = (self.theirs.cell(row, column), self.value(row, column), low, high)
+                reason = self.theirs.misprints.get((row, column), "")
+                over = " ".join(self._averaged) if column == AVERAGE else ""
+                writer.writerow([row, column, *map(_exact, (*figures, self.difference(row, column))), reason, over])
         return text.getvalue()
 
     def markdown(self) -> str:
@@ -125,7 +147,7 @@ class Comparison:
         return f"**{self._shown(self.value(row, column)) or MISSING}** / {self._paper(row, column) or MISSING}{end}"
 
     def _paper(self, row: str, column: str) -> str:
-        text = self._shown(self.table.cell(row, column))
+        text = self._shown(self.theirs.cell(row, column))
         return text + MARK if text and self.marked(row, column) else text
 
     def _shown(self, value: float | None, sign: str = "") -> str:

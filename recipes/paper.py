@@ -6,7 +6,8 @@ Languages are in the order of the paper; shares are in per cent.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 LANGUAGES = ("en", "zh", "es", "fr", "pt", "hi", "ru")
 AVERAGE = "average"
@@ -63,6 +64,32 @@ class Table:
     def cell(self, row: str, column: str) -> float | None:
         """What is printed there; None where nothing is."""
         return self.rows[row][self.columns.index(column)] if row in self.rows and column in self.columns else None
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The columns that `AVERAGE` is over; none in a table without it."""
+        return tuple(column for column in self.columns if column != AVERAGE) if AVERAGE in self.columns else ()
+
+    def over(self, languages: Iterable[str]) -> Table:
+        """The table with its average over some of its languages, taken of the printed figures.
+
+        Over all of them it is the average as it was printed.  Over a figure that cannot be relied on, the average
+        cannot either, for the same reason; where one of the figures is absent, so is the average.
+        """
+        chosen = tuple(languages)
+        if not self.languages or set(chosen) == set(self.languages):
+            return self
+        rows, misprints = {}, {place: why for place, why in self.misprints.items() if place[1] != AVERAGE}
+        for name in self.rows:
+            known = [figure for language in chosen if (figure := self.cell(name, language)) is not None]
+            average = fmean(known) if known and len(known) == len(chosen) else None
+            rows[name] = tuple(average if column == AVERAGE else self.cell(name, column) for column in self.columns)
+            reasons = {
+                self.misprints[name, language]: None for language in chosen if (name, language) in self.misprints
+            }
+            if reasons and average is not None:
+                misprints[name, AVERAGE] = "; ".join(reasons)
+        return replace(self, rows=rows, misprints=misprints)
 
 
 _ALL = (*LANGUAGES, AVERAGE)

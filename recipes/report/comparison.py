@@ -48,6 +48,8 @@ def _panels(comparison: Comparison, out: str | Path) -> Path:
             ax.tick_params(axis="x", length=0)
         np.atleast_1d(axes)[0].legend(frameon=False, fontsize=8)
         figure.suptitle(comparison.title, x=0.01, ha="left", fontweight="bold", fontsize=11)
+        if comparison.average_note is not None:
+            figure.supxlabel(comparison.average_note, x=0.01, ha="left", fontsize=8)
         return save(figure, out)
 
 
@@ -86,7 +88,7 @@ def _numbers(
 def _row(comparison: Comparison, row: str) -> list[float]:
     """Ours and then the paper's figures of a row; NaN where there is none."""
     ours = [comparison.value(row, column) for column in comparison.columns]
-    theirs = [comparison.table.cell(row, column) for column in comparison.columns]
+    theirs = [comparison.theirs.cell(row, column) for column in comparison.columns]
     return [np.nan if value is None else float(value) for value in (*ours, *theirs)]
 
 

@@ -7,10 +7,12 @@ import io
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from weaksync.recipes import paper
 from weaksync.recipes.comparison import Comparison
 from weaksync.recipes.paper import TABLES, Table
+from weaksync.recipes.report import comparison as drawing
 from weaksync.zoo.metrics import Interval
 
 
@@ -37,7 +39,7 @@ def test_the_text_has_the_papers_figure_ours_and_the_difference(comparison: Comp
 def test_the_csv_has_every_cell_with_its_interval(comparison: Comparison) -> None:
     rows = list(csv.DictReader(io.StringIO(comparison.csv())))
     assert len(rows) == 6
-    assert list(rows[0].values()) == ["a", "en", "10.0", "12.34", "11.0", "13.0", "2.34", ""]
+    assert list(rows[0].values()) == ["a", "en", "10.0", "12.34", "11.0", "13.0", "2.34", "", ""]
     assert rows[1]["misprint"] == "a slip" and rows[1]["low"] == ""
     assert rows[2]["ours"] == "" and rows[2]["difference"] == ""
 
@@ -47,6 +49,46 @@ def test_the_markdown_has_the_layout_of_the_paper(comparison: Comparison) -> Non
     assert "| Model A | **12.3** / 10.0 (+2.3) | **15.0** / 20.0† (−5.0) |" in text
     assert "| Model B | **–** / 30.0 | **1.0** / – |" in text
     assert "- † Model A, ru: a slip" in text
+
+
+def test_an_average_is_over_the_same_languages_on_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = {("two_stage", "en"): 30.0, ("two_stage", "es"): 20.0, ("two_stage", "average"): 25.0}
+    some = Comparison(TABLES["table3"], ours, {"two_stage": "Model"}, ("en", "es", "average"))
+    note = "average: ours and the paper's over en, es alone, not over its 7 languages"
+    lines = [line.split() for line in some.text().splitlines()]
+    assert lines[3] == ["paper", "26.9", "19.1", "23.0"]  # (26.9 + 19.1) / 2, and not the 21.8 that is printed
+    assert lines[5] == ["difference", "+3.1", "+0.9", "+2.0"] and some.text().endswith(note)
+    *_, row = csv.DictReader(io.StringIO(some.csv()))
+    assert (row["column"], row["paper"], row["difference"], row["over"]) == ("average", "23.0", "2.0", "en es")
+    assert "**25.0** / 23.0 (+2.0) |" in some.markdown() and f"- {note}" in some.markdown()
+    drawn: list[Figure] = []
+    monkeypatch.setattr(drawing, "save", lambda figure, out: drawn.append(figure))
+    drawing.comparison_figure(some, tmp_path / "picture.png")
+    assert drawn[0].axes[0].collections[0].get_offsets()[2, 1] == pytest.approx(23.0)
+    assert drawn[0].get_supxlabel() == note
+
+
+def test_over_all_languages_the_average_is_as_printed() -> None:
+    every = Comparison(TABLES["table3"], {}, {"two_stage": "Model"}, TABLES["table3"].columns)
+    assert every.theirs.cell("two_stage", "average") == 21.8 and every.average_note is None
+
+
+def test_an_average_that_counts_a_misprint_is_marked_and_one_that_does_not_is_not() -> None:
+    names = {"individual": "Model", "multilingual": "Other"}
+    french = Comparison(TABLES["table3"], {}, names, ("en", "fr", "average"))
+    assert french.marked("individual", "average") and "† Model, fr; Model, average: F1 16.6" in french.text()
+    assert not Comparison(TABLES["table3"], {}, names, ("en", "ru", "average")).marked("individual", "average")
+    # of Table 11 every printed average counts the Russian column, of Table 13 one is wrong by itself
+    assert not Comparison(TABLES["table11"], {}, names, ("en", "fr", "average")).marked("individual", "average")
+    assert Comparison(TABLES["table11"], {}, names, ("en", "ru", "average")).marked("individual", "average")
+    ranks = Comparison(TABLES["table13"], {}, names, ("en", "zh", "average"))
+    assert not ranks.marked("multilingual", "average") and ranks.theirs.cell("multilingual", "average") == 86.0
+
+
+def test_with_a_language_that_the_paper_lacks_its_average_is_left_out() -> None:
+    more = Comparison(TABLES["table3"], {("two_stage", "average"): 9.0}, {"two_stage": "M"}, ("en", "de", "average"))
+    assert more.difference("two_stage", "average") is None
+    assert more.remarks() == ["average: ours, over en, de; the paper has no de, so none to compare"]
 
 
 @pytest.mark.parametrize("name", ["table3", "table13", "table14", "table1", "table15", "figure4", "table5"])
