@@ -15,7 +15,7 @@ from .preflight import check_data, check_model
 from .runs import MODEL, RECIPE
 from .scores import RunScores, run_scores
 from .strategies import for_language
-from .train import train
+from .train import changes, train
 
 
 @dataclass(frozen=True)
@@ -94,34 +94,67 @@ class Runs:
         """Where the run that serves a language lies, or is to lie."""
         return self.root / STRATEGIES[strategy].run(language)
 
-    def missing(self, strategies: Iterable[str]) -> list[tuple[str, str]]:
-        """(strategy, language) of every run that is to be trained, first stages first; a finished run needs none."""
+    def needed(self, strategies: Iterable[str], languages: Iterable[str] | None = None) -> list[tuple[str, str]]:
+        """(strategy, language) of every run, first stages first; one that is finished needs no first stage.
+
+        Args:
+            languages: which the runs serve; by default all.
+        """
+        served = self.languages if languages is None else tuple(languages)
         steps: dict[Path, tuple[str, str]] = {}
 
         def add(strategy: str, language: str) -> None:
             folder, first = self.folder(strategy, language), STRATEGIES[strategy].first
-            if folder in steps or self.finished(strategy, language):
+            if folder in steps:
                 return
-            if first is not None:
+            if first is not None and not self.finished(strategy, language):
                 add(first, language)
             steps[folder] = strategy, language
 
         for strategy in strategies:
-            for language in self.languages:
+            for language in served:
                 add(strategy, language)
         return list(steps.values())
+
+    def missing(self, strategies: Iterable[str], languages: Iterable[str] | None = None) -> list[tuple[str, str]]:
+        """Those of `needed` that are to be trained."""
+        return [step for step in self.needed(strategies, languages) if not self.finished(*step)]
 
     def finished(self, strategy: str, language: str) -> bool:
         """Whether the run that serves a language has ended."""
         return (self.folder(strategy, language) / MODEL).is_dir()
 
-    def train(self, strategies: Iterable[str]) -> None:
+    def changed(self, strategy: str, language: str) -> list[str]:
+        """Which settings of a finished run are others than it would be trained with: ``key was a and is b``.
+
+        None of a run without a recipe, such as converted weights that were put there.
+        """
+        folder = self.folder(strategy, language)
+        if not (folder / RECIPE).is_file():
+            return []
+        asked = self
+        if STRATEGIES[strategy].translated and self.translations is None:  # it is taken, so none are needed
+            before = config.load(str(folder / RECIPE)).data.translations
+            asked = dataclasses.replace(self, translations=None if before is None else Path(before))
+        return changes(folder, asked.recipe(strategy, language))
+
+    def train(self, strategies: Iterable[str], languages: Iterable[str] | None = None) -> None:
         """Train what is missing of the strategies and of their first stages; every fault is found before the first.
+
+        A finished run is taken as it is; where its settings are others than it would be trained with, that is said.
+
+        Args:
+            strategies: names.
+            languages: which the runs serve; by default all.
 
         Raises:
             ValueError, FileNotFoundError: as `preflight.check` does, and where translations are needed and not given.
         """
-        plan = [self.recipe(*step) for step in self.missing(strategies)]
+        steps = self.needed(strategies, languages)
+        for step in steps:
+            if self.finished(*step) and (changed := self.changed(*step)):
+                say(f"taken as it is: {self.folder(*step)} (its settings differ: {'; '.join(changed)})")
+        plan = [self.recipe(*step) for step in steps if not self.finished(*step)]
         made = {str(recipe.folder) for recipe in plan}
         for recipe in plan:
             if recipe.model.name not in made:

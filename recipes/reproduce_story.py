@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from ..datamodules.shards import MANIFEST
 from . import reproduce_tables as tables
@@ -19,7 +20,7 @@ from .published import release
 from .reproduce_ceilings import ceilings_command
 from .reproduce_runs import Runs, languages_in
 from .reproduce_world import world_runs
-from .world_set import WorldSize
+from .world_set import WorldSize, in_world
 
 _PATH = click.Path(path_type=Path)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,9 +64,7 @@ def reproduce(name: str, runs: Runs, strategies: list[str], *, yms: Path | None 
         if yms is None:
             raise ValueError("Table 5 scores on YMS: --yms names its shard set (weaksync data build story, annotated)")
         english = dataclasses.replace(runs, languages=languages_in(runs.shards, ["en"]))
-        everything = [strategy for strategy in _YMS_ROWS if strategy in ("multilingual", "translate")]
-        runs.train(everything)  # one model for all languages
-        english.train(strategy for strategy in _YMS_ROWS if strategy not in everything)
+        runs.train(_YMS_ROWS, english.languages)  # two of them are one model for all languages
         return tables.yms(english, yms)
     if name in tables.CROSS:
         runs.train(["translate", "two_stage"])
@@ -123,21 +122,28 @@ def _training(name: str) -> click.Command:
     @click.command(name, help=f"{TABLES[name].title}.\n\nOVERRIDES such as optim.lr=1e-4 go to every recipe.")
     @click.argument("overrides", nargs=-1)
     @click.option("--data", type=_PATH, help="Folder of a shard set.")
-    @click.option("--runs", type=_PATH, default="runs", show_default=True, help="Folder of the runs.")
+    @click.option("--runs", type=_PATH, help="Folder of the runs; by default ./runs, or runs in that of --world.")
     @click.option("--translations", type=_PATH, help="Folder of `weaksync data translate DATA --to en`.")
     @click.option("--model", help="What first stages start from, such as cclm-tiny; by default ./cclm-base.")
-    @click.option("--languages", help="Codes with commas; by default all of the set.")
+    @click.option("--languages", help="Codes with commas; by default all of the set. A new world is made in these.")
     @_if(rows, click.option("--strategy", "strategies", multiple=True, type=click.Choice(list(STRATEGIES)),
                             help="Only these rows; may be given several times."))  # fmt: skip
     @_if(needs_yms, click.option("--yms", type=_PATH, help="Folder of a shard set of YMS."))
-    @click.option("--world", type=_PATH, help="Make a synthetic world there (or take it), with tiny models; no --data.")
+    @click.option(
+        "--world",
+        type=_PATH,
+        help="Make a synthetic world there (or take it), with tiny models; no --data. "
+        "A whole one takes some quarter of an hour on two free cores, its runs apart.",
+    )
     @click.option("--stories", default=WorldSize.stories, show_default=True, help="Of each language of the world.")
     @click.option("--seed", default=0, show_default=True, help="Of the world and of its runs.")
     @click.option("--out", type=_PATH, help="Folder for CSV, Markdown and PNG.")
+    @click.pass_context
     def table(
+        context: click.Context,
         overrides: tuple[str, ...],
         data: Path | None,
-        runs: Path,
+        runs: Path | None,
         translations: Path | None,
         model: str | None,
         languages: str | None,
@@ -150,15 +156,25 @@ def _training(name: str) -> click.Command:
     ) -> None:
         codes = [code.strip() for code in (languages or "").split(",") if code.strip()]
         if world is not None and data is None:
-            given = world_runs(world, WorldSize(stories, seed=seed), codes, overrides)
+            _refuse(context, "translations", "model", why="a world has its own")
+            size = WorldSize(stories, in_world(world, codes), seed)
+            given = world_runs(world, size, codes, overrides, root=runs)
         elif data is not None and world is None:
-            given = Runs(data, runs, languages_in(data, codes), translations, model, overrides)
+            _refuse(context, "stories", "seed", why="they are those of --world; seed=1 is the seed of runs")
+            given = Runs(data, runs or Path("runs"), languages_in(data, codes), translations, model, overrides)
         else:
             raise click.UsageError("give --data SHARDS, or --world FOLDER for a synthetic one")
         chosen = [name for name in STRATEGIES if not strategies or name in strategies]
         finish(reproduce(name, given, chosen, yms=yms), out)
 
     return table
+
+
+def _refuse(context: click.Context, *options: str, why: str) -> None:
+    """Raises UsageError where one of the options was given."""
+    given = [f"--{name}" for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        raise click.UsageError(f"leave out {' and '.join(given)}: {why}")
 
 
 def _if(wanted: bool, decorate: Callable[[F], F]) -> Callable[[F], F]:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..datamodules.world.translate import WorldTranslator
+from ..zoo.checkpoint import CONFIG
 from .console import progress
+from .launch import say
 from .reproduce_runs import Runs, languages_in
 from .translating import translate_set
 from .world_base import STEPS, base_model
-from .world_set import WorldSize, world_set
+from .world_set import WORLD, WorldSize, world_set
 
+BASE = "base"
 #: the share of sentences that the world's translator gets wrong
 ERRORS = 0.15
 
@@ -36,14 +39,33 @@ _SCHEDULE = {
 }
 
 
-def world_runs(folder: Path, size: WorldSize, languages: Sequence[str] = (), overrides: Sequence[str] = ()) -> Runs:
+def world_runs(
+    folder: Path,
+    size: WorldSize,
+    languages: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    *,
+    root: Path | None = None,
+) -> Runs:
     """Make what is missing of a world below `folder`: films, shards, translations, and the model to start from.
 
-    Its runs lie in ``runs``.
+    Args:
+        folder: of the world.
+        size: how large it is, and in which languages.
+        languages: those of the tables; by default all of the world.
+        overrides: ``key=value`` for every recipe.
+        root: folder of the runs; by default ``runs`` in `folder`.
 
     Raises:
-        ValueError: `folder` holds a world of another size.
+        ValueError: `folder` holds a world of another size, or in other languages.
     """
+
+    def building(videos: int) -> None:
+        say(f"shards: {videos} films")
+        bar.update(clips, total=videos)
+
+    count = size.stories * len(size.languages)
+    say(f"films: {count}, told in {', '.join(size.languages)}: {folder / WORLD}")
     with progress("story") as bar:
         films = bar.add_task("filming", total=None)
         clips = bar.add_task("building", total=None)
@@ -52,16 +74,19 @@ def world_runs(folder: Path, size: WorldSize, languages: Sequence[str] = (), ove
             size,
             jobs=os.cpu_count() or 1,
             filmed=lambda done, total: bar.update(films, completed=done, total=total),
-            started=lambda total: bar.update(clips, total=total),
+            started=building,
             built=lambda: bar.advance(clips),
         )
         steps = bar.add_task("reading", total=STEPS)
-        base = base_model(folder / "base", seed=size.seed, track=lambda: bar.advance(steps))
+        if not (folder / BASE / CONFIG).is_file():
+            say(f"base model: {STEPS} steps of reading, in every language of any world")
+        base = base_model(folder / BASE, seed=size.seed, track=lambda: bar.advance(steps))
     translations = folder / "translations"
+    say(f"translations: {translations}")
     translate_set(shards, translations, WorldTranslator(ERRORS, size.seed))
     return Runs(
         shards,
-        folder / "runs",
+        root or folder / "runs",
         languages_in(shards, languages),
         translations=translations,
         model=str(base),

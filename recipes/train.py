@@ -98,15 +98,19 @@ def known_run(recipe: StoryRecipe | FeatureRecipe) -> None:
     )
 
 
-def refuse_changes(folder: Path, recipe: StoryRecipe | FeatureRecipe) -> None:
-    """Raises ValueError, naming what, where a run that has ended was made with other settings."""
+def changes(folder: Path, recipe: StoryRecipe | FeatureRecipe) -> list[str]:
+    """Which settings of a run are others than the recipe's: ``key was a and is b``."""
     before = recipes.load_any(str(folder / RECIPE))
-    changed = [
+    return [
         f"{key} was {old} and is {new}"
         for (key, old), (_, new) in zip(recipes.flat(before), recipes.flat(recipe), strict=True)
         if old != new
     ]
-    if changed:
+
+
+def refuse_changes(folder: Path, recipe: StoryRecipe | FeatureRecipe) -> None:
+    """Raises ValueError, naming what, where a run that has ended was made with other settings."""
+    if changed := changes(folder, recipe):
         raise ValueError(
             f"{folder} has ended, with other settings: {'; '.join(changed)}. To train it further, start another run "
             f"from it: name=OTHER model.name={folder}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,33 @@ class WorldSize:
     stories: int = 70
     languages: tuple[str, ...] = LANGUAGES
     seed: int = 0
+
+
+def in_world(folder: Path, asked: Iterable[str] = ()) -> tuple[str, ...]:
+    """The languages of the world that is below `folder`; where there is none, those that it is to have.
+
+    Args:
+        folder: of the world.
+        asked: codes; none asks for all that a world can have.
+
+    Raises:
+        ValueError: the world that is there lacks some, or no world has them, or English is asked for by itself.
+    """
+    wanted = set(asked) or set(LANGUAGES)
+    if unknown := sorted(wanted - set(LANGUAGES)):
+        raise ValueError(f"a world does not speak {', '.join(unknown)}; it speaks {', '.join(LANGUAGES)}")
+    made = folder / WORLD / "world.json"
+    if made.is_file():
+        there = json.loads(made.read_text(encoding="utf-8"))["settings"]["languages"]
+        if lacking := [code for code in LANGUAGES if code in wanted and code not in there]:
+            raise ValueError(
+                f"{folder} holds a world in {', '.join(there)}, without {', '.join(lacking)}: "
+                f"--languages {','.join(there)} takes it, another folder makes another"
+            )
+        return tuple(there)
+    if wanted == {"en"}:
+        raise ValueError("a world in en alone has nothing to translate: ask for another language too")
+    return tuple(code for code in LANGUAGES if code in wanted)
 
 
 def world_set(

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from weaksync.datamodules.derived import TRANSLATIONS, origin, write_derived
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_set import make_set
-from weaksync.recipes import reproduce_runs, scores
+from weaksync.datamodules.world import LANGUAGES
+from weaksync.recipes import config, reproduce_runs, reproduce_story, scores
 from weaksync.recipes.cli import weaksync
 from weaksync.recipes.paper import TABLES
 from weaksync.recipes.reproduce_runs import STRATEGIES, Runs
@@ -80,6 +81,79 @@ def test_what_is_finished_is_taken_and_needs_no_first_stage(runs: Runs) -> None:
     assert runs.missing(["two_stage"]) == [("translate", "ru"), ("two_stage", "ru")]
 
 
+def finish(runs: Runs, strategy: str, language: str) -> Path:
+    """A run as it lies when it has ended, as far as `Runs` looks."""
+    folder = runs.folder(strategy, language)
+    (folder / "model").mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(config.dump(runs.recipe(strategy, language)))
+    return folder
+
+
+def test_a_finished_run_of_other_settings_is_taken_and_that_is_said(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(reproduce_runs, "say", said.append)
+    monkeypatch.setattr(reproduce_runs, "train", lambda *a, **k: pytest.fail("trained"))
+    folders = [finish(runs, "individual", language) for language in runs.languages]
+    runs.train(["individual"])
+    assert said == []
+    replace(runs, overrides=("optim.lr=0.5", "seed=3")).train(["individual"])
+    before = runs.recipe("individual", "en").optim.lr
+    differ = f"(its settings differ: seed was 0 and is 3; optim.lr was {before} and is 0.5)"
+    assert sorted(said) == sorted(f"taken as it is: {folder} {differ}" for folder in folders)
+
+
+def test_a_first_stage_that_is_taken_is_compared_too_and_needs_no_translations(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(reproduce_runs, "say", said.append)
+    first = finish(runs, "translate", "en")
+    monkeypatch.setattr(reproduce_runs, "train", lambda recipe, **k: said.append(recipe.name))
+    monkeypatch.setattr(reproduce_runs, "check_model", lambda recipe: None)
+    replace(runs, translations=None).train(["two_stage"])
+    assert [line for line in said if ":" not in line] == ["two_stage-en", "two_stage-ru"]
+    assert not any("taken" in line for line in said)
+    said.clear()
+    replace(runs, translations=None, overrides=("seed=3",)).train(["two_stage"], ["ru"])
+    assert said[0] == f"taken as it is: {first} (its settings differ: seed was 0 and is 3)"
+    assert said[-1] == "two_stage-ru" and len(said) == 3
+
+
+def test_a_run_without_a_recipe_is_taken_without_a_word(runs: Runs) -> None:
+    (runs.root / "multilingual" / "model").mkdir(parents=True)
+    assert runs.changed("multilingual", "en") == []
+
+
+def test_runs_of_a_world_lie_where_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Path | None, tuple[str, ...]]] = []
+
+    def world_runs(world, size, codes, overrides, *, root):
+        asked.append((root, size.languages))
+        raise ValueError("far enough")
+
+    monkeypatch.setattr(reproduce_story, "world_runs", world_runs)
+    world, runs = str(tmp_path / "world"), tmp_path / "elsewhere"
+    invoke("table3", "--world", world, "--runs", str(runs), "--languages", "es,en")
+    invoke("table3", "--world", world)
+    assert asked == [(runs, ("en", "es")), (None, LANGUAGES)]
+
+
+def test_options_that_would_be_ignored_are_refused(shards: Path, tmp_path: Path) -> None:
+    for arguments, words in (
+        (["--world", str(tmp_path / "w"), "--translations", str(tmp_path)], "leave out --translations: a world has"),
+        (["--world", str(tmp_path / "w"), "--model", "cclm-tiny"], "leave out --model"),
+        (["--data", str(shards), "--stories", "9", "--seed", "1"], "leave out --stories and --seed"),
+        (["--world", str(tmp_path / "w"), "--languages", "de"], "does not speak de"),
+        (["--world", str(tmp_path / "w"), "--languages", "en"], "nothing to translate"),
+    ):
+        done = invoke("table3", *arguments)
+        assert done.exit_code == 2 or isinstance(done.exception, ValueError), arguments
+        assert words in " ".join(f"{done.output} {done.exception}".replace("│", " ").split()), arguments
+    assert not (tmp_path / "w").exists()
+
+
 def test_recipes_are_chained_and_overridden(runs: Runs) -> None:
     chained = replace(runs, overrides=("optim.lr=0.5",)).recipe("two_stage_supervision", "ru")
     assert chained.model.name == str(runs.root / "two_stage-ru") and chained.optim.lr == 0.5
@@ -125,8 +199,6 @@ def test_counts_of_a_shard_set_stand_in_tables_1_and_2(shards: Path, tmp_path: P
 def test_every_table_comes_from_one_set_of_runs_each_scored_once(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from weaksync.recipes import reproduce_story
-
     read: list[tuple[str, ...]] = []
     similarities = scores.similarities
 
@@ -165,7 +237,6 @@ def test_every_table_comes_from_one_set_of_runs_each_scored_once(
 @pytest.mark.timeout(4 * 3600)
 def test_whether_the_papers_order_holds_on_the_world(tmp_path: Path, record_property) -> None:
     """Two-stage above individual above multilingual, over three seeds: either way the figures are reported."""
-    from weaksync.recipes.reproduce_story import reproduce
     from weaksync.recipes.reproduce_world import world_runs
     from weaksync.recipes.world_set import WorldSize
 
@@ -174,7 +245,7 @@ def test_whether_the_papers_order_holds_on_the_world(tmp_path: Path, record_prop
     for seed in range(3):
         folder = tmp_path / f"seed{seed}"
         folder.mkdir()
-        found = reproduce("table3", world_runs(folder, WorldSize(seed=seed)), list(rows))
+        found = reproduce_story.reproduce("table3", world_runs(folder, WorldSize(seed=seed)), list(rows))
         table.append([found.value(row, "average") for row in rows])
     print("\nmean F1 over languages:", *rows)
     for seed, figures in enumerate(table):

@@ -9,14 +9,26 @@ import torch
 
 from weaksync import zoo
 from weaksync.datamodules.index import open_set, verify
-from weaksync.datamodules.world import plot
+from weaksync.datamodules.world import LANGUAGES, plot
 from weaksync.datamodules.world.language import tell
+from weaksync.recipes import reproduce_world
 from weaksync.recipes.reproduce_runs import STRATEGIES
 from weaksync.recipes.reproduce_world import world_preset, world_runs
 from weaksync.recipes.world_base import base_model
-from weaksync.recipes.world_set import WorldSize, world_set
+from weaksync.recipes.world_set import WorldSize, in_world, world_set
 
 SIZE = WorldSize(stories=4, languages=("en", "ru"))
+
+
+def test_a_world_has_the_languages_that_are_asked_for(tmp_path: Path) -> None:
+    assert in_world(tmp_path, ["es", "en"]) == ("en", "es") and in_world(tmp_path) == LANGUAGES
+    (tmp_path / "world").mkdir()
+    (tmp_path / "world" / "world.json").write_text('{"version": 1, "settings": {"languages": ["en", "es", "ru"]}}')
+    assert in_world(tmp_path, ["es", "en"]) == ("en", "es", "ru")  # it is taken whole, and two of it are looked at
+    with pytest.raises(ValueError, match="a world in en, es, ru, without fr, pt: --languages en,es,ru takes it"):
+        in_world(tmp_path, ["pt", "fr", "en"])
+    with pytest.raises(ValueError, match="without zh, fr, pt, hi"):
+        in_world(tmp_path)
 
 
 @pytest.mark.slow
@@ -36,9 +48,16 @@ def test_the_base_model_finds_a_sentence_in_another_language(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_each_film_is_told_in_one_language_and_few_of_training_are_annotated(tmp_path: Path) -> None:
+def test_each_film_is_told_in_one_language_and_few_of_training_are_annotated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(reproduce_world, "say", said.append)
     base_model(tmp_path / "base", steps=1)  # it is taken as it is
     runs = world_runs(tmp_path, SIZE)
+    assert [line.partition(":")[0] for line in said] == ["films", "shards", "translations"]
+    assert {path.name for path in (tmp_path / "world" / "subtitles").iterdir()} == {"en", "ru"}
+    assert runs.root == tmp_path / "runs"
     assert runs.model == str(tmp_path / "base")
     shards = open_set(runs.shards)
     told = {split: shards.videos(split) for split in shards.splits}
