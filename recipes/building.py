@@ -144,7 +144,8 @@ def build_story(
         read_splits(splits) if splits else None,
         seed,
     )
-    report = Report(settings.to_dict() | {"splits": str(splits) if splits else f"20/20/60, seed {seed}"})
+    divided = len({name for videos in annotations.values() for name in videos} & set(assigned))
+    report = Report(settings.to_dict() | {"splits": str(splits) if splits else _rule(divided, seed)})
     report.failures = [Failure(*failure) for failure in failures]
     for code, annotated in annotations.items():
         if absent := sorted(set(annotated) - {story.name for story in stories}):
@@ -188,6 +189,13 @@ def build_story(
     if not report.failures:  # otherwise they are kept, for the run that follows when the fault is mended
         shutil.rmtree(folder)
     return report
+
+
+def _rule(annotated: int, seed: int) -> str:
+    """How stories are divided without a file that says so; see `assign`."""
+    if not annotated:
+        return "all to train, as none is annotated"
+    return f"20/20/60 of the {annotated} annotated videos to train, val and test, seed {seed}; the others train"
 
 
 def _annotations(narration: Narration) -> dict[str, AnnotatedVideo]:

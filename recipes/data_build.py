@@ -21,6 +21,12 @@ from .shots import METHODS, Method, choose
 from .sources import Narration
 
 FAILED = 1
+#: what a set cannot do that lacks a split
+WITHOUT = {
+    "train": "there is nothing to train on",
+    "val": "drop costs cannot be tuned",
+    "test": "there is nothing to score a model on",
+}
 _PATH = click.Path(path_type=Path)
 
 
@@ -93,6 +99,7 @@ def story(
             started=lambda total: bar.update(task, total=total),
             advance=lambda: bar.advance(task),
         )
+    tell_splits(report)
     show(report, out, as_json)
     if report.failures:
         sys.exit(FAILED)
@@ -122,6 +129,13 @@ def pair(
     ]
 
 
+def tell_splits(report: Report) -> None:
+    """Print by which rule the stories were divided, and what cannot be done where a split is empty."""
+    err.print(f"splits: {report.settings['splits']}", highlight=False, markup=False, soft_wrap=True)
+    if lacking := [f"no {split}, so {what}" for split, what in WITHOUT.items() if split not in report.counts]:
+        err.print(f"{'; '.join(lacking)} (--splits names some)", highlight=False, soft_wrap=True)
+
+
 def show(report: Report, out: Path, as_json: bool) -> None:
     """Print what a build came to: counts as a result, troubles on standard error."""
     if as_json:
@@ -137,8 +151,6 @@ def show(report: Report, out: Path, as_json: bool) -> None:
         err.print(f"{code}: {len(names)} videos have no subtitles in it, such as {names[0]}", highlight=False)
     if report.notes:
         err.print(f"notes on {len(report.notes)} videos: see {out / building.REPORT}", highlight=False)
-    if set(report.counts) == {"train", "test"}:
-        err.print("no validation videos: drop costs cannot be tuned (--splits names some)", highlight=False)
     if report.failures:
         err.print(f"{len(report.failures)} failed:", style="bold", highlight=False)
         for failure in report.failures:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
 
 from ..datamodules.world import LANGUAGES, generate, measure, plot, record
-from .console import out, progress
+from .console import err, out, progress
 
 
 @click.command()
@@ -54,3 +55,14 @@ def command(folder: Path, stories: int, sentences: int, seed: int, languages: st
         f"the time untold; {shape.agreement:.0%} of what the {codes[0]} narration says over a clip is what it shows",
         soft_wrap=True,
     )
+    err.print("next, to make a shard set of it:", highlight=False)
+    err.print(building(folder, codes), highlight=False, markup=False, soft_wrap=True)
+
+
+def building(folder: Path, languages: list[str]) -> str:
+    """The command that builds a world in all its languages, as a shell reads it."""
+    words = ["weaksync", "data", "build", "story", "--videos", folder / "videos"]
+    for code in languages:
+        words += ["--subtitles", folder / "subtitles" / code, "--language", code]
+        words += ["--annotations", folder / "annotations" / f"{code}.json"]
+    return shlex.join(map(str, [*words, "--splits", folder / "splits.json", "--out", folder.parent / "shards"]))

@@ -97,6 +97,18 @@ def test_a_set_holds_every_video_whole(source: Path) -> None:
     assert not (source / "out" / ".parts").exists()
 
 
+def test_the_rule_of_the_splits_is_said_and_what_an_empty_one_means(source: Path) -> None:
+    plain = build(source)
+    assert "splits: all to train, as none is annotated\n" in plain.stderr
+    assert "no val, so drop costs cannot be tuned; no test, so there is nothing to score" in plain.stderr
+    rows = json.dumps({f"v{number}": ROWS for number in range(3)})
+    (source / "notes.json").write_text(rows, encoding="utf-8")
+    told = build(source, "--annotations", str(source / "notes.json"), "--time-format", "decimal", out="told")
+    assert "splits: 20/20/60 of the 3 annotated videos to train, val and test, seed 0" in told.stderr
+    assert set(json.loads((source / "told/build.json").read_text())["counts"]) == {"train", "val", "test"}
+    assert "--splits names some" not in told.stderr
+
+
 def test_annotations_bring_sentences_segments_and_their_splits(source: Path) -> None:
     (source / "splits.json").write_text(json.dumps({"train": ["v0"], "val": ["v2"], "test": ["v1"]}))
     done = build(source, "--annotations", str(source / "notes.json"), "--splits", str(source / "splits.json"),

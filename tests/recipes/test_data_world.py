@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from click.testing import CliRunner
 
+from weaksync.datamodules.index import open_set
+from weaksync.recipes import data_build
 from weaksync.recipes.data_world import command
 
 
@@ -26,4 +29,10 @@ def test_writes_a_world_and_tells_its_shape(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "3 stories" in result.output and "en, ru" in result.output
     assert len(list((tmp_path / "w" / "videos").glob("*.mp4"))) == 3
+    words = shlex.split(result.stderr.splitlines()[-1])
+    assert words[:4] == ["weaksync", "data", "build", "story"] and words.count("--annotations") == 2
+    built = CliRunner().invoke(data_build.command, [*words[3:], "--shots", "content", "--size", "32", "--jobs", "1"])
+    assert built.exit_code == 0, built.output
+    assert f"splits: {tmp_path / 'w' / 'splits.json'}" in built.stderr.replace("\n", "")
+    assert list(open_set(tmp_path / "shards").manifest.languages) == ["en", "ru"]
     assert sorted(path.stem for path in (tmp_path / "w" / "annotations").iterdir()) == ["en", "ru"]
