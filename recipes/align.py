@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from .. import zoo
 from ..datamodules import captions, media
 from ..datamodules.captions import Cut
 from ..datamodules.languages import language_code
@@ -26,6 +27,7 @@ from ..datamodules.records import Sentence
 from ..datamodules.textfiles import read_text
 from ..zoo.decoding import DEFAULT, Decoder, chance_of_order, narration_gaps
 from ..zoo.models.dual_encoder import DualEncoder
+from ..zoo.models.neumatch import NeuMATCH
 from .alignment import Alignment
 from .checkpointing import replace
 from .clips import Clips, Pictures, cut_video
@@ -65,7 +67,7 @@ def align(
     Of a long video, memory holds the JPEG pictures of each clip, and `batch_size` clips as the model wants them.
 
     Args:
-        model: or the folder, run, hub address or name that `zoo.load` reads.
+        model: or the folder of a run, or what `zoo.load` reads: a checkpoint folder, a hub address or a name.
         video: any file that FFmpeg reads.
         text: a subtitle file, a plain text file, or the sentences themselves.
         language: code of the text's language; if None the model's only one, or English.
@@ -83,13 +85,13 @@ def align(
     Raises:
         FileNotFoundError: no such video, text or model.
         ValueError: a file that is damaged, holds no video stream or no text, or a language that the model does not
-            know; the message names the file and the fix.
+            know, or a model of another kind; the message names the file and the fix.
     """
     media.probe(video)
     cutter = choose(shots, weights)
     name = str(model) if isinstance(model, str | Path) else model.registry_name
     if not isinstance(model, DualEncoder):
-        model = DualEncoder.from_pretrained(model_folder(Path(model)) if Path(model).is_dir() else model)
+        model = dual_encoder(model)
     notes: list[str] = []
     language = known_language(model, language, notes)
     told = read_sentences(text, language, cut=sentences, encoding=encoding, notes=notes)
@@ -111,8 +113,6 @@ def align(
         gaps = [narration_gaps(torch.tensor(made.spans, dtype=torch.float64), narrations)]
     elif decoder.timing:
         notes.append("the text has no times, so similarity alone decided: subtitles align better")
-    if doubt := doubt_of(similarity, decoder):
-        notes.append(doubt)
     return Alignment(
         clips=np.array(made.spans, dtype=np.float64).reshape(-1, 2),
         labels=decoder.decode([similarity], gaps)[0].numpy(),
@@ -125,8 +125,24 @@ def align(
         decoder=decoder.to_dict(),
         annotated=any(sentence.segment is not None for sentence in told),
         notes=[cutter.reason, *notes],
+        doubt=doubt_of(similarity, decoder),
         pictures=_small_pictures(made),
     )
+
+
+def dual_encoder(source: str | Path) -> DualEncoder:
+    """The model of a run, or of what `zoo.load` reads.  Raises ValueError for one that takes no video and no text."""
+    found = zoo.load(model_folder(source) if Path(source).is_dir() else source)
+    if isinstance(found, NeuMATCH):
+        raise ValueError(
+            f"{source} is a {type(found).__name__}, which learns from features and takes no video file: "
+            f"`weaksync eval {source}` scores it"
+        )
+    if not isinstance(found, DualEncoder):
+        raise ValueError(
+            f"{source} is a {type(found).__name__}, which does not align stories; `weaksync ls models` lists what does"
+        )
+    return found
 
 
 def limited(decoder: Decoder, within: float | None, band: int | None) -> Decoder:
@@ -369,6 +385,8 @@ def command(
     files = save(alignment, out, copy_video=copy_video)
     for note in alignment.notes:
         err.print(f"note: {note}", style="yellow")
+    if alignment.doubt:
+        err.print(f"note: {alignment.doubt}", style="bold yellow")
     rows = [
         (number, sentence.text, spans[0][0] if spans else None, spans[-1][1] if spans else None, score)
         for number, (sentence, spans, score) in enumerate(

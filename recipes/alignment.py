@@ -32,6 +32,7 @@ class Alignment:
         decoder: the settings that turned `similarity` into `labels`, as plain values.
         annotated: whether `segment` of the sentences is the truth; if False, None there means nothing.
         notes: what was repaired or assumed on the way.
+        doubt: why none of it may be trusted; None where nothing speaks against it.
         pictures: a small JPEG for each clip, or none at all; shown in the report, not part of the JSON.
     """
 
@@ -46,6 +47,7 @@ class Alignment:
     decoder: dict[str, Any] = field(default_factory=dict)
     annotated: bool = False
     notes: list[str] = field(default_factory=list)
+    doubt: str | None = None
     pictures: list[bytes] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
@@ -95,6 +97,7 @@ class Alignment:
             "annotated": self.annotated,
             "decoder": self.decoder,
             "notes": self.notes,
+            "doubt": self.doubt,
             "sentences": [
                 {
                     "text": sentence.text,
@@ -136,6 +139,7 @@ class Alignment:
                 decoder=document["decoder"],
                 annotated=document["annotated"],
                 notes=document["notes"],
+                doubt=document.get("doubt"),  # what was written before there was one has none
             )
         except (KeyError, TypeError, json.JSONDecodeError) as fault:
             raise ValueError(f"not an alignment.json ({type(fault).__name__}: {fault})") from fault

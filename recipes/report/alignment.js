@@ -59,7 +59,11 @@ function drawHead() {
     fact("Duration", clock(data.duration)), fact("Clips", `${n}`), fact("Sentences", `${m}`),
     fact("Time matched", `${Math.round(100 * data.matched)} %`), fact("Sentences with a picture", `${shown} of ${m}`),
     fact("Language", languageName(data.language)), fact("Model", data.model),
+    ...(data.within === null ? [] : [fact("Told within", `${data.within} s`)]),
+    ...(data.band === null ? [] : [fact("Off an even pace", `at most ${data.band} sentences`)]),
   );
+  $("doubt").hidden = !data.doubt;
+  $("doubt").textContent = `Note: ${data.doubt}.`;
   $("count").textContent = `${shown} with a picture, ${m - shown} without; ${labels.filter((l) => l < 0).length} of ${n} clips show none of them`;
   const entries = [["matched", "Clip with its sentence"], ["dropped", "Clip without a sentence"], ["silent", "Sentence without a picture"]];
   $("notes").hidden = data.notes.length === 0;

@@ -243,6 +243,13 @@ def test_a_model_that_does_not_tell_sentences_apart_is_doubted():
     assert doubt_of(guessed[:, :4], decoder) is None  # too few to say
 
 
+def test_a_model_of_features_is_sent_to_the_verb_that_scores_it(film, tmp_path):
+    run = tmp_path / "runs" / "neumatch"
+    zoo.create("neumatch-sbn").save_pretrained(run / "model")
+    with pytest.raises(ValueError, match=f"{run} is a NeuMATCH, which learns from features.*`weaksync eval {run}`"):
+        align(run, film, SENTENCES, shots="content")
+
+
 def test_the_times_of_subtitles_count_where_the_decoder_says_so(model, film):
     sentences = ["The king wakes up.", "He looks out of the window."]
     spoken = [Sentence(text, None, span) for text, span in zip(sentences, [(0.0, 0.9), (3.1, 4.0)], strict=True)]

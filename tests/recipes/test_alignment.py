@@ -34,7 +34,11 @@ def alignments(draw):
     labels = draw(st.lists(st.integers(-1, m - 1), max_size=12))
     times = st.none() | st.tuples(st.floats(0, 1e4), st.floats(0, 1e4))
     found = alignment(
-        labels, m, draw(st.lists(st.text(min_size=1), min_size=m, max_size=m)), annotated=draw(st.booleans())
+        labels,
+        m,
+        draw(st.lists(st.text(min_size=1), min_size=m, max_size=m)),
+        annotated=draw(st.booleans()),
+        doubt=draw(st.none() | st.text(min_size=1)),
     )
     for sentence in found.sentences:
         sentence.narration, sentence.segment = draw(times), draw(times)

@@ -81,6 +81,17 @@ def test_hostile_text_is_inert_in_a_browser(browse):
 
 
 @pytest.mark.slow
+def test_a_doubt_and_the_limits_stand_above_the_timeline(browse):
+    found = alignment(6, 3)
+    assert 'id="doubt" hidden=""' in browse(found.to_html())[0]
+    found.doubt, found.decoder = "trust nothing here", {"within": 30.0, "band": None}
+    dom, said = browse(found.to_html())
+    assert said == []
+    assert dom.index('id="doubt">Note: trust nothing here.<') < dom.index("timeline-title")
+    assert "Told within</dt><dd>30 s<" in dom and "Off an even pace<" not in dom
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m"), [(40, 16), (1, 1), (3, 8)])
 def test_the_page_draws_itself_without_a_fault(n, m, browse):
     dom, said = browse(alignment(n, m).to_html())
