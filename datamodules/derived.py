@@ -20,10 +20,17 @@ from numpy.typing import NDArray
 
 from .index import ShardSet, open_set
 from .records import AnnotatedVideo
-from .shards import Manifest, Origin, pack, write_record
+from .shards import MANIFEST, Manifest, Origin, pack, write_record
 
 TRANSLATIONS = "translations"
 ALIGNMENTS = "alignments"
+FEATURES = "features"
+#: the command that makes a set of each kind
+MAKERS = {
+    TRANSLATIONS: "weaksync data translate",
+    ALIGNMENTS: "weaksync data align",
+    FEATURES: "weaksync data features",
+}
 
 
 def origin(parent: ShardSet, kind: str, producer: str) -> Origin:
@@ -69,6 +76,9 @@ def open_derived(folder: str | Path, parent: ShardSet, kind: str, *, check_hashe
         FileNotFoundError: there is no set.
         ValueError: it is not derived, is of another kind, or was made of another parent; the message names both.
     """
+    if not (Path(folder) / MANIFEST).is_file():
+        maker = f"; make one with `{MAKERS[kind]}`" if kind in MAKERS else ""
+        raise FileNotFoundError(f"no shard set of {kind} in {folder} (no {MANIFEST}){maker}")
     shards = open_set(folder, check_hashes=check_hashes)
     found = shards.manifest.origin
     if found is None:

@@ -18,14 +18,13 @@ import torch
 from numpy.typing import NDArray
 
 from .batches import FeatureVideo
-from .derived import open_derived
+from .derived import FEATURES, open_derived
 from .elastic import rank_share, refuse_changed
 from .index import ShardSet, open_set
 from .pairs import chance
 from .records import AnnotatedVideo, weak_labels
 from .shards import write_record
 
-FEATURES = "features"
 CLIPS, SENTENCES = "clips", "sentences"
 Arrays = dict[str, NDArray[Any]]
 #: what says which sentence goes with a clip in training: the times of narration, or people

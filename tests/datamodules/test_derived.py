@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weaksync.datamodules.derived import (
+    ALIGNMENTS,
+    FEATURES,
     TRANSLATIONS,
     foreign,
     open_derived,
@@ -130,6 +132,9 @@ def test_what_is_no_such_set_is_refused(parent, tmp_path):
         open_derived(parent, shards, TRANSLATIONS)
     with pytest.raises(FileNotFoundError, match="no shard set"):
         open_derived(tmp_path, shards, TRANSLATIONS)
+    for kind, maker in ((TRANSLATIONS, "translate"), (ALIGNMENTS, "align"), (FEATURES, "features")):
+        with pytest.raises(FileNotFoundError, match=f"of {kind} in .*absent.* make one with `weaksync data {maker}`"):
+            open_derived(tmp_path / "absent", shards, kind)
     derive(parent, tmp_path / "labels", kind="labels")
     with pytest.raises(ValueError, match=r"holds labels of .*, not translations"):
         open_derived(tmp_path / "labels", shards, TRANSLATIONS)
