@@ -91,7 +91,8 @@ def _convert(hint: Any, data: Any) -> Any:
         raise ValueError(" or ".join(faults))
     if origin is list:
         if not isinstance(data, list):
-            raise ValueError(f"should be a list, not {_shown(data)}")
+            written = f": write [{data}]" if isinstance(data, str) and data else ""
+            raise ValueError(f"should be a list, not {_shown(data)}{written}")
         return [_convert(arguments[0], item) for item in data]
     if origin is tuple:
         if not isinstance(data, list | tuple) or len(data) != len(arguments):

@@ -118,7 +118,13 @@ class SentenceTokenizer:
         return self.tokenizer.get_vocab_size()
 
     def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """`input_ids` and `attention_mask`, int64 (B, L), padded at the right.  Raises ValueError for an empty text."""
+        """`input_ids` and `attention_mask`, int64 (B, L), padded at the right.
+
+        Raises:
+            ValueError: a text is empty, or `texts` is a single string.
+        """
+        if isinstance(texts, str):
+            raise ValueError(f"texts should be a list of sentences, not one string: [{texts[:40]!r}]")
         rows = [self._encode(text) for text in texts]
         width = self.max_tokens if self.reading.fixed else max((len(row) for row in rows), default=0)
         input_ids = torch.tensor([self._padded(row, self.pad_id, width) for row in rows], dtype=torch.int64)

@@ -48,6 +48,11 @@ def test_impossible_settings_are_refused_by_name() -> None:
         assert key in faults
 
 
+def test_a_list_of_one_is_written_for_the_reader() -> None:
+    with pytest.raises(ConfigError, match=r"data\.languages should be a list, not 'es': write \[es\]"):
+        config.load("story/quickstart", ["data.languages=es"])
+
+
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", "${name}"])
 def test_a_recipe_is_data_and_looks_nothing_up(value: str) -> None:
     with pytest.raises(ConfigError, match="plain data"):

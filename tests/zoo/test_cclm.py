@@ -40,6 +40,13 @@ def test_it_provides_what_data_modules_are_handed(model: CCLM) -> None:
     assert isinstance(model.tokenize, Tokenize)
 
 
+def test_other_shapes_are_refused_with_the_right_one(model: CCLM) -> None:
+    with pytest.raises(ValueError, match=r"\(B, F, 3, H, W\), not \(3, 3, 64, 64\): add a batch axis"):
+        model.encode_clips(pixels(1)[0])
+    with pytest.raises(ValueError, match=r"\(B, F, 3, H, W\), not \(1, 3, 64, 64, 3\)$"):
+        model.encode_clips(pixels(1).movedim(2, -1))
+
+
 def test_vectors_have_unit_length_and_the_shared_width(model: CCLM) -> None:
     clips, texts = model(pixels(5), *model.tokenize(["a dog", "два слова", "एक आदमी", "三", "o mar é azul"]))
     assert clips.shape == texts.shape == (5, 16)

@@ -85,6 +85,8 @@ def test_frames_are_those_of_transformers_and_a_clip_their_mean(folder: Path) ->
         masked = model.encode_clips(x, torch.tensor([[1, 1, 0], [0, 1, 0]]))
         torch.testing.assert_close(masked[0], normalize(each[0, :2].mean(dim=0), dim=-1))
         torch.testing.assert_close(masked[1], each[1, 1])
+    with pytest.raises(ValueError, match="add a batch axis"):
+        model.encode_clips(x[0])
 
 
 def test_pixels_are_those_of_transformers_own_processor(folder: Path) -> None:

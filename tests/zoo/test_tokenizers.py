@@ -55,6 +55,11 @@ def test_every_script_comes_back(story: SentenceTokenizer, text: str) -> None:
     assert ids[0, -1] == story.end_id
 
 
+def test_one_string_is_no_list_of_sentences(story: SentenceTokenizer) -> None:
+    with pytest.raises(ValueError, match=r"a list of sentences, not one string: \['a dog'\]"):
+        story("a dog")  # type: ignore[arg-type]
+
+
 def test_text_that_looks_like_a_special_token_is_text(story: SentenceTokenizer) -> None:
     ids, _ = story(["a <pad> b </s> c"])
     assert (ids == story.pad_id).sum() == 0

@@ -117,7 +117,11 @@ class CCLM(DualEncoder):
         """(B, F, 3, H, W) pixels of `preprocess` to (B, D) unit vectors.
 
         The frames' features are averaged before they are projected and normalised.
+
+        Raises:
+            ValueError: pixels of another shape.
         """
+        self.check_pixels(pixels)
         clips, frames = pixels.shape[:2]
         with self.gradient("vision"):
             features = self.vision(pixels.flatten(0, 1)).view(clips, frames, -1).mean(dim=1)

@@ -100,7 +100,7 @@ class DualEncoder(Pretrained):
 
     @abstractmethod
     def encode_clips(self, pixels: Tensor) -> Tensor:
-        """(B, F, 3, H, W) pixels of `preprocess` to (B, D) unit vectors."""
+        """(B, F, 3, H, W) pixels of `preprocess` to (B, D) unit vectors; ValueError for another shape."""
 
     @abstractmethod
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -148,6 +148,12 @@ class DualEncoder(Pretrained):
     def freeze(self) -> list[str]:
         """The towers that stay as they are."""
         return self.config.freeze
+
+    def check_pixels(self, pixels: Tensor) -> None:
+        """Raises ValueError for pixels that are not (B, F, 3, H, W)."""
+        if pixels.ndim != 5 or pixels.shape[2] != 3:
+            advice = ": add a batch axis, pixels[None]" if pixels.ndim == 4 and pixels.shape[1] == 3 else ""
+            raise ValueError(f"pixels should be (B, F, 3, H, W), not {tuple(pixels.shape)}{advice}")
 
     def settle(self) -> None:
         """Freeze the towers and spare activations as the arguments say; the end of a family's constructor."""
@@ -208,7 +214,11 @@ class ImageTextEncoder(DualEncoder):
 
         Args:
             frame_mask: (B, F), 1 for frames that count; all do if None.
+
+        Raises:
+            ValueError: pixels of another shape.
         """
+        self.check_pixels(pixels)
         clips, frames = pixels.shape[:2]
         features = normalize(self.encode_frames(pixels.flatten(0, 1)), dim=-1).view(clips, frames, -1)
         if frame_mask is not None:
