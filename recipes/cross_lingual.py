@@ -19,6 +19,7 @@ from .evaluate import similarities
 from .launch import leads, say
 from .paper import in_order
 from .scores import ALONE, run_scores, score
+from .texts import translated_to, translations_for
 
 #: figure -> its name, in the order of Figure 4 and Tables 15 and 16
 FIGURES = {"f1": "F1", "clip_accuracy": "Clip Accuracy", "sentence_iou": "Sentence IoU"}
@@ -144,11 +145,36 @@ def named(models: Sequence[str]) -> dict[str, str | Path]:
     return found
 
 
+def read_by(
+    rows: Mapping[str, str | Path], shards: Path, languages: Sequence[str], translations: Path | None
+) -> dict[str, str]:
+    """Name of a run -> the translations that it gets to read: those that are given, or its own.
+
+    Raises ValueError where a run reads translations that nobody knows, or where translations are given to none.
+    """
+    found: dict[str, str] = {}
+    for name, run in rows.items():
+        reads = translated_to(run)
+        given = translations if reads is not None or name == TRANSLATED else None
+        if reads is None and given is None and name == TRANSLATED:
+            raise ValueError(
+                f"{run} was not trained on translations: give those that it shall read with --translations"
+            )
+        texts = translations_for(run, reads, shards, languages, given)
+        if texts is not None:
+            found[name] = texts
+    if translations is not None and not found:
+        raise ValueError(f"none of {', '.join(map(str, rows.values()))} reads translations: leave --translations out")
+    return found
+
+
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="[NAME=]RUN...")
 @click.option("--shards", required=True, type=click.Path(path_type=Path), help="Folder of a shard set.")
 @click.option("--translated", type=click.Path(path_type=Path), help="A run that reads translations: a row above.")
-@click.option("--translations", type=click.Path(path_type=Path), help="What it reads: weaksync data translate.")
+@click.option(
+    "--translations", type=click.Path(path_type=Path), help="For rows that read them; by default each run's own."
+)
 @click.option("--language", "languages", multiple=True, help="Test languages.  [default: all of the set]")
 @click.option("--workers", default=0, show_default=True, help="Reading processes.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for cross_lingual.csv, .md and .png.")
@@ -167,18 +193,17 @@ def command(
 
     Each RUN is a row: runs/two_stage-en is named en.  Decoded by similarity alone, as the paper does.
     """
-    if (translated is None) != (translations is None):
-        raise click.UsageError("--translated and --translations go together")
-    rows: dict[str, DualEncoder | str | Path] = {} if translated is None else {TRANSLATED: translated}
+    rows: dict[str, str | Path] = {} if translated is None else {TRANSLATED: translated}
     rows |= named(models)
     targets = in_order(list(languages) or open_set(shards).manifest.languages)
+    texts = read_by(rows, shards, targets, translations)
     with progress("cells") as bar:
         task = bar.add_task("scoring", total=len(rows) * len(targets))
         found = matrix(
             rows,
             shards,
             targets,
-            translations={} if translations is None else {TRANSLATED: translations},
+            translations=texts,
             workers=workers,
             track=lambda: bar.advance(task),
         )

@@ -19,11 +19,12 @@ from ..datamodules.index import open_set
 from ..datamodules.records import AnnotatedVideo, overlap_seconds, weak_labels
 from ..datamodules.shards import MANIFEST
 from ..zoo.models.dual_encoder import DualEncoder
-from .console import print_table
+from .console import err, print_table
 from .data_features import weights_hash
 from .evaluate import model_decoder, similarities
 from .launch import leads, say
 from .runs import model_folder
+from .texts import translations_for
 
 #: a pair is right where people's segment of the sentence covers so much of the clip
 RIGHT = 0.5
@@ -110,7 +111,7 @@ def quality(records: Sequence[AnnotatedVideo], labels: dict[str, np.ndarray]) ->
 @click.option("--model", required=True, help="A run, a checkpoint folder, or hf://org/repo.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the alignments.")
 @click.option("--language", "languages", multiple=True, help="Keep these languages alone; may be given several times.")
-@click.option("--translations", type=click.Path(), help="Folder of translations, for a model that reads them.")
+@click.option("--translations", type=click.Path(), help="Folder of translations of the shards; by default the run's.")
 @click.option("--workers", default=1, show_default=True, help="Reading processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -133,8 +134,21 @@ def command(
     found = zoo.load(model if model.startswith("hf://") else model_folder(model))
     if not isinstance(found, DualEncoder):
         raise ValueError(f"{model} does not align stories; `weaksync ls models` lists what does")
-    pairs = align(found, shards, out, languages=list(languages) or None, translations=translations, workers=workers)
+    kept = list(languages) or None
+    texts = translations_for(model, found.translated, shards, kept, translations)
+    pairs = align(found, shards, out, languages=kept, translations=texts, workers=workers)
     if leads():
         rows = [[name, each.count, each.right] for name, each in pairs.items()]
         print_table(f"clip-sentence pairs of {shards}", ["pairs", "count", "people agree"], rows, as_json=as_json)
-        say(f"wrote {out}: weaksync train RECIPE data.pairs=aligned data.alignments={out}")
+        if no_better(pairs["weak"], pairs["aligned"]):
+            note = "note: people agree with these pairs no more than with the weak ones; they may teach nothing new"
+            err.print(note, style="yellow", highlight=False)
+        more = [f"data.languages=[{','.join(kept)}]"] if kept else []
+        more += [f"data.translations={texts}"] if texts else []
+        words = [f"data.shards={shards}", *more, f"data.alignments={out}", f"model.name={model}"]
+        say(f"wrote {out}: weaksync train story/self_training {' '.join(words)}")
+
+
+def no_better(weak: Pairs, aligned: Pairs) -> bool:
+    """Whether people agree with aligned pairs no more than with weak ones; False where nobody annotated any."""
+    return weak.right is not None and (aligned.right or 0.0) <= weak.right

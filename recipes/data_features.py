@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from .. import zoo
-from ..datamodules.derived import origin
+from ..datamodules.derived import TRANSLATIONS, open_derived, origin, translated
 from ..datamodules.features import CLIPS, FEATURES, SENTENCES, Arrays, write_features
 from ..datamodules.index import ShardSet, open_set
 from ..datamodules.records import AnnotatedVideo
@@ -30,6 +30,7 @@ from ..zoo.registry import list_models
 from ..zoo.story import encode
 from .console import err, print_table, progress
 from .runs import model_folder
+from .texts import translations_for
 
 PARTS = ".parts"
 Precision = Literal["float16", "float32"]
@@ -41,6 +42,7 @@ def encoded(
     model: str,
     out: str | Path,
     *,
+    translations: str | Path | None = None,
     precision: Precision = "float16",
     workers: int = 1,
     seed: int = 0,
@@ -55,20 +57,32 @@ def encoded(
         shards: folder of the set.
         model: a run, a checkpoint folder, ``hf://org/repo``, or a registry name (random weights, of `seed`).
         out: folder of the new set.
+        translations: folder of `weaksync data translate`, for a model that reads translations; those of its run if
+            None.
         precision: of what is stored.
         workers: reading processes.
         started: called with the number of videos to do; `advance` for each that is done.
 
     Raises:
-        ValueError: the model is no dual encoder, or `out` holds a set already.
+        ValueError: the model is no dual encoder, it reads translations and nobody knows those of this set, or `out`
+            holds a set already.
         BadSample: a clip or a sentence cannot be read.
     """
     parent = open_set(shards)
     encoder = dual_encoder(model, seed)
+    name = encoder.registry_name if model == encoder.registry_name else f"{encoder.registry_name} {model}"
+    producer = f"{name} {weights_hash(encoder)}"
+    settings: dict[str, Any] = {"precision": precision}
+    texts = translations_for(model, encoder.translated, shards, translations=translations)
+    told: dict[str, AnnotatedVideo] = {}
+    if texts is not None:
+        told, settings["translations"] = _in_translation(parent, texts)
+        producer += f"/{settings['translations']['to']}"  # the same weights say something else of other words
     device = "cuda" if torch.cuda.is_available() else "cpu"
     encoder.to(device).eval()
 
     def arrays(videos: list[AnnotatedVideo]) -> Iterator[Arrays]:
+        videos = [told.get(video.id, video) for video in videos]
         reading = VideoLoader(Videos(parent, videos, encoder.preprocess, encoder.tokenize), 0, 1, workers, None)
         for batch in reading:
             clips, sentences = encode(encoder, batch.pixels, batch.input_ids, batch.attention_mask)
@@ -77,9 +91,7 @@ def encoded(
                 SENTENCES: sentences.cpu().numpy().astype(precision),
             }
 
-    producer = f"{encoder.registry_name} {weights_hash(encoder)}"
-    settings = {"producer": producer, "precision": precision}
-    return _write(parent, Path(out), arrays, producer, settings, started, advance)
+    return _write(parent, Path(out), arrays, producer, {"producer": producer, **settings}, started, advance)
 
 
 def imported(
@@ -138,6 +150,14 @@ def weights_hash(model: Pretrained) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _in_translation(parent: ShardSet, folder: str) -> tuple[dict[str, AnnotatedVideo], dict[str, Any]]:
+    """Video id -> the video with its texts translated, of all splits; and what the settings say of that."""
+    texts = open_derived(folder, parent, TRANSLATIONS)
+    videos = {video.id: video for split in parent.splits for video in translated(parent, texts, split)}
+    fingerprints = {split: texts.fingerprint(split) for split in texts.splits}
+    return videos, {"folder": folder, "to": texts.manifest.settings["to"], "fingerprints": fingerprints}
 
 
 def _write(
@@ -199,13 +219,21 @@ def _from_npz(path: Path, video: AnnotatedVideo) -> Arrays:
 @click.argument("shards", type=_PATH)
 @click.option("--model", help="A run, a checkpoint folder, hf://org/repo, or a registry name (random weights).")
 @click.option("--import", "folder", type=_PATH, help="Folder of VIDEO.npz with clips (n, Dv) and sentences (m, Dt).")
+@click.option("--translations", type=_PATH, help="Folder of translations of the shards; by default the run's.")
 @click.option("--out", type=_PATH, required=True, help="Folder of the set of features.")
 @click.option("--precision", type=click.Choice(get_args(Precision)), default="float16", show_default=True,
               help="Of what --model makes.")  # fmt: skip
 @click.option("--workers", default=1, show_default=True, help="Reading processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the set holds as JSON.")
 def command(
-    shards: Path, model: str | None, folder: Path | None, out: Path, precision: Precision, workers: int, as_json: bool
+    shards: Path,
+    model: str | None,
+    folder: Path | None,
+    translations: Path | None,
+    out: Path,
+    precision: Precision,
+    workers: int,
+    as_json: bool,
 ) -> None:
     """Encode every clip and sentence of SHARDS, or take features of your own, for models that train on features.
 
@@ -214,6 +242,8 @@ def command(
     """
     if (model is None) == (folder is None):
         raise click.UsageError("give one of --model and --import")
+    if folder is not None and translations is not None:
+        raise click.UsageError("--translations are for --model; features of your own are taken as they are")
     with progress("videos") as bar:
         task = bar.add_task("encoding", total=None)
         told: dict[str, Any] = {
@@ -221,8 +251,13 @@ def command(
             "advance": lambda: bar.advance(task),
         }
         if model is not None:
-            manifest = encoded(shards, model, out, precision=precision, workers=workers, **told)
+            manifest = encoded(
+                shards, model, out, translations=translations, precision=precision, workers=workers, **told
+            )
         elif folder is not None:
             manifest = imported(shards, folder, out, **told)
-    rows = [[split, count.videos, count.sentences] for split, count in manifest.counts.items()]
-    print_table(f"{out}: features of", ["split", "videos", "sentences"], rows, as_json=as_json)
+    parent = open_set(shards)
+    clips = {split: sum(len(video.clips or []) for video in _usable(parent, split)) for split in manifest.counts}
+    rows = [[split, each.videos, clips[split], each.sentences] for split, each in manifest.counts.items()]
+    columns = ["split", "videos", "clips", "sentences"]
+    print_table(f"{out}: features of {shards}", columns, rows, as_json=as_json)

@@ -24,10 +24,12 @@ from . import config as recipes
 from .checkpointing import replace as write
 from .config import TrainerConfig
 from .console import err
+from .feature_config import FeatureRecipe
 from .launch import answering_sigterm, leads, progress_bar, say, trainer
 from .report.evaluation import evaluation_figure, evaluation_page
 from .runs import RECIPE, model_folder
 from .score_tables import show
+from .texts import translations_for
 
 
 def evaluate(
@@ -177,9 +179,7 @@ def command(
     if (model / RECIPE).is_file():
         recipe = recipes.load_any(str(model / RECIPE))
         shards, settings = shards or recipe.data.shards, recipe.trainer
-        if isinstance(recipe, recipes.StoryRecipe):
-            translations = translations or recipe.data.translations
-        else:
+        if isinstance(recipe, FeatureRecipe):
             features = features or recipe.data.features
     if shards is None:
         raise click.UsageError(f"{model} is no run, so nobody knows its data: give --shards")
@@ -191,11 +191,12 @@ def command(
         return
     if not isinstance(loaded, DualEncoder):
         raise ValueError(f"{model} is a {type(loaded).__name__}, which does not align stories")
-    if loaded.translated is not None and translations is None and not originals:
-        raise click.UsageError(
-            f"{model} reads translations to {loaded.translated['to']}: give those of {shards} with --translations "
-            "(weaksync data translate makes them), or --originals to read the sentences as they were told"
-        )
+    kept = list(languages) or None
+    if originals:
+        translations = None
+    else:
+        otherwise = ", or --originals to read the sentences as they were told"
+        translations = translations_for(model, loaded.translated, shards, kept, translations, otherwise=otherwise)
     decoder = None
     if drops is not None:
         own = model_decoder(loaded)
@@ -204,8 +205,8 @@ def command(
         loaded,
         shards,
         split=split,
-        languages=list(languages) or None,
-        translations=None if originals else translations,
+        languages=kept,
+        translations=translations,
         decoder=decoder,
         policy=policy if decoder is None else None,
         contiguous=contiguous if decoder is None else None,

@@ -29,6 +29,7 @@ from .feature_config import FeatureRecipe
 from .launch import SayWhere, answering_sigterm, leads, progress_bar, say, trainer
 from .report.training import training_figure
 from .runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
+from .texts import own_translations
 
 
 def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> Path:
@@ -62,6 +63,8 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     data = build_data(recipe, model)
     preflight.check_words(model.tokenize, data)
     model.languages = sorted({*model.languages, *data.text_languages})
+    if note := changed_texts(recipe, model, data):
+        say(note)
     model.translated = translations_of(data)
     stored = Pictures.of_settings(data.manifest.settings)
     model.pictures = dataclasses.asdict(stored) if stored else None  # so that `align` makes them alike
@@ -169,6 +172,17 @@ def translations_of(data: StoryDataModule) -> dict[str, Any] | None:
     (to,) = data.text_languages
     sources = [code for code in data.languages or made.manifest.languages if code != to]
     return {"to": to, "from": sources, "by": made.manifest.origin.producer}
+
+
+def changed_texts(recipe: StoryRecipe, model: DualEncoder, data: StoryDataModule) -> str:
+    """What to say where the start model read translations and the run does not; empty where nothing changes."""
+    if model.translated is None or data.translations is not None or data.text_languages == [model.translated["to"]]:
+        return ""
+    name, to = recipe.model.name, model.translated["to"]
+    return (
+        f"{name} read translations to {to}; {recipe.name} trains it on the texts as they were told, which is what "
+        f"two_stage wants: data.translations={own_translations(name) or 'FOLDER'} keeps it on translations"
+    )
 
 
 def prepare(folder: Path, recipe: StoryRecipe | FeatureRecipe, *, resume: bool, force: bool) -> None:

@@ -14,7 +14,7 @@ from weaksync.datamodules.index import open_set
 from weaksync.datamodules.records import AnnotatedVideo, Sentence
 from weaksync.datamodules.sample_set import make_set
 from weaksync.recipes.cli import weaksync
-from weaksync.recipes.data_align import Pairs, quality
+from weaksync.recipes.data_align import Pairs, no_better, quality
 from weaksync.recipes.evaluate import similarities
 from weaksync.zoo.decoding import Decoder
 
@@ -43,6 +43,8 @@ def test_the_labels_are_the_models_own_and_train_another(shards, model, tmp_path
     assert done.exit_code == 0, done.output
     rows = {row["pairs"]: row for row in json.loads(done.stdout)}
     assert rows["weak"]["count"] == 14 and rows["weak"]["people agree"] == 1.0
+    assert "no more than with the weak ones" in done.stderr.replace("\n", " ")
+    assert f"train story/self_training data.shards={shards} data.alignments={out} model.name={model}" in done.stderr
 
     loaded, parent = zoo.load(model), open_set(shards)
     found = open_derived(out, parent, ALIGNMENTS)
@@ -66,3 +68,8 @@ def test_quality_counts_what_people_agree_with():
     assert quality([video], {"v": np.array([0, 0, -1, 2])}) == Pairs(3, 1.0)
     video.annotated = False
     assert quality([video], {"v": np.array([0, 1, 2, -1])}) == Pairs(3, None)
+
+
+def test_aligned_pairs_are_weighed_against_weak_ones():
+    assert no_better(Pairs(9, 0.5), Pairs(8, 0.5)) and no_better(Pairs(9, 0.5), Pairs(0, None))
+    assert not no_better(Pairs(9, 0.5), Pairs(8, 0.6)) and not no_better(Pairs(9, None), Pairs(8, None))

@@ -47,7 +47,7 @@ def test_features_are_what_the_model_says(shards: Path, model: Path, tmp_path: P
     assert verify(tmp_path / "out") == []
     found, parent, encoder = open_set(tmp_path / "out"), open_set(shards), zoo.load(model)
     assert found.manifest.origin is not None
-    assert found.manifest.origin.producer == f"cclm-tiny {weights_hash(encoder)}"
+    assert found.manifest.origin.producer == f"cclm-tiny {model} {weights_hash(encoder)}"
     for split in parent.splits:
         for video in parent.videos(split):
             arrays = read_features(found, video.id)
@@ -130,7 +130,7 @@ def test_files_that_do_not_fit_are_named(shards: Path, tmp_path: Path) -> None:
 
 def test_the_command(shards: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(shards, "--model", model, "--out", tmp_path / "out", "--workers", 0, "--json") == 0
-    assert json.loads(capsys.readouterr().out)[0] == {"split": "test", "videos": 1, "sentences": 2}
+    assert json.loads(capsys.readouterr().out)[0] == {"split": "test", "videos": 1, "clips": 3, "sentences": 2}
     assert run(shards, "--out", tmp_path / "other") == 2
     assert "one of --model and --import" in capsys.readouterr().err
     assert run(shards, "--model", "transnet-v2", "--out", tmp_path / "other") == 2
