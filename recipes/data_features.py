@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from .. import zoo
-from ..datamodules.derived import TRANSLATIONS, open_derived, origin, translated
-from ..datamodules.features import CLIPS, FEATURES, SENTENCES, Arrays, write_features
+from ..datamodules.derived import FEATURES, TRANSLATIONS, open_derived, origin, translated
+from ..datamodules.features import CLIPS, SENTENCES, Arrays, write_features
 from ..datamodules.index import ShardSet, open_set
 from ..datamodules.records import AnnotatedVideo
 from ..datamodules.shards import MANIFEST, Manifest, Origin, pack
