@@ -19,7 +19,7 @@ from ..datamodules.world.language import tell
 from ..zoo import optim
 from ..zoo.checkpoint import CONFIG
 from ..zoo.losses import InfoNCE
-from ..zoo.models.dual_encoder import DualEncoder
+from ..zoo.models.cclm import CCLM
 from ..zoo.optim import OptimConfig
 
 STEPS, BATCH = 800, 64
@@ -44,7 +44,7 @@ def base_model(folder: Path, *, seed: int = 0, steps: int = STEPS, track: Callab
     torch.manual_seed(seed)
     chance = np.random.default_rng([seed, OTHER_SEED])
     model = zoo.create("cclm-tiny")
-    assert isinstance(model, DualEncoder)
+    assert isinstance(model, CCLM)
     lines = _parallel_lines(seed + OTHER_SEED)
     loss = InfoNCE("batch", "multi_positive")
     config = OptimConfig(lr=1e-3, weight_decay=0.2, schedule="cosine")
