@@ -144,7 +144,7 @@ def model_decoder(model: DualEncoder) -> Decoder:
 @click.option("--features", type=click.Path(), help="Of the shards, for a model that reads them; by default the run's.")
 @click.option("--originals", is_flag=True, help="Read the sentences as told, though the model reads translations.")
 @click.option("--split", default="test", show_default=True, help="Which videos.")
-@click.option("--language", "languages", multiple=True, help="Keep these languages alone; may be given several times.")
+@click.option("--language", "languages", multiple=True, help="Keep these alone; repeatable.  [default: the run's]")
 @click.option("--policy", type=click.Choice(get_args(Policy)), help="Drop policy.  [default: the model's]")
 @click.option("--contiguous/--not-contiguous", default=None, help="Whether a sentence's clips must be neighbours.")
 @click.option("--drops", type=(float, float), metavar="CLIP SENTENCE", help="Drop costs, instead of tuned ones.")
@@ -178,6 +178,8 @@ def command(
     settings = TrainerConfig()
     if (model / RECIPE).is_file():
         recipe = recipes.load_any(str(model / RECIPE))
+        if shards is None:  # on other shards its languages may not be there
+            languages = languages or tuple(recipe.data.languages or ())
         shards, settings = shards or recipe.data.shards, recipe.trainer
         if isinstance(recipe, FeatureRecipe):
             features = features or recipe.data.features
