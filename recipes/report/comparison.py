@@ -32,7 +32,8 @@ def _panels(comparison: Comparison, out: str | Path) -> Path:
     rows, columns = list(comparison.names), comparison.columns
     high = max((value for row in rows for value in _row(comparison, row) if not np.isnan(value)), default=1.0)
     width = 0.9 + max(2.0, 0.26 * len(columns))
-    with canvas(min(22.0, width * len(rows)), 3.4, columns=len(rows)) as (figure, axes):
+    wide = min(22.0, max(6.8, width * len(rows)))  # the title and the note need their room over a single row too
+    with canvas(wide, 3.4, columns=len(rows)) as (figure, axes):
         for ax, row in zip(np.atleast_1d(axes), rows, strict=True):
             places = np.arange(len(columns))
             ours, theirs = np.split(np.array(_row(comparison, row)), 2)
