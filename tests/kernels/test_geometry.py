@@ -57,7 +57,7 @@ def test_windows_and_lengths_are_named():
         dsta_path(cost, window=torch.tensor([2, 1]))
     with pytest.raises(ValueError, match="window of pair 0 is -1"):
         dsta_path(cost, window=torch.tensor([-1, 1]))
-    with pytest.raises(ValueError, match="window must be None or a whole number"):
+    with pytest.raises(ValueError, match="window must be None, a whole number"):
         dsta_path(cost, window=-1)
     with pytest.raises(ValueError, match=r"pair 1 \(0 x 6\) is empty"):
         dtw_path(cost, video_lengths=torch.tensor([3, 0]))
