@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from math import isnan
 from pathlib import Path
 from statistics import fmean
@@ -50,11 +51,7 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
             and the model do not fit each other.
     """
     folder = recipe.folder
-    if resume:
-        known_run(recipe)
-    if resume and (folder / MODEL).is_dir():
-        refuse_changes(folder, recipe)
-        say(f"{folder} is trained already (--force trains it anew)")
+    if resume and has_ended(recipe):
         return folder
     preflight.check(recipe)
     start = latest_good(folder / CHECKPOINTS) if resume else None
@@ -71,6 +68,23 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     task = StoryAlignment(model, optim=recipe.optim, **vars(recipe.loss))
     # whole videos are read by offset: a set in an object store has no validation
     validates = "val" in data.manifest.counts and Path(recipe.data.shards).is_dir()
+    carry_out(recipe, task, data, finish, validates=validates, start=start, resume=resume, force=force)
+    return folder
+
+
+def carry_out(
+    recipe: StoryRecipe | FeatureRecipe,
+    task: L.LightningModule,
+    data: L.LightningDataModule,
+    finish: Callable[..., None],
+    *,
+    validates: bool,
+    start: Path | None,
+    resume: bool,
+    force: bool,
+) -> None:
+    """Fit a task in the folder of its run, from the checkpoint `start` if there is one, and `finish` it."""
+    folder = recipe.folder
     best, callbacks = watch(recipe, validates=validates)
     settings = recipe.trainer if validates else dataclasses.replace(recipe.trainer, limit_val_batches=0)
     runner = trainer(
@@ -86,7 +100,21 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     with answering_sigterm():
         runner.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
         finish(runner, task, data, best.best_model_path, validates=validates)
-    return folder
+
+
+def has_ended(recipe: StoryRecipe | FeatureRecipe) -> bool:
+    """Whether the run that is to be resumed is trained already, which is said.
+
+    Raises:
+        FileNotFoundError: there is no such run.
+        ValueError: it has ended with other settings.
+    """
+    known_run(recipe)
+    if not (recipe.folder / MODEL).is_dir():
+        return False
+    refuse_changes(recipe.folder, recipe)
+    say(f"{recipe.folder} is trained already (--force trains it anew)")
+    return True
 
 
 def known_run(recipe: StoryRecipe | FeatureRecipe) -> None:

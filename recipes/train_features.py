@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from .. import zoo
 from ..datamodules.features import FeatureDataModule
@@ -14,9 +12,9 @@ from ..zoo.models.neumatch import FeatureSource, NeuMATCH
 from ..zoo.neumatch import AS_LABELLED, ActionAlignment
 from .checkpointing import DurableCheckpointIO, latest_good
 from .feature_config import FeatureRecipe
-from .launch import answering_sigterm, say, trainer
+from .launch import say
 from .runs import CHECKPOINTS, MODEL, model_folder
-from .train import draw, known_run, prepare, refuse_changes, watch
+from .train import carry_out, draw, has_ended
 
 
 def train(recipe: FeatureRecipe, *, resume: bool = False, force: bool = False) -> Path:
@@ -26,11 +24,7 @@ def train(recipe: FeatureRecipe, *, resume: bool = False, force: bool = False) -
         ValueError: also where the features are of other shards, or of another width or producer than the model's.
     """
     folder = recipe.folder
-    if resume:
-        known_run(recipe)
-    if resume and (folder / MODEL).is_dir():
-        refuse_changes(folder, recipe)
-        say(f"{folder} is trained already (--force trains it anew)")
+    if resume and has_ended(recipe):
         return folder
     start = latest_good(folder / CHECKPOINTS) if resume else None
     L.seed_everything(recipe.seed, verbose=False)
@@ -38,21 +32,7 @@ def train(recipe: FeatureRecipe, *, resume: bool = False, force: bool = False) -
     model = build_model(recipe, data)
     task = ActionAlignment(model, **vars(recipe.optim))
     validates = "val" in data.shards.splits
-    best, callbacks = watch(recipe, validates=validates)
-    settings = recipe.trainer if validates else dataclasses.replace(recipe.trainer, limit_val_batches=0)
-    runner = trainer(
-        settings,
-        default_root_dir=folder,
-        callbacks=callbacks,
-        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
-        plugins=[DurableCheckpointIO()],
-    )
-    if runner.is_global_zero:
-        prepare(folder, recipe, resume=resume, force=force)
-    runner.strategy.barrier("the folder of the run")
-    with answering_sigterm():
-        runner.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
-        finish(runner, task, data, best.best_model_path, validates=validates)
+    carry_out(recipe, task, data, finish, validates=validates, start=start, resume=resume, force=force)
     return folder
 
 

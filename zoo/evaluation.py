@@ -209,8 +209,8 @@ def _by_language(
         return {}
     found: dict[str, Means] = {}
     draws = []
-    films = {video.removeprefix(f"{code}_") for video, code in language.items()}
-    shared = len(films) < len(language)  # then the languages are drawn together
+    told = {video.removeprefix(f"{code}_") for video, code in language.items()}
+    shared = len(told) < len(language)  # films are: then the languages are drawn together
     for place, code in enumerate(codes):
         own = {video: values for video, values in table.items() if language[video] == code}
         if count := len(scored_rows(own)):
