@@ -6,9 +6,10 @@ No part of this file imports torch, so that a faulty recipe is refused at once.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,10 +18,28 @@ from ..zoo.optim import OptimConfig
 from ..zoo.registry import did_you_mean
 from .schema import ConfigError, read
 
-if TYPE_CHECKING:
-    from .feature_config import FeatureRecipe
-
 RECIPES = Path(__file__).parent / "configs"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a recipe's ``task`` stands for, by modules of this package that are imported when one is read.
+
+    Attributes:
+        config: has the recipe's dataclass, and `impossible`, which lists what cannot work in one.
+        recipe: the dataclass.
+        trains: has `train`, which runs one.
+    """
+
+    config: str
+    recipe: str
+    trains: str
+
+
+#: what is trained; a recipe that says no task is a `StoryRecipe`
+TASKS = {
+    "features": Task("feature_config", "FeatureRecipe", "train_features"),
+}
 
 
 @dataclass
@@ -111,6 +130,29 @@ class TrainerConfig:
     deterministic: bool = False
 
 
+class Recipe(Protocol):
+    """What every recipe says, whatever its task; `data`, `model` and `optim` are the task's own.
+
+    Attributes:
+        name: of the run; it writes to ``<root>/<name>/``.
+        root: folder of all runs.
+        seed: of all chance.
+        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    name: str
+    root: str
+    seed: int
+    trainer: TrainerConfig
+    save_every_n_steps: int | None
+
+    @property
+    def folder(self) -> Path:
+        """Where the run writes."""
+        ...
+
+
 @dataclass
 class StoryRecipe:
     """A story-alignment run: everything that decides its outcome.
@@ -159,18 +201,21 @@ def load(recipe: str, overrides: list[str] | None = None) -> StoryRecipe:
     """Read a recipe of story alignment, as `load_any`.  Raises ValueError for one of another task too."""
     found = load_any(recipe, overrides)
     if not isinstance(found, StoryRecipe):
-        raise ValueError(f"{recipe} is a recipe of task {found.task}: it trains no dual encoder, which this needs")
+        raise ValueError(f"{recipe} is a recipe of task {task_of(found)}: it trains no dual encoder, which this needs")
     return found
 
 
-def load_any(recipe: str, overrides: list[str] | None = None) -> StoryRecipe | FeatureRecipe:
+def task_of(recipe: Recipe) -> str | None:
+    """The name in `TASKS` of what a recipe trains; None for story alignment."""
+    return getattr(recipe, "task", None)
+
+
+def load_any(recipe: str, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe by name or path, with ``key=value`` overrides (``optim.lr=1e-4``) on top.
 
     Raises:
         ConfigError: listing every unknown key, ill-typed value and impossible setting.
     """
-    from . import feature_config  # made of parts of this file
-
     path = locate(recipe)
     try:
         text = OmegaConf.load(path)
@@ -189,10 +234,15 @@ def load_any(recipe: str, overrides: list[str] | None = None) -> StoryRecipe | F
             raise ConfigError([f"is not YAML: {fault}"], str(path)) from fault
         raise
     faults: list[str] = []
-    config: StoryRecipe | FeatureRecipe
+    config: Recipe
     if isinstance(data, dict) and "task" in data:
-        config = read(feature_config.FeatureRecipe, data, faults)
-        faults += feature_config.impossible(config)
+        if data["task"] not in TASKS:
+            near = did_you_mean(str(data["task"]), TASKS)
+            raise ConfigError([f"task should be {' | '.join(TASKS)}, not {data['task']!r}{near}"], recipe)
+        task = TASKS[data["task"]]
+        its = importlib.import_module(f".{task.config}", __package__)
+        config = read(getattr(its, task.recipe), data, faults)
+        faults += its.impossible(config)
     else:
         config = read(StoryRecipe, data, faults)
         faults += impossible(config)
@@ -239,12 +289,12 @@ def impossible(config: StoryRecipe) -> list[str]:
     return [fault for wrong, fault in checks if wrong]
 
 
-def dump(config: StoryRecipe | FeatureRecipe) -> str:
+def dump(config: Recipe) -> str:
     """The resolved recipe as YAML, which `load` reads back."""
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 
-def flat(config: StoryRecipe | FeatureRecipe) -> list[tuple[str, Any]]:
+def flat(config: Recipe) -> list[tuple[str, Any]]:
     """Every setting as ``(dotted key, value)``; free-form parts, such as ``model.arguments``, are one value."""
     pairs = []
     for part in dataclasses.fields(config):

@@ -178,9 +178,11 @@ def command(
     settings = TrainerConfig()
     if (model / RECIPE).is_file():
         recipe = recipes.load_any(str(model / RECIPE))
-        if shards is None:  # on other shards its languages may not be there
-            languages = languages or tuple(recipe.data.languages or ())
-        shards, settings = shards or recipe.data.shards, recipe.trainer
+        settings = recipe.trainer
+        if isinstance(recipe, recipes.StoryRecipe | FeatureRecipe):
+            if shards is None:  # on other shards its languages may not be there
+                languages = languages or tuple(recipe.data.languages or ())
+            shards = shards or recipe.data.shards
         if isinstance(recipe, FeatureRecipe):
             features = features or recipe.data.features
     if shards is None:

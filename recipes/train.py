@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import shutil
 from collections.abc import Callable
 from math import isnan
@@ -25,8 +26,7 @@ from . import config as recipes
 from . import preflight
 from .checkpointing import DurableCheckpointIO, NewestCheckpoints, latest_good, replace
 from .clips import Pictures
-from .config import StoryRecipe
-from .feature_config import FeatureRecipe
+from .config import Recipe, StoryRecipe
 from .launch import SayWhere, answering_sigterm, leads, progress_bar, say, trainer
 from .report.training import training_figure
 from .runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
@@ -73,7 +73,7 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
 
 
 def carry_out(
-    recipe: StoryRecipe | FeatureRecipe,
+    recipe: Recipe,
     task: L.LightningModule,
     data: L.LightningDataModule,
     finish: Callable[..., None],
@@ -82,10 +82,14 @@ def carry_out(
     start: Path | None,
     resume: bool,
     force: bool,
+    monitor: str = "val/f1",
 ) -> None:
-    """Fit a task in the folder of its run, from the checkpoint `start` if there is one, and `finish` it."""
+    """Fit a task in the folder of its run, from the checkpoint `start` if there is one, and `finish` it.
+
+    The weights that `finish` gets are those for which validation logged the highest `monitor`.
+    """
     folder = recipe.folder
-    best, callbacks = watch(recipe, validates=validates)
+    best, callbacks = watch(recipe, validates=validates, monitor=monitor)
     settings = recipe.trainer if validates else dataclasses.replace(recipe.trainer, limit_val_batches=0)
     runner = trainer(
         settings,
@@ -102,7 +106,7 @@ def carry_out(
         finish(runner, task, data, best.best_model_path, validates=validates)
 
 
-def has_ended(recipe: StoryRecipe | FeatureRecipe) -> bool:
+def has_ended(recipe: Recipe) -> bool:
     """Whether the run that is to be resumed is trained already, which is said.
 
     Raises:
@@ -117,7 +121,7 @@ def has_ended(recipe: StoryRecipe | FeatureRecipe) -> bool:
     return True
 
 
-def known_run(recipe: StoryRecipe | FeatureRecipe) -> None:
+def known_run(recipe: Recipe) -> None:
     """Raises FileNotFoundError, with the nearest name, where there is no such run to go on with."""
     if (recipe.folder / RECIPE).is_file():
         return
@@ -129,7 +133,7 @@ def known_run(recipe: StoryRecipe | FeatureRecipe) -> None:
     )
 
 
-def changes(folder: Path, recipe: StoryRecipe | FeatureRecipe) -> list[str]:
+def changes(folder: Path, recipe: Recipe) -> list[str]:
     """Which settings of a run are others than the recipe's: ``key was a and is b``."""
     before = recipes.load_any(str(folder / RECIPE))
     return [
@@ -139,7 +143,7 @@ def changes(folder: Path, recipe: StoryRecipe | FeatureRecipe) -> list[str]:
     ]
 
 
-def refuse_changes(folder: Path, recipe: StoryRecipe | FeatureRecipe) -> None:
+def refuse_changes(folder: Path, recipe: Recipe) -> None:
     """Raises ValueError, naming what, where a run that has ended was made with other settings."""
     if changed := changes(folder, recipe):
         raise ValueError(
@@ -213,7 +217,7 @@ def changed_texts(recipe: StoryRecipe, model: DualEncoder, data: StoryDataModule
     )
 
 
-def prepare(folder: Path, recipe: StoryRecipe | FeatureRecipe, *, resume: bool, force: bool) -> None:
+def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
     """Make the run's folder and note the recipe in it; never write over another run unasked."""
     if (folder / RECIPE).exists() and force:
         shutil.rmtree(folder)
@@ -225,7 +229,7 @@ def prepare(folder: Path, recipe: StoryRecipe | FeatureRecipe, *, resume: bool, 
     replace(folder / RECIPE, recipes.dump(recipe).encode())
 
 
-def watch(recipe: StoryRecipe | FeatureRecipe, *, validates: bool) -> tuple[ModelCheckpoint, list[Callback]]:
+def watch(recipe: Recipe, *, validates: bool, monitor: str = "val/f1") -> tuple[ModelCheckpoint, list[Callback]]:
     """The callback that keeps the best model (the newest where nothing is validated), and all callbacks."""
     folder = recipe.folder / CHECKPOINTS
     # two of them: if the newest is damaged, the run goes on from the one before
@@ -242,7 +246,7 @@ def watch(recipe: StoryRecipe | FeatureRecipe, *, validates: bool) -> tuple[Mode
     callbacks = [newest, LearningRateMonitor("step"), SayWhere(folder), *progress_bar()]
     best: ModelCheckpoint = newest
     if validates:
-        best = ModelCheckpoint(folder, "best", monitor="val/f1", mode="max", enable_version_counter=False)
+        best = ModelCheckpoint(folder, "best", monitor=monitor, mode="max", enable_version_counter=False)
         callbacks.append(best)
     return best, callbacks
 
@@ -303,12 +307,11 @@ def command(recipe: str, overrides: tuple[str, ...], resume: bool, force: bool, 
     if resume and force:
         raise click.UsageError("--resume and --force exclude each other")
     read = recipes.load_any(recipe, list(overrides))
-    if isinstance(read, FeatureRecipe):
+    if not isinstance(read, StoryRecipe):
         if each_language:
             raise click.UsageError(f"--each-language is for dual encoders; data.languages chooses those of {recipe}")
-        from .train_features import train as train_features  # it is made of parts of this file
-
-        train_features(read, resume=resume, force=force)
+        task = recipes.TASKS[str(recipes.task_of(read))]
+        importlib.import_module(f".{task.trains}", __package__).train(read, resume=resume, force=force)
         return
     if not each_language:
         train(read, resume=resume, force=force)

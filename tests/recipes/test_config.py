@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,16 @@ def test_what_is_not_a_recipe_is_said(tmp_path: Path) -> None:
         config.load(str(broken))
     with pytest.raises(ConfigError, match="key=value"):
         config.load("story/quickstart", ["optim.lr"])
+
+
+@pytest.mark.parametrize("task", config.TASKS)
+def test_every_task_has_a_recipe_and_something_that_trains_it(task: str) -> None:
+    entry = config.TASKS[task]
+    its = importlib.import_module(f"weaksync.recipes.{entry.config}")
+    assert dataclasses.is_dataclass(getattr(its, entry.recipe)) and callable(its.impossible)
+    assert callable(importlib.import_module(f"weaksync.recipes.{entry.trains}").train)
+
+
+def test_a_task_that_there_is_not_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"task should be features.*, not 'featurs' \(did you mean 'features'\?\)"):
+        config.load_any("story/neumatch", ["task=featurs"])
