@@ -1,4 +1,4 @@
-"""What is known of one story video: its sentences, its clips, and which belong together.
+"""What is known of one story video, its sentences and its clips; and of one conversational clip and what is said in it.
 
 One record serves the whole house: the readers of published annotations return it, a shard set stores it as the text
 record of each video, and evaluation scores against it.  Times are float seconds, intervals are half open.
@@ -96,6 +96,100 @@ class AnnotatedVideo:
             )
         except (KeyError, TypeError) as fault:
             raise ValueError(f"not a video record ({type(fault).__name__}: {fault}): {str(data)[:120]}") from fault
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One sentence of a subtitle, and when it is said: seconds from the start of its clip."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass
+class SpokenClip:
+    """A conversational clip: somebody's face, and what is said meanwhile (Video2Subtitle, section 3).
+
+    Attributes:
+        id: unique within its set.
+        video: file that it was cut out of.
+        start, end: the part of that file, in seconds.
+        language: code of what is said.
+        cues: its subtitle, in order.
+        fps: frames a second of the face tube.
+        frames: T, how many it has.
+        faces: (T, 4) float32, x0 y0 x1 y1 of the face in pixels of the source picture; a NaN row where there is none.
+        size: width and height of the source picture.
+        domain: such as ``movie``; empty where nobody said.
+        speaker: who speaks, by any name; empty where unknown.
+        score: mean speaking score of the face over the frames that show it; None where it was not computed.
+        hidden: share of the frames whose lips cannot be seen; None where the truth is unknown.
+        offscreen: share of the speech whose speaker is not in the picture; None where the truth is unknown.
+        notes: what was repaired or is doubtful.
+    """
+
+    id: str
+    video: str
+    start: float
+    end: float
+    language: str
+    cues: list[Cue]
+    fps: float
+    frames: int
+    faces: NDArray[np.float32]
+    size: tuple[int, int]
+    domain: str = ""
+    speaker: str = ""
+    score: float | None = None
+    hidden: float | None = None
+    offscreen: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def duration(self) -> float:
+        """In seconds."""
+        return self.end - self.start
+
+    def to_dict(self) -> dict[str, Any]:
+        """The text record that a set of clips keeps: what `AnnotatedVideo.from_dict` reads, and ``clip``, the rest."""
+        sentences = [Sentence(cue.text, narration=(cue.start, cue.end)) for cue in self.cues]
+        video = AnnotatedVideo(
+            self.id, self.video, self.duration, sentences, language=self.language, annotated=False, notes=self.notes
+        )
+        boxes = [None if np.isnan(box).any() else [round(float(edge), 2) for edge in box] for box in self.faces]
+        rest = {name: getattr(self, name) for name in _OF_A_CLIP}
+        return {**video.to_dict(), "clip": {**rest, "size": list(self.size), "faces": boxes}}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SpokenClip:
+        """The clip that `to_dict` wrote.  Raises ValueError that names the field on anything else."""
+        video = AnnotatedVideo.from_dict(data)
+        try:
+            rest = dict(data["clip"])
+            boxes = [[np.nan] * 4 if box is None else box for box in rest.pop("faces")]
+            faces = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+            width, height = rest.pop("size")
+            cues = [Cue(said.text, *(said.narration or (np.nan, np.nan))) for said in video.sentences]
+            clip = cls(
+                id=video.id,
+                video=video.url,
+                language=video.language,
+                cues=cues,
+                faces=faces,
+                size=(int(width), int(height)),
+                notes=video.notes,
+                **rest,
+            )
+        except (KeyError, TypeError, ValueError) as fault:
+            raise ValueError(f"not a conversational clip ({type(fault).__name__}: {fault}): {video.id}") from fault
+        if len(clip.faces) != clip.frames:
+            raise ValueError(f"{clip.id}: {clip.frames} frames but {len(clip.faces)} faces")
+        return clip
+
+
+#: fields of a `SpokenClip` that an `AnnotatedVideo` has no place for, and that JSON holds as they are
+_OF_A_CLIP = ("start", "end", "fps", "frames", "domain", "speaker", "score", "hidden", "offscreen")
 
 
 def overlap_seconds(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
