@@ -5,6 +5,7 @@ A constant drop cost needs no function: `drop_dtw` takes numbers.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -121,8 +122,24 @@ def percentile_drop(cost: Tensor, shares: Tensor) -> Tensor:
     shares = torch.as_tensor(shares, dtype=torch.float64, device=cost.device)
     if shares.numel() and not bool(((shares >= 0) & (shares <= 1)).all()):
         raise ValueError(f"shares must lie in [0, 1], not {shares.tolist()}")
+    if cost.device.type == "cpu" and not cost.requires_grad:
+        return _quantiles(cost.flatten(), shares)
     kept = cost[cost.isfinite()].double()
     return torch.quantile(kept, shares) if len(kept) else torch.zeros_like(shares)
+
+
+def _quantiles(values: Tensor, shares: Tensor) -> Tensor:
+    """`torch.quantile` of the finite values; NumPy sorts many times as fast as torch, in the values' own precision."""
+    plain = values if values.dtype in (torch.float32, torch.float64) else values.float()
+    ordered = np.sort(plain.numpy())  # NaN stands last, after +inf
+    first, last = np.searchsorted(ordered, -np.inf, side="right"), np.searchsorted(ordered, np.inf, side="left")
+    kept = torch.from_numpy(ordered[first:last])
+    if len(kept) == 0:
+        return torch.zeros_like(shares)
+    place = shares * (len(kept) - 1)
+    below = place.long()
+    low, high = kept[below].double(), kept[(below + 1).clamp(max=len(kept) - 1)].double()
+    return torch.lerp(low, high, place - below)
 
 
 def logit_costs(similarity: Tensor, *, keep_share: float = 0.3, temperature: float = 0.1) -> tuple[Tensor, Tensor]:
@@ -147,9 +164,18 @@ def logit_costs(similarity: Tensor, *, keep_share: float = 0.3, temperature: flo
         raise ValueError(f"temperature must be positive, not {temperature}")
     if similarity.numel() == 0:
         return similarity.double(), similarity.new_zeros(similarity.shape[0], dtype=torch.float64)
-    similarity = similarity.double()
     kept = max(1, int(similarity.numel() * keep_share))
-    none = similarity.flatten().topk(kept).values[-1].expand(len(similarity), 1)
-    posterior = torch.softmax(torch.cat([similarity, none], dim=1) / temperature, dim=1)
+    none = _largest(similarity.flatten(), kept).expand(len(similarity), 1)
+    posterior = torch.softmax(torch.cat([similarity, none], dim=1).double() / temperature, dim=1)
     nats = -torch.log(posterior + 1e-5)
     return nats[:, :-1], nats[:, -1]
+
+
+def _largest(values: Tensor, count: int) -> Tensor:
+    """The `count`-th largest of `values` (N,), with its gradient; of a NaN, which counts as the largest, too."""
+    place = len(values) - count
+    if values.device.type != "cpu":
+        return values.kthvalue(place + 1).values
+    plain = values.detach()
+    plain = plain if plain.dtype in (torch.float32, torch.float64) else plain.float()
+    return values[int(np.argpartition(plain.numpy(), place)[place])]

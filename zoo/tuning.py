@@ -155,11 +155,14 @@ def _problems(video: VideoSimilarity, grid: Sequence[Decoder]) -> list[Problem]:
     for timing, decoders in itertools.groupby(grid, lambda decoder: decoder.timing):
         plain = 1.0 - timed(video.similarity, gaps, timing)
         cost = grid[0].limited(plain, gaps)
-        # one sort of the video's costs serves all of these
+        # one sort of the video's costs serves all of these, and one posterior each share of entries
         quantile = dict(zip(shares.tolist(), percentile_drop(plain, shares).tolist(), strict=True))
+        posterior: dict[float, Problem] = {}
         for decoder in decoders:
             if decoder.policy == "logit":
-                problems.append(decoder.problem(video.similarity, gaps))
+                known = posterior.get(decoder.drop_clip) or decoder.problem(video.similarity, gaps)
+                posterior[decoder.drop_clip] = known
+                problems.append(replace(known, drop_text=decoder.drop_sentence))
             elif decoder.policy == "percentile":
                 clip, sentence = (float(np.float32(drop)) for drop in (decoder.drop_clip, decoder.drop_sentence))
                 problems.append(Problem(cost, quantile[clip], quantile[sentence]))

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from weaksync.kernels import cosine_cost, duration_prior, logit_costs, pairwise_cosine_cost, percentile_drop
 
@@ -63,6 +65,23 @@ def test_percentiles_are_numpys():
         percentile_drop(cost, torch.tensor([1.2]))
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.floats(-2, 2, width=32) | st.sampled_from([math.inf, -math.inf, math.nan, 0.5]), max_size=60),
+    shares=st.lists(st.floats(0, 1), min_size=1, max_size=5),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+)
+def test_percentiles_of_anything_are_numpys_and_the_same_with_a_gradient(values, shares, dtype):
+    cost = torch.tensor(values, dtype=torch.float64).to(dtype)[:, None]
+    kept = cost[cost.isfinite()].double().numpy()
+    expected = np.percentile(kept, 100 * np.array(shares)) if len(kept) else np.zeros(len(shares))
+    asked = torch.tensor(shares, dtype=torch.float64)
+    found = percentile_drop(cost, asked)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-9)
+    learnt = percentile_drop(cost.requires_grad_(), asked)
+    assert torch.equal(found, learnt.detach()) and (learnt.requires_grad or not len(kept))
+
+
 def test_percentiles_of_a_long_film():
     cost = torch.arange(18_000_000, dtype=torch.float32).reshape(6000, 3000)
     assert percentile_drop(cost, torch.tensor([0.5])).item() == pytest.approx(8_999_999.5, rel=1e-6)
@@ -80,6 +99,24 @@ def test_logit_costs_are_a_posterior_with_none_as_a_text():
     for wrong in ({"keep_share": 0.0}, {"temperature": 0.0}):
         with pytest.raises(ValueError, match="must"):
             logit_costs(similarity, **wrong)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=60),
+    share=st.floats(0, 1, exclude_min=True),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+)
+def test_none_of_the_texts_stands_where_a_sort_puts_it(values, share, dtype):
+    similarity = torch.tensor(values, dtype=dtype)[:, None].requires_grad_()
+    ordered = sorted(similarity.flatten().tolist(), reverse=True)
+    none = ordered[max(1, int(len(values) * share)) - 1]
+    _, drop = logit_costs(similarity, keep_share=share, temperature=0.5)
+    for value, price in zip(similarity.flatten().tolist(), drop.tolist(), strict=True):
+        share_of_none = 1 / (1 + math.exp((value - none) / 0.5))
+        assert price == pytest.approx(-math.log(share_of_none + 1e-5), abs=1e-9)
+    drop.sum().backward()
+    assert similarity.grad is not None and similarity.grad.isfinite().all()
 
 
 def test_costs_of_the_unlikely_are_bounded():
