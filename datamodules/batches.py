@@ -216,3 +216,38 @@ class FeatureVideo:
     segments: Tensor
     narrations: Tensor
     annotated: bool
+
+
+@dataclass
+class SubtitleBatch:
+    """Clips with their subtitles, a clip's in its own row, both as features made beforehand (Video2Subtitle).
+
+    The video's features are those of lips, objects, scenes or actions; the text's those of its synthesised speech, or
+    of its words.  Times and spans are there for lips with speech alone, for whose loss the alignment is known.
+
+    Attributes:
+        ids: B clips.
+        languages: B codes of what is said.
+        video: (B, L, Dv) float32, zero in the padding.
+        video_lengths: (B,) int64.
+        text: (B, M, Dt) float32, zero in the padding.
+        text_lengths: (B,) int64.
+        video_times: (B, L) float64 seconds of the clip that each step stands for, ascending; on the CPU.
+        text_times: (B, M) float64 seconds of the speech, the same.
+        spoken: (K, 2) float64 seconds of the clip in which each of its K cues is said, for each of the B; on the CPU.
+        synthesised: (K, 2) float64 seconds of the speech in which it is spoken, the same.
+    """
+
+    ids: list[str]
+    languages: list[str]
+    video: Tensor
+    video_lengths: Tensor
+    text: Tensor
+    text_lengths: Tensor
+    video_times: Tensor | None = None
+    text_times: Tensor | None = None
+    spoken: list[Tensor] | None = None
+    synthesised: list[Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)

@@ -25,11 +25,13 @@ from .shards import MANIFEST, Manifest, Origin, pack, write_record
 TRANSLATIONS = "translations"
 ALIGNMENTS = "alignments"
 FEATURES = "features"
+SPEECH = "speech"
 #: the command that makes a set of each kind
 MAKERS = {
     TRANSLATIONS: "weaksync data translate",
     ALIGNMENTS: "weaksync data align",
     FEATURES: "weaksync data features",
+    SPEECH: "weaksync data speech",
 }
 
 

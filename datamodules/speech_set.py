@@ -1,8 +1,9 @@
-"""Sets of speech: subtitle files as a synthesiser speaks them, kept with all their times.
+"""Sets of speech: subtitles as a synthesiser speaks them, kept with all their times.
 
-Such a set is derived: its manifest says of which texts and by whose voice it was made.  Each subtitle file is a text
-record (its sentences, with the seconds at which the file shows them) and beside it ``flac``, the speech at 16 kHz, and
-``speech.json``, when in it every sentence, word and phoneme is spoken.
+Such a set is derived: its manifest says of which texts and by whose voice it was made.  Its subtitles are files, or
+those of conversational clips, whose ids and splits it then has.  Each is a text record (its cues, with the seconds at
+which they are shown or said) and beside it ``flac``, the speech at 16 kHz, and ``speech.json``, when in it every cue,
+sentence, word and phoneme is spoken.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from . import captions
 from .batches import SPEECH_RATE, Phoneme, Speech, Synthesize, Word
 from .captions import Cut
+from .derived import SPEECH, origin
 from .index import ShardSet, open_set
 from .records import AnnotatedVideo, Sentence
 from .shards import MANIFEST, Origin, pack, whole_file, write_record
+from .spoken import open_clips
 from .waveforms import decode_flac, encode_flac
 
-SPEECH = "speech"
 SPLIT = "pool"
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".sub")
 _WAVE, _TIMES = "flac", "speech.json"
@@ -34,16 +38,16 @@ _WAVE, _TIMES = "flac", "speech.json"
 
 @dataclass
 class Report:
-    """What became of some subtitle files.
+    """What became of some subtitles.
 
     Attributes:
-        files: that are in the set.
+        files: or clips, that are in the set.
         sentences: in them.
         distinct: sentences of different wording, each spoken once.
         resumed: of these, how many an earlier call had spoken.
         seconds: of speech in the set.
-        shown: seconds for which the files show these sentences; over `seconds` it is how much slower people speak.
-        left_out: file -> why it is not in the set.
+        shown: seconds for which these sentences are shown or said; over `seconds` it is how much slower people speak.
+        left_out: file, or clip -> why it is not in the set.
     """
 
     files: int = 0
@@ -92,38 +96,42 @@ def write_speech(
         FileNotFoundError: there are no subtitles.
         ValueError: `folder` holds a set, two files share a name, no file can be spoken, or there is no such voice.
     """
-    folder, subtitles = Path(folder), Path(subtitles)
-    if (folder / MANIFEST).exists():
-        raise ValueError(f"{folder} holds a shard set already; choose another folder, or remove that set first")
+    folder, subtitles = _new(folder), Path(subtitles)
     report = Report()
     records = _records(subtitle_files(subtitles), language, cut, report)
     texts = list(dict.fromkeys(sentence.text for record in records for sentence in record.sentences))
-    report.distinct = len(texts)
-    kept = folder / ".speech"
-    kept.mkdir(parents=True, exist_ok=True)
-    for number, text in enumerate(texts):
-        if progress:
-            progress(number, len(texts))
-        place = _place(kept, synthesize, language, text)
-        if place.with_suffix(".json").exists():
-            report.resumed += 1
-        else:
-            _keep(place, synthesize(text, language=language))
-    if progress:
-        progress(len(texts), len(texts))
-    parts = []
-    for record in records:
-        speech = Speech.join([_kept(_place(kept, synthesize, language, one.text)) for one in record.sentences])
-        record.duration = speech.duration
-        _tally(report, record)
-        members = {_WAVE: encode_flac(speech.waveform.numpy(), SPEECH_RATE), _TIMES: _times(speech)}
-        parts.append(kept / f"{record.id}.tar")
-        write_record(parts[-1], record.to_dict(), members)
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-    settings: dict[str, Any] = {"language": language, "voice": synthesize.voice, "rate": synthesize.rate, "cut": cut}
-    settings["sentences"] = {language: {"sentences": report.sentences, "minutes": round(report.seconds / 60, 3)}}
-    pack(folder, {SPLIT: parts}, settings, origin=Origin(SPEECH, str(subtitles), {SPLIT: digest}, synthesize.producer))
-    shutil.rmtree(kept)
+    made_of = Origin(SPEECH, str(subtitles), {SPLIT: digest}, synthesize.producer)
+    _speak(folder, {SPLIT: records}, synthesize, {"language": language, "cut": cut}, made_of, report, progress)
+    return report
+
+
+def speak_clips(
+    folder: str | Path,
+    clips: str | Path,
+    synthesize: Synthesize,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Speak the cues of conversational clips into a set of their ids and splits, derived from them.
+
+    Arguments, resumption and errors as for `write_speech`; each clip is spoken in its own language.
+
+    Raises:
+        FileNotFoundError: there is no set of clips.
+        ValueError: also where `clips` holds another kind of set.
+    """
+    folder, parent = _new(folder), open_clips(clips)
+    report = Report()
+    records: dict[str, list[AnnotatedVideo]] = {}
+    for split in parent.splits:
+        for record in parent.videos(split):
+            record.sentences, record.notes = _said(record.sentences, record.notes)
+            if record.sentences:
+                records.setdefault(split, []).append(record)
+            else:
+                report.left_out[record.id] = "there is nothing to say in it"
+    _speak(folder, records, synthesize, {}, origin(parent, SPEECH, synthesize.producer), report, progress)
     return report
 
 
@@ -152,6 +160,82 @@ def spoken(shards: ShardSet, text: str) -> Speech:
         raise shards.bad(text, None, _TIMES, f"no speech that can be read ({fault})") from fault
 
 
+def cue_spans(shards: ShardSet, text: str) -> NDArray[np.float64]:
+    """(K, 2) seconds of the speech in which each sentence of a text's record is spoken.  Raises as `spoken`."""
+    if text not in shards.entries:
+        raise ValueError(f"{shards.folder} has no speech of {text!r}")
+    try:
+        return np.array(json.loads(shards.read(text, None)[_TIMES])["cues"], dtype=np.float64).reshape(-1, 2)
+    except (KeyError, TypeError, ValueError) as fault:
+        raise shards.bad(text, None, _TIMES, f"no times of cues ({fault}): speak the subtitles anew") from fault
+
+
+def _new(folder: str | Path) -> Path:
+    folder = Path(folder)
+    if (folder / MANIFEST).exists():
+        raise ValueError(f"{folder} holds a shard set already; choose another folder, or remove that set first")
+    return folder
+
+
+def _speak(
+    folder: Path,
+    records: dict[str, list[AnnotatedVideo]],
+    synthesize: Synthesize,
+    settings: dict[str, Any],
+    made_of: Origin,
+    report: Report,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Speak what no earlier call has spoken, then join all of it to a set; `report` is filled in."""
+    everything = [record for each in records.values() for record in each]
+    texts = list(dict.fromkeys((record.language, one.text) for record in everything for one in record.sentences))
+    report.distinct = len(texts)
+    kept = folder / ".speech"
+    kept.mkdir(parents=True, exist_ok=True)
+    for number, (language, text) in enumerate(texts):
+        if progress:
+            progress(number, len(texts))
+        place = _place(kept, synthesize, language, text)
+        if place.with_suffix(".json").exists():
+            report.resumed += 1
+        else:
+            _keep(place, synthesize(text, language=language))
+    if progress:
+        progress(len(texts), len(texts))
+    parts: dict[str, list[Path]] = {}
+    counted: dict[str, dict[str, float]] = {}
+    for split, each in records.items():
+        for record in each:
+            said = [_kept(_place(kept, synthesize, record.language, one.text)) for one in record.sentences]
+            speech = Speech.join(said)
+            record.duration = speech.duration
+            _tally(report, counted, record)
+            members = {_WAVE: encode_flac(speech.waveform.numpy(), SPEECH_RATE), _TIMES: _times(speech, _spans(said))}
+            path = kept / f"{record.id}.tar"
+            parts.setdefault(split, []).append(path)
+            write_record(path, record.to_dict(), members)
+    settings = {**settings, "voice": synthesize.voice, "rate": synthesize.rate, "sentences": counted}
+    pack(folder, parts, settings, origin=made_of)
+    shutil.rmtree(kept)
+
+
+def _spans(said: Sequence[Speech]) -> list[list[float]]:
+    """When each of several speeches is spoken, one after the other."""
+    spans, past = [], 0.0
+    for speech in said:
+        spans.append([past + speech.sentences[0].start, past + speech.sentences[-1].end])
+        past += speech.duration
+    return spans
+
+
+def _said(sentences: Sequence[Sentence], notes: list[str]) -> tuple[list[Sentence], list[str]]:
+    """The sentences with a word in them, and the notes with one on the others."""
+    said = [sentence for sentence in sentences if any(letter.isalnum() for letter in sentence.text)]
+    if len(said) < len(sentences):
+        notes = [*notes, f"{len(sentences) - len(said)} captions without a word are left out"]
+    return said, notes
+
+
 def _records(files: Sequence[Path], language: str, cut: Cut, report: Report) -> list[AnnotatedVideo]:
     records: dict[str, AnnotatedVideo] = {}
     for path in files:
@@ -165,9 +249,7 @@ def _records(files: Sequence[Path], language: str, cut: Cut, report: Report) -> 
         except ValueError as fault:
             report.left_out[str(path)] = str(fault)
             continue
-        said = [sentence for sentence in sentences if any(letter.isalnum() for letter in sentence.text)]
-        if len(said) < len(sentences):
-            notes.append(f"{len(sentences) - len(said)} captions without a word are left out")
+        said, notes = _said(sentences, notes)
         if not said:
             report.left_out[str(path)] = "there is nothing to say in it"
             continue
@@ -179,7 +261,10 @@ def _records(files: Sequence[Path], language: str, cut: Cut, report: Report) -> 
     return list(records.values())
 
 
-def _tally(report: Report, record: AnnotatedVideo) -> None:
+def _tally(report: Report, counted: dict[str, dict[str, float]], record: AnnotatedVideo) -> None:
+    own = counted.setdefault(record.language, {"sentences": 0, "minutes": 0.0})
+    own["sentences"] += len(record.sentences)
+    own["minutes"] = round(own["minutes"] + record.duration / 60, 3)
     report.files += 1
     report.sentences += len(record.sentences)
     report.seconds += record.duration
@@ -203,7 +288,7 @@ def _kept(place: Path) -> Speech:
     return _speech(samples, json.loads(place.with_suffix(".json").read_bytes()))
 
 
-def _times(speech: Speech, digits: int = 4) -> bytes:
+def _times(speech: Speech, cues: list[list[float]] | None = None, digits: int = 4) -> bytes:
     def rows(items: Sequence[Any], name: str) -> list[list[Any]]:
         return [[getattr(item, name), round(item.start, digits), round(item.end, digits)] for item in items]
 
@@ -212,6 +297,8 @@ def _times(speech: Speech, digits: int = 4) -> bytes:
         "words": rows(speech.words, "text"),
         "phonemes": rows(speech.phonemes, "name"),
     }
+    if cues is not None:
+        content["cues"] = [[round(start, digits), round(end, digits)] for start, end in cues]
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -1,4 +1,4 @@
-"""`weaksync data speech`: speak subtitle files, as a set that matching reads."""
+"""`weaksync data speech`: speak subtitle files, or those of clips, as a set that matching reads."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import click
 
 from ..datamodules.batches import Synthesize
 from ..datamodules.captions import Cut
+from ..datamodules.shards import MANIFEST
 from ..datamodules.speech import Espeak
-from ..datamodules.speech_set import Report, write_speech
+from ..datamodules.speech_set import Report, speak_clips, write_speech
 from ..zoo.speech import Vits
 from .console import err, print_table, progress
 
@@ -21,52 +22,59 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("subtitles", type=_PATH)
+@click.argument("source", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="Folder of the set; made if need be.")
-@click.option("--language", required=True, help="Code of the texts' language, such as en.")
+@click.option("--language", help="Code of the texts' language, such as en; clips say theirs.")
 @click.option(
     "--model", default=ESPEAK, show_default=True, help="espeak; mms; or hub id or folder of a VITS model of one voice."
 )
 @click.option("--voice", default="", help="espeak: a voice such as en-us+f3, or a variant alone, +f3.")
 @click.option("--rate", type=float, help="Words a minute of espeak, usually 175; of a model, 1 is as it was trained.")
-@click.option("--sentences", "cut", type=click.Choice(get_args(Cut)), default="auto", show_default=True)
+@click.option("--sentences", "cut", type=click.Choice(get_args(Cut)), help="Where those of files end.  [default: auto]")
 @click.option("--device", default="cpu", show_default=True, help="Where a model runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
-    subtitles: Path,
+    source: Path,
     out: Path,
-    language: str,
+    language: str | None,
     model: str,
     voice: str,
     rate: float | None,
-    cut: Cut,
+    cut: Cut | None,
     device: str,
     as_json: bool,
 ) -> None:
-    """Speak the subtitle file SUBTITLES, or every one in that folder.
+    """Speak SOURCE: a subtitle file, every one in a folder, or the cues of a set of conversational clips.
 
-    Each sentence is spoken once, wherever it stands; when each word and phoneme is spoken is kept with the sound.  A
-    call that was stopped goes on.  eSpeak NG needs pip install 'weaksync[tts]'.
+    Each sentence is spoken once, wherever it stands; when each word and phoneme is spoken is kept with the sound.  The
+    speech of clips has their ids and splits.  A call that was stopped goes on.  eSpeak NG needs pip install
+    'weaksync[tts]'.
     """
+    of_clips = (source / MANIFEST).is_file()
+    if of_clips and (language is not None or cut is not None):
+        raise click.UsageError(f"{source} is a set of clips, which says both: leave --language and --sentences out")
+    if not of_clips and language is None:
+        raise click.UsageError(f"say in which language the subtitles of {source} are: --language en")
+    synthesize = _synthesizer(model, voice, rate, device)
     with progress("sentences") as bar:
         task = bar.add_task("speaking", total=None)
-        report = write_speech(
-            out,
-            subtitles,
-            _synthesizer(model, voice, rate, device),
-            language=language,
-            cut=cut,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    show(report, out, as_json)
+
+        def track(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        if language is None:
+            report = speak_clips(out, source, synthesize, progress=track)
+        else:
+            report = write_speech(out, source, synthesize, language=language, cut=cut or "auto", progress=track)
+    show(report, out, as_json, "clips" if of_clips else "files")
 
 
-def show(report: Report, out: Path, as_json: bool) -> None:
+def show(report: Report, out: Path, as_json: bool, what: str = "files") -> None:
     """Print what was spoken; what was left out goes to standard error."""
     if as_json:
         click.echo(json.dumps(asdict(report), ensure_ascii=False, indent=2))
     else:
-        columns = ["files", "sentences", "distinct", "minutes", "shown / spoken"]
+        columns = [what, "sentences", "distinct", "minutes", "shown / spoken"]
         row = [report.files, report.sentences, report.distinct, report.seconds / 60, report.shown / report.seconds]
         print_table(str(out), columns, [row])
     if report.resumed:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from weaksync.datamodules.batches import Phoneme, Speech, Word
+from weaksync.datamodules.derived import SPEECH, open_derived
+from weaksync.datamodules.sample_clips import make_clips
+from weaksync.datamodules.sample_set import make_set
 from weaksync.datamodules.shards import Manifest
 from weaksync.datamodules.speech import Espeak
-from weaksync.datamodules.speech_set import open_speech, spoken, write_speech
+from weaksync.datamodules.speech_set import cue_spans, open_speech, speak_clips, spoken, write_speech
+from weaksync.datamodules.spoken import open_clips
 from weaksync.datamodules.verify import verify
 
 SRT = "1\n00:00:01,000 --> 00:00:03,500\n{}\n\n2\n00:00:04,000 --> 00:00:06,000\n{}\n"
@@ -118,3 +123,44 @@ def test_a_set_is_not_written_over_and_another_kind_is_named(subtitles: Path, tm
         write_speech(tmp_path / "set", subtitles / "one.srt", Beeps(), language="en")
     with pytest.raises(ValueError, match="no speech of 'three'"):
         spoken(open_speech(tmp_path / "set"), "three")
+
+
+def test_clips_are_spoken_under_their_ids_and_splits(tmp_path: Path) -> None:
+    make_clips(tmp_path / "clips", {"train": 3, "test": 1}, seconds=1, cues=3, languages=("en", "es"))
+    report = speak_clips(tmp_path / "speech", tmp_path / "clips", Beeps())
+    assert (report.files, report.sentences) == (4, 12) and not verify(tmp_path / "speech")
+    clips = open_clips(tmp_path / "clips")
+    speech = open_derived(tmp_path / "speech", clips, SPEECH)
+    for split in ("train", "test"):
+        assert [entry.id for entry in speech.split(split)] == [entry.id for entry in clips.split(split)]
+    assert speech.manifest.languages == {"en": 3, "es": 1}
+    own, said = clips.record("train0001"), speech.record("train0001")
+    assert own.language == said.language == "es" and own.sentences == said.sentences
+    lengths = [len(sentence.text) / 10 for sentence in own.sentences]
+    starts = [0.0, lengths[0], lengths[0] + lengths[1]]
+    wanted = [[start, start + length - 0.05] for start, length in zip(starts, lengths, strict=True)]
+    assert cue_spans(speech, "train0001") == pytest.approx(np.array(wanted), abs=1e-3)
+    make_clips(tmp_path / "others", {"train": 3, "test": 1}, seconds=1, seed=1)
+    with pytest.raises(ValueError, match="holds speech of another set than"):
+        open_derived(tmp_path / "speech", open_clips(tmp_path / "others"), SPEECH)
+
+
+def test_a_cue_of_two_sentences_has_one_span(tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader")
+    (tmp_path / "film.srt").write_text(SRT.format("Hello there. How are you?", "Fine."))
+    write_speech(tmp_path / "set", tmp_path / "film.srt", Espeak(), language="en", cut="captions")
+    shards = open_speech(tmp_path / "set")
+    speech, spans = spoken(shards, "film"), cue_spans(shards, "film")
+    assert len(speech.sentences) == 3 and spans.shape == (2, 2)
+    edges = [[speech.sentences[0].start, speech.sentences[1].end], [speech.sentences[2].start, speech.sentences[2].end]]
+    assert spans == pytest.approx(np.array(edges), abs=2e-4)
+
+
+def test_clips_stopped_midway_go_on(tmp_path: Path) -> None:
+    make_clips(tmp_path / "clips", {"train": 3}, seconds=1)
+    with pytest.raises(KeyboardInterrupt):
+        speak_clips(tmp_path / "set", tmp_path / "clips", Beeps(fails_after=2))
+    assert speak_clips(tmp_path / "set", tmp_path / "clips", Beeps()).resumed == 2
+    make_set(tmp_path / "story", {"train": [2]})
+    with pytest.raises(ValueError, match="no conversational clips"):
+        speak_clips(tmp_path / "other", tmp_path / "story", Beeps())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from weaksync.datamodules.sample_clips import make_clips
 from weaksync.recipes import data_check, data_stats
 from weaksync.recipes.cli import main
 from weaksync.recipes.data_speech import command
@@ -55,3 +56,21 @@ def test_faults_in_one_line(
         main(["data", "speech", str(subtitles), "--out", str(tmp_path / "set"), *arguments])
     assert end.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_clips_say_their_language(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_clips(tmp_path / "clips", {"train": 2, "test": 1}, seconds=1)
+    run = CliRunner()
+    arguments = [str(tmp_path / "clips"), "--out", str(tmp_path / "speech"), "--json"]
+    assert json.loads(run.invoke(command, arguments, catch_exceptions=False).stdout)["files"] == 3
+    assert run.invoke(data_check.command, [str(tmp_path / "speech")], catch_exceptions=False).exit_code == 0
+    counted = run.invoke(data_stats.command, [str(tmp_path / "speech"), "--json"], catch_exceptions=False)
+    assert counted.exit_code == 0
+    for words, said in (
+        ([str(tmp_path / "clips"), "--language", "en"], "leave --language and --sentences out"),
+        ([str(tmp_path)], "say in which language"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(["data", "speech", *words, "--out", str(tmp_path / "other")])
+        assert end.value.code == 2
+        assert said in capsys.readouterr().err
