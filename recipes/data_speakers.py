@@ -26,6 +26,7 @@ from .console import err, print_table, progress
 @click.option("--offscreen", default=0.1, show_default=True, help="Share of frames without the speaker, on average.")
 @click.option("--val", default=0.1, show_default=True, help="Share of the clips for validation.")
 @click.option("--test", default=0.2, show_default=True, help="Share of the clips for test.")
+@click.option("--pool", default=0, show_default=True, help="Further subtitle files, of what nobody says in a video.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default="all cores", help="Processes that film at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def command(
@@ -39,6 +40,7 @@ def command(
     offscreen: float,
     val: float,
     test: float,
+    pool: int,
     jobs: int,
     as_json: bool,
 ) -> None:
@@ -50,6 +52,7 @@ def command(
     codes = [code.strip() for code in languages.split(",") if code.strip()]
     with progress("clip") as bar:
         task = bar.add_task("filming", total=clips)
+        texts = bar.add_task("pool", total=pool, visible=pool > 0)
         whole = generate(
             folder,
             clips=clips,
@@ -61,8 +64,10 @@ def command(
             offscreen=offscreen,
             val=val,
             test=test,
+            pool=pool,
             jobs=jobs,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
+            pooled=lambda done, total: bar.update(texts, completed=done, total=total),
         )
     videos = list(whole["videos"].values())
     columns = ["split", "domain", "clips", "people", "minutes", "sentences", "words/min", "hidden", "unseen"]

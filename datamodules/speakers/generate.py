@@ -20,6 +20,7 @@ from ..world.film import write_whole
 from .film import Face, encode
 from .scenes import HEIGHT, WIDTH
 from .script import FPS, Clip, Settings, people_of, split_of, write
+from .subtitles import check_pool, cues, srt, write_pool
 from .topics import SPLITS, check_language
 
 #: raised whenever a seed would give other texts, times, sounds or pictures; results name it
@@ -38,8 +39,10 @@ def generate(
     offscreen: float = 0.1,
     val: float = 0.1,
     test: float = 0.2,
+    pool: int = 0,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    pooled: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Write synthetic speakers under `folder`, and return what ``speakers.json`` says.
 
@@ -58,15 +61,20 @@ def generate(
             clips, each of which has a share of its own between nothing and twice that.
         offscreen: share of frames that do not show the speaker, likewise.
         val, test: shares of the clips that are kept from training.
+        pool: further subtitle files, ``pool/<language>/<id>.srt``, of sentences of the test split that nobody says in a
+            video; speakers that have none can be given one later.
         jobs: processes that film at once.
         progress: called with (clips done, clips in all).
+        pooled: called with (texts of the pool done, texts in all).
 
     Raises:
-        ValueError: for settings that cannot be, or a folder that holds other speakers.
+        ValueError: for settings that cannot be, a pool of more sentences than there are, or a folder that holds other
+            speakers or a larger pool.
         ImportError: the extra ``tts`` is not installed.
     """
     settings = Settings(clips, people, seed, tuple(languages), seconds, hidden, offscreen, val, test)
     _check(settings)
+    check_pool(settings, pool)
     folder = Path(folder)
     claim = _claim(folder, settings)
     for name in ("videos", "truth", *(f"subtitles/{code}" for code in languages)):
@@ -81,6 +89,9 @@ def generate(
     truths = {name: json.loads((folder / "truth" / f"{name}.json").read_text(encoding="utf-8")) for name in names}
     whole = {**claim, "videos": truths}
     write_whole(folder / "speakers.json", _json(whole))
+    if pool:
+        said = {cue["text"] for video in truths.values() for cue in video["cues"]}
+        write_pool(folder, settings, pool, said, pooled)
     return whole
 
 
@@ -111,16 +122,7 @@ def truth(clip: Clip, faces: list[list[Face]]) -> dict[str, Any]:
         "frames": clip.frames,
         "width": WIDTH,
         "height": HEIGHT,
-        "cues": [
-            {
-                "text": said.text,
-                "start": round(said.start, 3),
-                "end": round(said.end, 3),
-                "person": said.person.id,
-                "rate": said.rate,
-            }
-            for said in clip.spoken
-        ],
+        "cues": cues(clip.spoken),
         "faces": boxes,
         "hidden": sorted([*away, *(list(covered) for covered in clip.covers)]),
         "offscreen": _unseen(clip, faces),
@@ -204,7 +206,7 @@ def _film(
 def _film_one(task: tuple[Path, Settings, int]) -> None:
     folder, settings, index = task
     clip = write(settings, index)
-    write_whole(folder / "subtitles" / clip.language / f"{clip.id}.srt", _srt(clip).encode())
+    write_whole(folder / "subtitles" / clip.language / f"{clip.id}.srt", srt(clip.spoken))
     faces = encode(folder / "videos" / f"{clip.id}.mp4", settings.seed, clip)
     write_whole(folder / "truth" / f"{clip.id}.json", _json(truth(clip, faces)))  # last: the clip is done
 
@@ -219,18 +221,6 @@ def _unseen(clip: Clip, faces: list[list[Face]]) -> list[list[float]]:
         for start, end in edges.reshape(-1, 2).tolist():
             spans.append([round(max(start / FPS, said.start), 3), round(min(end / FPS, said.end), 3)])
     return spans
-
-
-def _srt(clip: Clip) -> str:
-    cues = []
-    for number, said in enumerate(clip.spoken, start=1):
-        cues.append(f"{number}\n{_clock(said.start)} --> {_clock(said.end)}\n{said.text}\n")
-    return "\n".join(cues)
-
-
-def _clock(seconds: float) -> str:
-    whole, milliseconds = divmod(round(seconds * 1000), 1000)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d},{milliseconds:03d}"
 
 
 def _json(content: Any) -> bytes:

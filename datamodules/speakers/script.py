@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ..batches import SPEECH_RATE, Phoneme
 from ..speech import FASTEST, SLOWEST, Espeak
 from .cast import Person, person
-from .topics import SPLITS, TOPICS, line
+from .topics import TOPICS, Line, line
 
 FPS = 25
 DOMAINS = ("movie", "youtube")
@@ -143,7 +144,8 @@ def write(settings: Settings, index: int) -> Clip:
     speaker, other = (people_of(settings, split)[n] for n in rng.permutation(len(people_of(settings, split)))[:2])
     language = settings.languages[index % len(settings.languages)]
     domain, topic = DOMAINS[int(rng.integers(2))], TOPICS[int(rng.integers(len(TOPICS)))]
-    spoken, things, waveform = _talk(settings, rng, split, domain, topic, language, (speaker, other))
+    say = partial(line, rng, language, topic, split, settings.val, settings.test)
+    spoken, things, waveform = talk(settings, rng, say, domain, language, (speaker, other))
     clip = Clip(
         id=f"clip-{index:05d}",
         split=split,
@@ -162,16 +164,23 @@ def write(settings: Settings, index: int) -> Clip:
     return clip
 
 
-def _talk(
+def talk(
     settings: Settings,
     rng: np.random.Generator,
-    split: str,
+    say: Callable[[], Line],
     domain: str,
-    topic: str,
     language: str,
     people: tuple[Person, Person],
 ) -> tuple[list[Spoken], list[int], NDArray[np.int16]]:
-    assert split in SPLITS
+    """A conversation of `settings.seconds` at least.
+
+    Args:
+        say: gives the next sentence.
+        people: who speaks, and who may answer.
+
+    Returns:
+        What is said, the things that it names in the order of their first mention, and (S,) int16 at 16 kHz.
+    """
     answer = int(rng.integers(1, 4)) if domain == "movie" and rng.random() < ANSWERED else -1
     pieces: list[NDArray[np.int16]] = []
     spoken: list[Spoken] = []
@@ -185,7 +194,7 @@ def _talk(
 
     wait(rng.uniform(*LEAD))
     while now < (settings.seconds - LEAD[0]) * SPEECH_RATE:
-        said = line(rng, language, topic, split, settings.val, settings.test)
+        said = say()
         who = people[len(spoken) == answer]
         rate = int(np.clip(who.rate * rng.uniform(0.85, 1.18), SLOWEST, FASTEST))
         speech = Espeak(who.voice, rate)(said.text, language=language)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,16 @@ def line(rng: np.random.Generator, language: str, topic: str, split: str, val: f
         text = f"{rng.choice(phrases['opener'])}, {clause}."
         if split_of(text, val, test) == split:
             return Line(text, (thing, other))
+
+
+def lines(language: str, topic: str) -> Iterator[Line]:
+    """Every sentence about `topic` that there is, of all splits, in one order."""
+    phrases = _texts()[language]
+    of_topic = phrases[topic]
+    pairs = permutations(range(THINGS), 2)
+    for (thing, other), say, how, opener in product(pairs, of_topic["say"], phrases["how"], phrases["opener"]):
+        clause = say.format(thing=of_topic["things"][thing], other=of_topic["things"][other], how=how)
+        yield Line(f"{opener}, {clause}.", (thing, other))
 
 
 def split_of(text: str, val: float, test: float) -> str:

@@ -21,7 +21,8 @@ from weaksync.datamodules.speakers.mouth import track
 from weaksync.datamodules.speakers.objects import thing
 from weaksync.datamodules.speakers.script import Settings, people_of
 from weaksync.datamodules.speakers.script import split_of as split_of_clip
-from weaksync.datamodules.speakers.topics import SPLITS, THINGS, line, split_of
+from weaksync.datamodules.speakers.subtitles import write_pool
+from weaksync.datamodules.speakers.topics import SPLITS, THINGS, line, lines, split_of
 
 pytest.importorskip("espeakng_loader")
 
@@ -270,3 +271,50 @@ def test_an_absent_extra_is_named_before_anything_is_written(tmp_path: Path, mon
     with pytest.raises(ImportError, match=r"weaksync\[tts\]"):
         generate(tmp_path / "new", **SMALL)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_pool_says_what_no_clip_says_in_the_words_of_the_clips(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    generate(tmp_path, **SMALL, pool=18)
+    assert {path: data for path, data in contents(tmp_path).items() if not path.startswith("pool")} == contents(folder)
+    videos = json.loads((tmp_path / "speakers.json").read_text())["videos"].values()
+    pool = json.loads((tmp_path / "pool.json").read_text())
+    texts = [cue["text"] for text in pool.values() for cue in text["cues"]]
+    assert len(set(texts)) == len(texts)
+    assert not set(texts) & {cue["text"] for video in videos for cue in video["cues"]}
+    assert {split_of(text, 0.1, 0.2) for text in texts} == {"test"}
+    for name, text in pool.items():
+        read = captions.read(tmp_path / "pool" / text["language"] / f"{name}.srt", notes=(notes := []))
+        assert not notes
+        assert [(c.text, c.start, c.end) for c in read] == [(c["text"], c["start"], c["end"]) for c in text["cues"]]
+        assert read[-1].end >= SMALL["seconds"] - 2  # as long as a clip
+    for language in LANGUAGES:  # nothing is said in the one that could not be said in the other
+        said = {word.strip(",.") for text in texts_of(language, videos) for word in text.split()}
+        known = {word.strip(",.") for topic in TOPICS for each in lines(language, topic) for word in each.text.split()}
+        pooled = {word.strip(",.") for text in texts_of(language, pool.values()) for word in text.split()}
+        assert said <= known and pooled <= known and len(said & pooled) > 0.4 * len(said)
+
+
+def texts_of(language: str, spoken: Any) -> list[str]:
+    return [cue["text"] for each in spoken if each["language"] == language for cue in each["cues"]]
+
+
+def test_a_pool_can_be_added_and_grow_and_is_refused_where_there_is_too_little_to_say(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    generate(tmp_path, **SMALL, pool=2)
+    first = contents(tmp_path / "pool")
+    calls: list[tuple[int, int]] = []
+    generate(tmp_path, **SMALL, pool=2, pooled=lambda done, total: calls.append((done, total)))
+    assert not calls
+    generate(tmp_path, **SMALL, pool=3)
+    grown = contents(tmp_path / "pool")
+    assert len(grown) == 3 and {path: grown[path] for path in first} == first
+    with pytest.raises(ValueError, match="pool of 3, more than 1"):
+        generate(tmp_path, **SMALL, pool=1)
+    with pytest.raises(ValueError, match="pool of 100000 wants more sentences"):
+        generate(tmp_path, **SMALL, pool=100_000)
+    scarce = Settings(3, 6, 0, ("en",), 4, 0, 0, 0.1, 0.0002)
+    with pytest.raises(ValueError, match=r"no sentence about \w+ in en is left"):
+        write_pool(tmp_path / "scarce", scarce, 8, [])

@@ -1,0 +1,144 @@
+"""Subtitle files: those of the clips, and a pool of others of the same make that nobody says in any clip."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..world.film import write_whole
+from .script import DOMAINS, Settings, Spoken, people_of, talk
+from .topics import LANGUAGES, TOPICS, Line, lines, split_of
+
+#: seconds that no sentence takes, said as slowly as people speak here
+_LONGEST = 12.0
+
+
+def srt(spoken: Sequence[Spoken]) -> bytes:
+    """A subtitle file."""
+    cues = []
+    for number, said in enumerate(spoken, start=1):
+        cues.append(f"{number}\n{_clock(said.start)} --> {_clock(said.end)}\n{said.text}\n")
+    return "\n".join(cues).encode()
+
+
+def cues(spoken: Sequence[Spoken]) -> list[dict[str, Any]]:
+    """What is said, as ``speakers.json`` has it."""
+    return [
+        {
+            "text": said.text,
+            "start": _milliseconds(said.start) / 1000,
+            "end": _milliseconds(said.end) / 1000,
+            "person": said.person.id,
+            "rate": said.rate,
+        }
+        for said in spoken
+    ]
+
+
+def check_pool(settings: Settings, pool: int) -> None:
+    """Raises ValueError where the test split has too few sentences for so many texts, however slowly they are said."""
+    if pool < 0:
+        raise ValueError(f"pool is {pool}, but must be 0 or more")
+    each = int(settings.seconds / _LONGEST) + 1
+    for language in settings.languages:
+        there = sum(len(_of_test(settings, language, topic)) for topic in TOPICS) if pool else 0
+        if pool * each > there * len(settings.languages):
+            raise ValueError(
+                f"a pool of {pool} wants more sentences than the {there} in {language} of the test split: "
+                "ask for a smaller one, a larger share for test, or more languages"
+            )
+
+
+def write_pool(
+    folder: Path,
+    settings: Settings,
+    pool: int,
+    said: Iterable[str],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, dict[str, Any]]:
+    """Write ``pool/<language>/<id>.srt``: conversations like those of test clips, in sentences of their own.
+
+    They are of the same topics and people, so they share their words with those of the clips; no sentence is in two of
+    them, nor in any clip.  Each depends on those before it alone: a larger pool begins with a smaller one.
+
+    Args:
+        folder: of the speakers.
+        settings: of the speakers.
+        pool: how many; a pool of so many that is there is kept.
+        said: every sentence of the clips.
+        progress: called with (texts done, texts in all).
+
+    Returns:
+        What ``pool.json`` says of each: ``language``, ``domain``, ``topic``, ``things`` and ``cues``, as of a clip.
+
+    Raises:
+        ValueError: the sentences of a topic are used up, or a larger pool is there.
+    """
+    whole, found = folder / "pool.json", {}
+    if whole.exists():
+        there: dict[str, dict[str, Any]] = json.loads(whole.read_text(encoding="utf-8"))
+        if len(there) > pool:
+            raise ValueError(f"{folder} has a pool of {len(there)}, more than {pool}: choose another folder")
+        if len(there) == pool:
+            return there
+    taken, decks = frozenset(said), {}
+    people = people_of(settings, "test")
+    for index in range(pool):
+        rng = np.random.default_rng([settings.seed, index, 0x9001])
+        language = settings.languages[index % len(settings.languages)]
+        domain, topic = str(rng.choice(DOMAINS)), str(rng.choice(TOPICS))
+        if (language, topic) not in decks:
+            decks[language, topic] = _Deck(settings, language, topic, taken)
+        first, second = rng.permutation(len(people))[:2].tolist()
+        spoken, things, _ = talk(
+            settings, rng, decks[language, topic].draw, domain, language, (people[first], people[second])
+        )
+        name = f"pool-{index:05d}"
+        path = folder / "pool" / language / f"{name}.srt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, srt(spoken))
+        found[name] = {
+            "language": language,
+            "domain": domain,
+            "topic": topic,
+            "things": things,
+            "cues": cues(spoken),
+        }
+        progress(index + 1, pool)
+    write_whole(whole, json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode())
+    return found
+
+
+class _Deck:
+    """The sentences of a topic that no clip has, in an order of the seed's."""
+
+    def __init__(self, settings: Settings, language: str, topic: str, taken: frozenset[str]) -> None:
+        free = [each for each in _of_test(settings, language, topic) if each.text not in taken]
+        seed = [settings.seed, LANGUAGES.index(language), TOPICS.index(topic), 0xDECC]
+        self.words = f"{topic} in {language}"
+        self.left = [free[place] for place in np.random.default_rng(seed).permutation(len(free))]
+
+    def draw(self) -> Line:
+        if not self.left:
+            raise ValueError(
+                f"no sentence about {self.words} is left in the test split for the pool: ask for a smaller one, "
+                "for a larger share for test, or for more languages"
+            )
+        return self.left.pop()
+
+
+def _of_test(settings: Settings, language: str, topic: str) -> list[Line]:
+    return [each for each in lines(language, topic) if split_of(each.text, settings.val, settings.test) == "test"]
+
+
+def _clock(seconds: float) -> str:
+    whole, rest = divmod(_milliseconds(seconds), 1000)
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d},{rest:03d}"
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
