@@ -120,10 +120,14 @@ class LipSpeech(Pretrained):
         Args:
             languages: B codes; those without a rate of their own, and None, have the common one.
         """
-        known = {code: row for row, code in enumerate(self.config.rates, start=1)}
-        rows = [known.get(code, 0) for code in languages] if languages is not None else [0] * len(speech)
-        rates = self.log_rates.exp()[torch.tensor(rows, dtype=torch.long, device=speech.device)]
+        rates = self.rates_of([""] * len(speech) if languages is None else languages).to(speech.device)
         return torch.cat([F.normalize(speech, dim=-1), rates[:, None, None].expand(-1, speech.shape[1], 1)], dim=-1)
+
+    def rates_of(self, languages: Sequence[str]) -> Tensor:
+        """Text steps per video step in each of some languages, (B,)."""
+        known = {code: row for row, code in enumerate(self.config.rates, start=1)}
+        rows = [known.get(code, 0) for code in languages]
+        return self.log_rates.exp()[torch.tensor(rows, dtype=torch.long, device=self.log_rates.device)]
 
     def values(
         self,

@@ -1,0 +1,30 @@
+"""Vectors of words as they travel with a model: a list of words, and their table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from .folders import write_synced
+from .glove import WordVectors
+
+_LIST, _TABLE = "words.txt", "vectors.safetensors"
+
+
+def save_words(words: WordVectors, folder: Path) -> None:
+    """Write words.txt, one a line in the order of the table, and vectors.safetensors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = sorted(words.rows, key=lambda word: words.rows[word])
+    write_synced(folder / _LIST, "".join(f"{word}\n" for word in listed))
+    save_file({"vectors": words.table.contiguous()}, folder / _TABLE)
+    (folder / _TABLE).chmod((folder / _LIST).stat().st_mode)  # safetensors makes it private
+
+
+def read_words(folder: Path) -> WordVectors:
+    """Raises ValueError where the list and the table do not go together."""
+    listed = (folder / _LIST).read_text(encoding="utf-8").split("\n")[:-1]
+    table = load_file(folder / _TABLE)["vectors"]
+    if len(listed) != len(table):
+        raise ValueError(f"{folder}: {len(listed)} words and {len(table)} vectors: copy the folder again")
+    return WordVectors({word: row for row, word in enumerate(listed)}, table)
