@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..zoo.metrics import Interval, interval, resampled
+from ..zoo.metrics import Interval, interval, resampled_together
 from . import paper
 from .comparison import Comparison
 from .paper import AVERAGE, CLIP, SENTENCE, TABLES, TRANSLATED, in_order
@@ -160,12 +160,13 @@ def cross_lingual(name: str, runs: Runs, track: Callable[[], None] = lambda: Non
 
 
 def per_language(found: dict[str, RunScores], way: str, figure: str) -> dict[str, Interval]:
-    """A figure in per cent for each language, and their mean; languages are resampled apart."""
+    """A figure in per cent for each language, and their mean; a film told in several languages is drawn in all."""
     place = FIGURES.index(figure)
-    drawn = {
-        language: resampled({video: (each[place],) for video, each in scores.ways[way].items()}, seed=[0, number])
-        for number, (language, scores) in enumerate(found.items())
+    tables = {
+        language: {video: (each[place],) for video, each in scores.ways[way].items()}
+        for language, scores in found.items()
     }
+    drawn = resampled_together(tables, film=pooled(found.values()).film)
     cells = {language: percent(interval(*each)[0]) for language, each in drawn.items()}
     value, spread = (np.mean(each, axis=0) for each in zip(*drawn.values(), strict=True))
     return cells | {AVERAGE: percent(interval(value, spread)[0])}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from .runs import RECIPE, model_folder
 
 FOLDER = "evaluations"
 #: raised where the same model and data would now score otherwise
-VERSION = 1
+VERSION = 2
 
 #: decoded by similarity alone, as the paper's tables are; and within a second of the narration, as its Table 4
 ALONE, WITHIN = UNTIMED, "within a second"
@@ -40,27 +40,34 @@ class RunScores:
             as it was tuned), `ALONE`, `WITHIN`, and the baselines and the oracle of `zoo.evaluation`.
         retrieval: R@1, R@5, R@10 as fractions and the mean rank, each with its interval: ``r1``, ``r5``, ``r10``,
             ``mean_rank``.
+        films: video -> the film that it tells; several languages' videos may tell the same one.
     """
 
     ways: dict[str, dict[str, tuple[float, float, float]]]
     retrieval: dict[str, Interval]
+    films: dict[str, str] = field(default_factory=dict)
 
     @property
     def videos(self) -> int:
         """How many videos were scored."""
         return len(self.ways["model"])
 
+    def film(self, video: str) -> str:
+        """The film that a video tells."""
+        return self.films.get(video, video)
+
     def mean(self, way: str) -> Row:
-        """The means over videos, with bootstrap intervals."""
+        """The means over videos, with bootstrap intervals, in which a film told in several languages is one."""
         table = self.ways[way]
-        accuracy, iou, f1 = bootstrap(table)
+        accuracy, iou, f1 = bootstrap(table, film=self.film)
         return Row(way, accuracy, iou, f1, {video: AlignmentScores(*each) for video, each in table.items()})
 
     def gap_closed(self, way: str = "model") -> Interval:
         """How much of the way from the best baseline to the oracle a way to label goes."""
         rows = [self.mean(name) for name in self.ways if name not in ("model", ALONE, WITHIN)]
         own = self.mean(way)
-        return gap_closed([Row("model", own.clip_accuracy, own.sentence_iou, own.f1, own.per_video), *rows])
+        model = Row("model", own.clip_accuracy, own.sentence_iou, own.f1, own.per_video)
+        return gap_closed([model, *rows], film=self.film)
 
     def figures(self) -> dict[str, Any]:
         """Means with intervals of every way, what the model closes of the gap, and retrieval: ready for JSON."""
@@ -73,7 +80,8 @@ def pooled(scores: Iterable[RunScores]) -> RunScores:
     """The videos of several languages together, labelled in the ways that all of them have; without retrieval."""
     found = list(scores)
     ways = [way for way in found[0].ways if all(way in each.ways for each in found)]
-    return RunScores({way: {v: row for each in found for v, row in each.ways[way].items()} for way in ways}, {})
+    together = {way: {v: row for each in found for v, row in each.ways[way].items()} for way in ways}
+    return RunScores(together, {}, {video: film for each in found for video, film in each.films.items()})
 
 
 def run_scores(
@@ -131,7 +139,7 @@ def run_scores(
     scores = score(model, read(split), validation, f"{split} of {shards} in {language}")
     if leads():
         kept.parent.mkdir(exist_ok=True)
-        plain = {"of": identity, "ways": scores.ways, "retrieval": {k: asdict(v) for k, v in scores.retrieval.items()}}
+        plain = {"of": identity} | asdict(scores)
         replace(kept, json.dumps(plain, indent=1).encode())
     return scores
 
@@ -163,7 +171,8 @@ def score(
     }
     sought = found.retrieval[0] if found.retrieval else None
     names = ("r1", "r5", "r10", "mean_rank")
-    return RunScores(ways, {name: getattr(sought, name) for name in names} if sought else {})
+    sought_figures = {name: getattr(sought, name) for name in names} if sought else {}
+    return RunScores(ways, sought_figures, {video.id: video.film for video in videos if video.annotated})
 
 
 def _read(path: Path, identity: dict[str, Any]) -> RunScores | None:
@@ -173,7 +182,8 @@ def _read(path: Path, identity: dict[str, Any]) -> RunScores | None:
         if plain["of"] != identity:
             return None
         ways = {way: {video: tuple(each) for video, each in table.items()} for way, table in plain["ways"].items()}
-        return RunScores(ways, {name: Interval(**each) for name, each in plain["retrieval"].items()})
+        retrieval = {name: Interval(**each) for name, each in plain["retrieval"].items()}
+        return RunScores(ways, retrieval, dict(plain["films"]))
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -45,6 +45,11 @@ class VideoSimilarity:
     sentence_vectors: Tensor | None = None
 
     @property
+    def film(self) -> str:
+        """The film that it tells: where a set was built of several languages, its id after the language's code."""
+        return self.id.removeprefix(f"{self.language}_")
+
+    @property
     def timed(self) -> bool:
         """Whether it is known when any of its sentences is spoken."""
         return not bool(self.narrations.isnan().all())

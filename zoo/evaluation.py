@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from . import baselines
 from .decoding import Decoder, VideoSimilarity
-from .metrics import AlignmentScores, Denominator, Interval, VideoScorer, bootstrap, interval, resampled, scored_rows
+from .metrics import (
+    AlignmentScores,
+    Denominator,
+    Interval,
+    VideoScorer,
+    bootstrap,
+    interval,
+    resampled_together,
+    scored_rows,
+)
 from .retrieval import MEAN, Retrieval, relevance, retrieval
 
 #: the row of a model whose decoder uses the times of the narration, decoded without them
@@ -194,36 +203,33 @@ def score_rows(
         table = {video.id: values for video, values in zip(videos, scores, strict=True)}
         accuracy, iou, f1 = bootstrap(table, resamples=resamples, seed=seed, film=film)
         per_video = {name: AlignmentScores(*(float(v) for v in values)) for name, values in table.items()}
-        languages = _by_language(table, language, resamples, seed) if by_language else {}
+        languages = _by_language(table, language, film, resamples, seed) if by_language else {}
         rows.append(Row(name, accuracy, iou, f1, per_video, languages))
     return rows
 
 
 def _by_language(
-    table: Mapping[str, NDArray[np.float64]], language: Mapping[str, str], resamples: int, seed: int
+    table: Mapping[str, NDArray[np.float64]],
+    language: Mapping[str, str],
+    film: Callable[[str], str],
+    resamples: int,
+    seed: int,
 ) -> dict[str, Means]:
-    """Means of each language that has something to score, then `MEAN`; languages without a common film are resampled
-    apart."""
+    """Means of each language that has something to score, then `MEAN`."""
     codes = sorted(set(language.values()))
     if len(codes) < 2:
         return {}
-    found: dict[str, Means] = {}
-    draws = []
-    told = {video.removeprefix(f"{code}_") for video, code in language.items()}
-    shared = len(told) < len(language)  # films are: then the languages are drawn together
-    for place, code in enumerate(codes):
-        own = {video: values for video, values in table.items() if language[video] == code}
-        if count := len(scored_rows(own)):
-            draws.append(resampled(own, resamples=resamples, seed=[seed, 0 if shared else place]))
-            found[code] = Means(count, *interval(*draws[-1]))
-    mean = interval(*(np.mean(each, axis=0) for each in zip(*draws, strict=True))) if draws else []
+    tables = {code: {video: row for video, row in table.items() if language[video] == code} for code in codes}
+    tables = {code: own for code, own in tables.items() if len(scored_rows(own))}
+    draws = resampled_together(tables, resamples=resamples, seed=seed, film=film)
+    found = {code: Means(len(scored_rows(tables[code])), *interval(*draws[code])) for code in draws}
+    mean = interval(*(np.mean(each, axis=0) for each in zip(*draws.values(), strict=True))) if draws else []
     return found | ({MEAN: Means(sum(each.videos for each in found.values()), *mean)} if mean else {})
 
 
 def films(videos: Sequence[VideoSimilarity]) -> Callable[[str], str]:
-    """Video id to film: where a set was built of several languages, ids are those of the films after the code."""
-    known = {video.id: video.id.removeprefix(f"{video.language}_") for video in videos}
-    return lambda name: known[name]
+    """Video id to film."""
+    return {video.id: video.film for video in videos}.__getitem__
 
 
 def gap_closed(

@@ -160,18 +160,73 @@ def resampled(
     seed: int | Sequence[int] = 0,
     film: Callable[[str], str] = str,
 ) -> tuple[Floats, Floats]:
-    """The values (S,) of `bootstrap`, and those of every resample (resamples, S): groups can be averaged before
-    `interval`, each resampled by a seed of its own."""
-    scored = {name: row for name, row in table.items() if not np.isnan(np.asarray(row, dtype=np.float64)).any()}
-    rows = scored_rows(scored or table)
+    """The values (S,) of `bootstrap`, and those of every resample (resamples, S); see `interval`."""
+    rows = _scored(table)
+    films, told = np.unique([film(name) for name in rows], return_inverse=True)
+    counts = _draw(len(films), resamples, seed)[:, told] if rows else np.zeros((resamples, 0))
+    return _statistics(rows or table, counts, statistic)
+
+
+def resampled_together(
+    tables: Mapping[str, Mapping[str, ArrayLike]],
+    statistic: Callable[[Floats], Floats] = lambda mean: mean,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    film: Callable[[str], str] = str,
+) -> dict[str, tuple[Floats, Floats]]:
+    """`resampled` of several groups of videos, such as languages, whose means can be averaged resample by resample.
+
+    A film told in several groups is drawn, or not, in all of them: films are drawn from among those that are told in
+    the same groups, so that every group keeps its number of videos.  Groups without a common film are drawn apart.
+
+    Args:
+        tables: for each group, what `bootstrap` takes.
+    """
+    rows = {group: _scored(table) for group, table in tables.items()}
+    groups_of: dict[str, set[int]] = {}
+    for place, table in enumerate(rows.values()):
+        for name in table:
+            groups_of.setdefault(film(name), set()).add(place)
+    strata: dict[tuple[int, ...], list[str]] = {}
+    for name in sorted(groups_of):
+        strata.setdefault(tuple(sorted(groups_of[name])), []).append(name)
+    counts: dict[str, Floats] = {}
+    for place, stratum in enumerate(sorted(strata)):
+        drawn = _draw(len(strata[stratum]), resamples, [seed, place])
+        counts |= dict(zip(strata[stratum], drawn.T, strict=True))
+    return {
+        group: _statistics(
+            own or tables[group],
+            np.stack([counts[film(name)] for name in own], axis=1) if own else np.zeros((resamples, 0)),
+            statistic,
+        )
+        for group, own in rows.items()
+    }
+
+
+def _scored(table: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+    """The rows that hold no NaN, sorted by video id."""
+    rows = {name: np.asarray(table[name], dtype=np.float64).ravel() for name in sorted(table)}
+    return {name: row for name, row in rows.items() if not np.isnan(row).any()}
+
+
+def _draw(films: int, resamples: int, seed: int | Sequence[int]) -> Floats:
+    """How often each film is drawn in each resample: (resamples, films)."""
+    draws = np.random.default_rng(seed).integers(0, films, (resamples, films))
+    return np.stack([np.bincount(draw, minlength=films) for draw in draws]).astype(np.float64)
+
+
+def _statistics(
+    table: Mapping[str, ArrayLike], counts: Floats, statistic: Callable[[Floats], Floats]
+) -> tuple[Floats, Floats]:
+    """The statistic of the mean row, and of every resample's, whose rows come `counts` (resamples, videos) times."""
+    rows = scored_rows(table)
     if len(rows) == 0:
         width = np.atleast_1d(statistic(np.zeros(rows.shape[1:]))).shape[-1]
-        return np.full(width, np.nan), np.full((resamples, width), np.nan)
-    films, told = np.unique([film(name) for name in sorted(scored)], return_inverse=True)
-    draws = np.random.default_rng(seed).integers(0, len(films), (resamples, len(films)))
-    counts = np.stack([np.bincount(draw, minlength=len(films)) for draw in draws])[:, told]  # (resamples, videos)
+        return np.full(width, np.nan), np.full((len(counts), width), np.nan)
     values = np.atleast_1d(statistic(rows.mean(axis=0)))
-    return values, statistic(counts @ rows / counts.sum(axis=1, keepdims=True)).reshape(resamples, -1)
+    return values, statistic(counts @ rows / counts.sum(axis=1, keepdims=True)).reshape(len(counts), -1)
 
 
 def interval(values: Floats, spread: Floats, *, level: float = 0.95) -> list[Interval]:
@@ -184,11 +239,10 @@ def interval(values: Floats, spread: Floats, *, level: float = 0.95) -> list[Int
 
 def scored_rows(table: Mapping[str, ArrayLike]) -> Floats:
     """The rows of `table`, sorted by video id, that hold no NaN: (videos, K)."""
-    rows = [np.asarray(table[name], dtype=np.float64).ravel() for name in sorted(table)]
-    if not rows:
+    if not table:
         return np.zeros((0, 0))
-    stacked = np.stack(rows)
-    return stacked[~np.isnan(stacked).any(axis=1)]
+    rows = list(_scored(table).values())
+    return np.stack(rows) if rows else np.zeros((0, np.asarray(next(iter(table.values()))).size))
 
 
 def _spans(name: str, spans: ArrayLike) -> Floats:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ..datamodules.batches import overlap_seconds
 from .decoding import VideoSimilarity
-from .metrics import Floats, Interval, interval, resampled
+from .metrics import Floats, Interval, interval, resampled, resampled_together
 
 #: the gallery of all languages together, and the mean of the languages' figures, each in its own gallery
 ALL, MEAN = "all clips", "mean over languages"
@@ -141,7 +141,7 @@ def retrieval(
 
     Args:
         videos: with their `clip_vectors` and `sentence_vectors`; in any order.
-        resamples, seed: of the bootstrap over videos.
+        resamples, seed: of the bootstrap over videos, in which a film told in several languages is one.
         block: see `rank`.
         track: called with the number of comparisons done and of all.
 
@@ -155,20 +155,21 @@ def retrieval(
     best, ties = _best_relevant(queries.sentences, queries.clips, queries.relevant)
     above, level = _compare(queries.sentences, queries.clips, best, queries.spans, block, track)
 
-    rows, means = [], []
+    asked: dict[str, _Asked] = {}
     for place, (language, (start, stop)) in enumerate(zip(queries.languages, queries.spans, strict=True)):
         own = queries.language == place
         if own.any():
             ranks = Ranks(above[own, place], level[own, place] - ties[own], ties[own])
-            draws = (resamples, [seed, place])
-            row, figures = _row(language, ranks, queries.count[own], queries.video[own], stop - start, *draws)
-            rows.append(row)
-            means.append(figures)
+            asked[language] = _Asked(ranks, queries.count[own], queries.video[own], stop - start)
+    tables = {language: each.table() for language, each in asked.items()}
+    figures = resampled_together(tables, _per_sentence, resamples=resamples, seed=seed, film=queries.film)
+    rows = [each.row(language, *figures[language]) for language, each in asked.items()]
     if len(rows) == 1:
         return rows
-    rows.append(_mean_row(rows, means))
     ranks = Ranks(above.sum(axis=1), level.sum(axis=1) - ties, ties)
-    return [*rows, _row(ALL, ranks, queries.count, queries.video, len(queries.clips), resamples, [seed])[0]]
+    every = _Asked(ranks, queries.count, queries.video, len(queries.clips))
+    drawn = resampled(every.table(), _per_sentence, resamples=resamples, seed=[seed], film=queries.film)
+    return [*rows, _mean_row(rows, list(figures.values())), every.row(ALL, *drawn)]
 
 
 @dataclass
@@ -183,6 +184,11 @@ class _Queries:
     language: Integers  # (Q,)
     languages: list[str]
     spans: list[tuple[int, int]]  # of each language
+    films: list[str]  # of each video
+
+    def film(self, number: str) -> str:
+        """Of a video, as `_Asked.table` names it."""
+        return self.films[int(number)]
 
     @classmethod
     def of(cls, videos: Iterable[VideoSimilarity]) -> _Queries:
@@ -215,6 +221,7 @@ class _Queries:
             language=np.array(language_of),
             languages=languages,
             spans=list(zip([0, *stops[:-1]], stops, strict=True)),
+            films=[video.film for video in kept],
         )
 
 
@@ -277,25 +284,38 @@ def _count(mask: NDArray[np.bool_]) -> Integers:
     return np.array([np.count_nonzero(row) for row in mask], dtype=np.int64)
 
 
-def _row(
-    name: str, ranks: Ranks, relevant: Integers, video: Integers, clips: int, resamples: int, seed: Sequence[int]
-) -> tuple[Retrieval, tuple[Floats, Floats]]:
-    """One gallery's row, and its figures with their resamples, for the mean over languages."""
-    expected = ranks.expected()
-    columns = [*(ranks.recall(most) for most in RECALLS), expected, np.ones(len(expected))]
-    numbers, owner = np.unique(video, return_inverse=True)
-    sums = np.stack([np.bincount(owner, column) for column in columns], axis=1)  # (videos, 5)
-    # ids sort as the videos do, so that the draws do not depend on who else is there
-    table = {f"{number:09}": row for number, row in enumerate(sums)}
-    value, spread = resampled(table, lambda mean: mean[..., :-1] / mean[..., -1:], resamples=resamples, seed=seed)
-    blind = Ranks(np.zeros_like(relevant), clips - relevant, relevant)
-    chance = [blind.recall(most).mean() for most in RECALLS] + [blind.expected().mean()]
-    counts = (len(numbers), len(expected), clips)
-    return _named(name, counts, value, spread, float(np.median(expected)), chance), (value, spread)
+@dataclass
+class _Asked:
+    """What was found in one gallery."""
+
+    ranks: Ranks
+    relevant: Integers  # (Q,) clips
+    video: Integers  # (Q,) that asks
+    clips: int
+
+    def table(self) -> dict[str, Floats]:
+        """Sums over the sentences of each video: recalls, ranks, and how many they are."""
+        expected = self.ranks.expected()
+        columns = [*(self.ranks.recall(most) for most in RECALLS), expected, np.ones(len(expected))]
+        numbers, owner = np.unique(self.video, return_inverse=True)
+        sums = np.stack([np.bincount(owner, column) for column in columns], axis=1)  # (videos, 5)
+        # ids sort as the videos do, so that the draws do not depend on who else is there
+        return {f"{number:09}": row for number, row in zip(numbers, sums, strict=True)}
+
+    def row(self, name: str, value: Floats, spread: Floats) -> Retrieval:
+        """The figures with their resamples as a row."""
+        blind = Ranks(np.zeros_like(self.relevant), self.clips - self.relevant, self.relevant)
+        chance = [blind.recall(most).mean() for most in RECALLS] + [blind.expected().mean()]
+        counts = (len(np.unique(self.video)), len(self.video), self.clips)
+        return _named(name, counts, value, spread, float(np.median(self.ranks.expected())), chance)
+
+
+def _per_sentence(mean: Floats) -> Floats:
+    return mean[..., :-1] / mean[..., -1:]
 
 
 def _mean_row(rows: Sequence[Retrieval], figures: Sequence[tuple[Floats, Floats]]) -> Retrieval:
-    """Each language counts the same, as in the paper's tables; their resamples are drawn apart."""
+    """Each language counts the same, as in the paper's tables."""
     value = np.mean([value for value, _ in figures], axis=0)
     spread = np.mean([spread for _, spread in figures], axis=0)
     counts = (sum(row.videos for row in rows), sum(row.sentences for row in rows), sum(row.clips for row in rows))

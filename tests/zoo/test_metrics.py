@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weaksync.zoo.metrics import AlignmentScores, VideoScorer, alignment_scores, bootstrap
+from weaksync.zoo.metrics import AlignmentScores, VideoScorer, alignment_scores, bootstrap, resampled_together
 
 CELLS = 40  # of one second
 
@@ -147,3 +147,26 @@ def test_a_film_in_several_languages_is_one_film():
     assert (told.value, told.low, told.high) == pytest.approx((alone.value, alone.low, alone.high))
     (naive,) = bootstrap(thrice)
     assert naive.high - naive.low < 0.7 * (alone.high - alone.low)
+
+
+def test_films_are_drawn_in_all_their_languages_and_every_language_keeps_its_number():
+    """Against a bootstrap over films written out, whose languages share some of them."""
+    chance = np.random.default_rng(2)
+    told = {"en": [f"f{k}" for k in range(9)], "es": [f"f{k}" for k in range(4, 13)], "ru": ["f20", "f21", "f22"]}
+    tables = {
+        code: {f"{code}_{name}": [float(int(name[1:]) % 5), float(chance.random())] for name in films}
+        for code, films in told.items()
+    }
+    drawn = resampled_together(tables, resamples=4000, film=lambda name: name[3:])
+    for code, (values, spread) in drawn.items():
+        rows = np.array(list(tables[code].values()))
+        assert values == pytest.approx(rows.mean(axis=0)) and spread.shape == (4000, 2)
+    # the figures of a film are those of its languages: what they share moves together, and nothing else does
+    en, es, ru = (drawn[code][1][:, 0] for code in told)
+    shared = np.array([int(name[1:]) % 5 for name in told["en"] if name in told["es"]], dtype=float)
+    covariance = shared.var() * len(shared) / 81
+    assert np.cov(en, es)[0, 1] == pytest.approx(covariance, rel=0.15)
+    assert abs(np.corrcoef(en, ru)[0, 1]) < 0.06
+    apart = resampled_together(tables, resamples=4000)
+    assert abs(np.corrcoef(apart["en"][1][:, 0], apart["es"][1][:, 0])[0, 1]) < 0.06
+    assert np.isnan(resampled_together({"en": {"v": [math.nan]}}, resamples=3)["en"][1]).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,6 +129,25 @@ def test_rows_agree_with_a_matrix():
             assert figure.low <= figure.value <= figure.high
     both = [rows[name].mean_rank.value for name in ("en", "es")]
     assert rows[MEAN].mean_rank.value == pytest.approx(np.mean(both))
+
+
+def test_a_film_in_several_languages_is_one_film():
+    """Told twice with the same pictures and words, it says no more than once, over languages and over all clips."""
+    once = [video(f"en_{k}", "en", torch.Generator().manual_seed(k)) for k in range(8)]
+    twice = once + [replace(each, id=f"es_{k}", language="es") for k, each in enumerate(once)]
+    alone = retrieval(once)[0]
+    rows = {row.name: row for row in retrieval(twice)}
+    for name in ("r5", "mean_rank"):
+        width = getattr(alone, name).high - getattr(alone, name).low
+        mean, apart = (getattr(row, name) for row in (rows[MEAN], retrieval([*once, *renamed(twice[8:])])[-2]))
+        assert mean == getattr(rows["es"], name) == getattr(alone, name)
+        assert apart.high - apart.low < 0.85 * width
+    assert rows[ALL].r1.high - rows[ALL].r1.low > 0
+
+
+def renamed(videos):
+    """The same videos of other films."""
+    return [replace(each, id=f"{each.id}_too") for each in videos]
 
 
 def test_neither_order_nor_block_changes_a_figure():
