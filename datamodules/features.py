@@ -32,19 +32,29 @@ LabelSource = Literal["weak", "annotated"]
 
 
 def write_features(path: Path, video: AnnotatedVideo, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write a video's record and arrays as a tar of its own, a part that `shards.pack` joins to a set.
+    """Write a video's record and arrays, as `write_arrays`."""
+    write_arrays(path, {**video.to_dict(), "clips": None}, arrays)
+
+
+def write_arrays(path: Path, record: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a text record with its arrays as a tar of its own, a part that `shards.pack` joins to a set.
+
+    Args:
+        path: of the file to write, whole or not at all.
+        record: see `shards.write_record`.
+        arrays: by name.
 
     Raises:
-        ValueError: an array holds what is no finite number, naming the video.
+        ValueError: an array holds what is no finite number, naming the record.
     """
     members = {}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise ValueError(f"{video.id}: features of its {name} are not finite")
+            raise ValueError(f"{record['id']}: features of its {name} are not finite")
         file = io.BytesIO()
         np.save(file, array, allow_pickle=False)
         members[f"{name}.npy"] = file.getvalue()
-    write_record(path, {**video.to_dict(), "clips": None}, members)
+    write_record(path, record, members)
 
 
 def read_features(features: ShardSet, video: str) -> Arrays:

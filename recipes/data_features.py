@@ -1,6 +1,7 @@
 """`weaksync data features`: clips and sentences encoded once, and kept for models that train on features.
 
 Features of one's own come in as a folder of ``VIDEO.npz``, each with ``clips`` (n, Dv) and ``sentences`` (m, Dt).
+The streams of subtitle matching are made by `data_streams`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..datamodules.features import CLIPS, SENTENCES, Arrays, write_features
 from ..datamodules.index import ShardSet, open_set
 from ..datamodules.records import AnnotatedVideo
 from ..datamodules.shards import MANIFEST, Manifest, Origin, pack
+from ..datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS
 from ..datamodules.videos import VideoLoader, Videos
 from ..zoo.checkpoint import Pretrained
 from ..zoo.models.dual_encoder import DualEncoder
@@ -173,7 +175,7 @@ def _write(
     if (out / MANIFEST).exists():
         raise ValueError(f"{out} holds a set already; choose another folder, or remove that set first")
     made_of = origin(parent, FEATURES, producer)
-    folder = out / PARTS / _key(made_of, settings)
+    folder = out / PARTS / parts_key(made_of, settings)
     folder.mkdir(parents=True, exist_ok=True)
     videos = {split: _usable(parent, split) for split in parent.splits}
     absent = [video for each in videos.values() for video in each if not (folder / f"{video.id}.tar").is_file()]
@@ -194,7 +196,7 @@ def _usable(parent: ShardSet, split: str) -> list[AnnotatedVideo]:
     return [video for video in parent.videos(split) if video.clips and video.sentences]
 
 
-def _key(made_of: Origin, settings: dict[str, Any]) -> str:
+def parts_key(made_of: Origin, settings: dict[str, Any]) -> str:
     """What unfinished parts belong to: the same parent, producer and settings give the same."""
     told = json.dumps([made_of.fingerprints, made_of.producer, settings], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -216,8 +218,11 @@ def _from_npz(path: Path, video: AnnotatedVideo) -> Arrays:
 
 
 @click.command()
-@click.argument("shards", type=_PATH)
+@click.argument("source", type=_PATH)
 @click.option("--model", help="A run, a checkpoint folder, hf://org/repo, or a registry name (random weights).")
+@click.option("--stream", type=click.Choice([*VIDEO_STREAMS, *TEXT_STREAMS]), help="Of clips, or of their speech.")
+@click.option("--words", help="For --stream words: a file of vectors as GloVe publishes them, or hashed.")
+@click.option("--per-second", type=click.FloatRange(0, min_open=True), help="Pictures of object, scene.  [default: 8]")
 @click.option("--import", "folder", type=_PATH, help="Folder of VIDEO.npz with clips (n, Dv) and sentences (m, Dt).")
 @click.option("--translations", type=_PATH, help="Folder of translations of the shards; by default the run's.")
 @click.option("--out", type=_PATH, required=True, help="Folder of the set of features.")
@@ -226,8 +231,11 @@ def _from_npz(path: Path, video: AnnotatedVideo) -> Arrays:
 @click.option("--workers", default=1, show_default=True, help="Reading processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the set holds as JSON.")
 def command(
-    shards: Path,
+    source: Path,
     model: str | None,
+    stream: str | None,
+    words: str | None,
+    per_second: float | None,
     folder: Path | None,
     translations: Path | None,
     out: Path,
@@ -235,13 +243,25 @@ def command(
     workers: int,
     as_json: bool,
 ) -> None:
-    """Encode every clip and sentence of SHARDS, or take features of your own, for models that train on features.
+    """Encode SOURCE once, for models that train on features.
+
+    Of a story set: every clip and sentence, by --model, or features of your own.  For subtitle matching, one --stream:
+    lips, object, scene or action of a set of conversational clips; speech or words of a set of speech.
 
     The set remembers what it was made of and by whom: it is refused beside other shards, and so is a model that was
     trained on other features.  A call that was stopped goes on where it was.
     """
+    if stream is not None:
+        if folder is not None or translations is not None:
+            raise click.UsageError("--import and --translations are for story sets, and go with no --stream")
+        if per_second is not None and stream not in ("object", "scene"):
+            raise click.UsageError(f"--per-second is for object and scene; {stream} has its own pace")
+        encode_stream(source, stream, out, model, words, per_second or 8.0, precision, workers, as_json)
+        return
+    if words is not None or per_second is not None:
+        raise click.UsageError("--words and --per-second go with --stream")
     if (model is None) == (folder is None):
-        raise click.UsageError("give one of --model and --import")
+        raise click.UsageError("give one of --model and --import, or a --stream")
     if folder is not None and translations is not None:
         raise click.UsageError("--translations are for --model; features of your own are taken as they are")
     with progress("videos") as bar:
@@ -252,12 +272,46 @@ def command(
         }
         if model is not None:
             manifest = encoded(
-                shards, model, out, translations=translations, precision=precision, workers=workers, **told
+                source, model, out, translations=translations, precision=precision, workers=workers, **told
             )
         elif folder is not None:
-            manifest = imported(shards, folder, out, **told)
-    parent = open_set(shards)
+            manifest = imported(source, folder, out, **told)
+    parent = open_set(source)
     clips = {split: sum(len(video.clips or []) for video in _usable(parent, split)) for split in manifest.counts}
     rows = [[split, each.videos, clips[split], each.sentences] for split, each in manifest.counts.items()]
     columns = ["split", "videos", "clips", "sentences"]
-    print_table(f"{out}: features of {shards}", columns, rows, as_json=as_json)
+    print_table(f"{out}: features of {source}", columns, rows, as_json=as_json)
+
+
+def encode_stream(
+    source: Path,
+    stream: str,
+    out: Path,
+    model: str | None,
+    words: str | None,
+    per_second: float,
+    precision: Precision,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Make a stream of subtitle matching, with a progress bar, and print what the set holds."""
+    from .data_streams import make_stream  # it is made of parts of this file
+
+    with progress("clips") as bar:
+        task = bar.add_task(f"encoding {stream}", total=None)
+        made = make_stream(
+            source,
+            stream,
+            out,
+            model=model,
+            words=words,
+            per_second=per_second,
+            precision=precision,
+            workers=workers,
+            started=lambda total: bar.update(task, total=total),
+            advance=lambda: bar.advance(task),
+        )
+    rows = [[split, each.videos, each.sentences] for split, each in made.manifest.counts.items()]
+    print_table(f"{out}: {stream} of {source}", ["split", "clips", "sentences"], rows, as_json=as_json)
+    for name, reason in made.left_out.items():
+        err.print(f"left out: {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
