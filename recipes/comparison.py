@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,9 @@ from .paper import AVERAGE, Table
 #: after a printed figure that cannot be right, or cannot be relied on
 MARK = "†"
 MISSING = "–"
+
+
+Draw = Callable[["Comparison", Path], Path]
 
 
 @dataclass(frozen=True)
@@ -105,15 +108,20 @@ class Comparison:
         cut = len(name.rstrip("0123456789"))
         return f"{name[:cut].capitalize()} {name[cut:]}: {self.table.title}"
 
-    def write(self, folder: Path) -> list[Path]:
-        """Write ``<table>.csv``, ``.md`` and ``.png`` to `folder`; returns their paths."""
-        from .report.comparison import comparison_figure  # matplotlib takes longer to import than the rest
+    def write(self, folder: Path, draw: Draw | None = None) -> list[Path]:
+        """Write ``<table>.csv``, ``.md`` and ``.png`` to `folder`; returns their paths.
+
+        Args:
+            draw: makes the picture, a function of this and of its path; by default `report.comparison`'s.
+        """
+        if draw is None:
+            from .report.comparison import comparison_figure as draw  # matplotlib takes longer to import than the rest
 
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"{self.table.name}{suffix}" for suffix in (".csv", ".md", ".png")]
         replace(paths[0], self.csv().encode())
         replace(paths[1], self.markdown().encode())
-        comparison_figure(self, paths[2])
+        draw(self, paths[2])
         return paths
 
     def csv(self) -> str:
