@@ -11,7 +11,6 @@ import click
 import numpy as np
 import timm
 import torch
-from rich.progress import track
 from timm.models.swin_transformer import SwinTransformer
 from torch import Generator, Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
@@ -22,7 +21,7 @@ from .. import zoo
 from ..zoo.losses import InfoNCE
 from ..zoo.models.dual_encoder import DualEncoder
 from .bench_step import random_batch, story_model
-from .console import err, print_table
+from .console import print_table, progress
 
 #: tokens of a sentence
 TOKENS = 24
@@ -137,11 +136,12 @@ def _output(found: object) -> Tensor:
 def _interleaved(ours: Callable[[], object], bare: Callable[[], object], repeats: int) -> EncodeTimes:
     """Both in turn, the first of each pair changing; one pair beforehand is not counted."""
     seconds = np.empty((repeats + 1, 2))
-    for number in track(range(repeats + 1), "repeats", console=err, disable=not err.is_terminal):
-        for which in (0, 1) if number % 2 else (1, 0):
-            start = time.process_time()
-            (ours, bare)[which]()
-            seconds[number, which] = time.process_time() - start
+    with progress("repeats") as bar:
+        for number in bar.track(range(repeats + 1), description="repeats"):
+            for which in (0, 1) if number % 2 else (1, 0):
+                start = time.process_time()
+                (ours, bare)[which]()
+                seconds[number, which] = time.process_time() - start
     return EncodeTimes(*seconds[1:].T)
 
 

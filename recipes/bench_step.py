@@ -14,7 +14,6 @@ import click
 import lightning as L
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Generator
 
 from .. import zoo
@@ -24,7 +23,7 @@ from ..zoo.losses import InfoNCE
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.optim import OptimConfig
 from ..zoo.story import StoryAlignment
-from .console import err, print_table
+from .console import print_table, progress
 
 
 @dataclass
@@ -45,10 +44,11 @@ class StepTimes:
 def measure(name: str, *, pairs: int = 64, steps: int = 6, repeats: int = 20) -> StepTimes:
     """Time both loops in turn on the same random batch of `pairs` pairs, `steps` steps a repeat."""
     batch = random_batch(name, pairs)
-    times = [
-        (lightning_loop(name, batch, steps), bare_loop(name, batch, steps))
-        for _ in track(range(repeats), "repeats", console=err, disable=not err.is_terminal)
-    ]
+    with progress("repeats") as bar:
+        times = [
+            (lightning_loop(name, batch, steps), bare_loop(name, batch, steps))
+            for _ in bar.track(range(repeats), description="repeats")
+        ]
     lightning, bare = np.array(times).T
     return StepTimes(lightning, bare)
 

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.table import Table
 from rich.text import Text
+
+BYTES = "bytes"
 
 #: results go to standard output, everything about the way there to standard error
 out = Console()
@@ -42,18 +50,97 @@ def require(module: str, extra: str) -> ModuleType:
         raise MissingExtra(f"this needs {module}, which is not installed: pip install 'weaksync[{extra}]'") from absent
 
 
+#: seconds between two lines about the same work, where nobody watches a bar
+PATIENCE = 30.0
+
+
+class Pace:
+    """Whether it is time for another line."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether `PATIENCE` has passed since the last time that it had, or since the beginning."""
+        now = time.monotonic()
+        if now - self.last < PATIENCE:
+            return False
+        self.last = now
+        return True
+
+
 def progress(unit: str) -> Progress:
-    """A progress bar on standard error with count, rate in `unit`s and time left; silent where that is no terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-    )
+    """A progress bar on standard error with count, rate in `unit`s and time left.
+
+    Where that is no terminal: a line when a task begins, one every half minute, and one at the end of a long one.
+    Bytes are shown as such.
+    """
+    if not err.is_terminal:
+        return _Lines(unit)
+    count = (DownloadColumn(), TransferSpeedColumn()) if unit == BYTES else (MofNCompleteColumn(), _Rate(unit))
+    columns = (TextColumn("{task.description}"), BarColumn(), *count, TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=err)
+
+
+class _Lines(Progress):
+    """Progress as lines of a log."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__(console=err, disable=True, auto_refresh=False)
+        self.unit = unit
+        self.pace: dict[TaskID, Pace] = {}
+
+    def add_task(self, *words: Any, **settings: Any) -> TaskID:
+        number = super().add_task(*words, **settings)
+        self._tell(number)
+        return number
+
+    def update(self, task_id: TaskID, **settings: Any) -> None:
+        super().update(task_id, **settings)
+        self._tell(task_id)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        self._tell(task_id)
+
+    def _tell(self, number: TaskID) -> None:
+        task = self._tasks[number]
+        pace = self.pace.get(number)
+        if pace is None and task.total:
+            self.pace[number] = Pace()
+            self._say(f"{task.description}: {self._count(task.total)}")
+        elif pace is not None and (self._ends(task, pace) if task.finished else pace.due()):
+            self._say(
+                f"{task.description}: {self._count(task.completed)} of {self._count(task.total)}{self._rate(task)}"
+            )
+
+    def _ends(self, task: Task, pace: Pace) -> bool:
+        """Whether a task that has come to its end took long, and that was not said."""
+        if (task.finished_time or 0.0) < PATIENCE or pace.last == math.inf:
+            return False
+        pace.last = math.inf
+        return True
+
+    def _count(self, value: float | None) -> str:
+        if value is None:
+            return "?"
+        return decimal(int(value)) if self.unit == BYTES else f"{value:,.0f}"
+
+    def _rate(self, task: Task) -> str:
+        speed, left = task.finished_speed or task.speed, task.time_remaining
+        rate = "" if not speed else f", {decimal(int(speed)) if self.unit == BYTES else f'{speed:.1f} {self.unit}'}/s"
+        return rate + ("" if not left else f", {_duration(left)} left")
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    """In the largest unit of which there are two at least."""
+    for name, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds:.0f} s"
 
 
 class _Rate(TextColumn):
@@ -73,12 +160,32 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         json.dump([dict(zip(columns, line, strict=True)) for line in lines], sys.stdout, ensure_ascii=False, indent=2)
         sys.stdout.write("\n")
         return
+    for number, part in enumerate(_parts(columns, lines)):
+        out.print(_table(title if number == 0 else None, columns, lines, part))
+
+
+def _table(title: str | None, columns: Sequence[str], lines: list[list[Any]], shown: Sequence[int]) -> Table:
+    """The columns whose numbers are `shown`."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify=_side(lines, number), overflow="fold")
+    for number in shown:
+        table.add_column(columns[number], justify=_side(lines, number), overflow="fold")
     for line in lines:
-        table.add_row(*(escape(cell(value)) for value in line))
-    out.print(table)
+        table.add_row(*(escape(cell(line[number])) for number in shown))
+    return table
+
+
+def _parts(columns: Sequence[str], lines: list[list[Any]]) -> list[list[int]]:
+    """Which columns stand together: figures that are too many for one width go below each other, none is broken."""
+    every = list(range(len(columns)))
+    if not all(_side(lines, number) == "right" for number in every[1:]):
+        return [every]  # words wrap
+    parts = [[0]]
+    for number in every[1:]:
+        wide = _table(None, columns, lines, [*parts[-1], number]).__rich_measure__(out, out.options.update(width=9999))
+        if wide.maximum > out.width and len(parts[-1]) > 1:
+            parts.append([0])
+        parts[-1].append(number)
+    return parts
 
 
 def cell(value: Any) -> str:

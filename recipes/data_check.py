@@ -8,33 +8,22 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from ..datamodules.derived import foreign
 from ..datamodules.shards import MANIFEST, Manifest, Origin
 from ..datamodules.tarscan import Fault
 from ..datamodules.verify import set_bytes, verify
 from .cli import USER_FAULT
-from .console import err, print_table
+from .console import BYTES, print_table, progress
 
 
 def check(folder: Path) -> list[Fault]:
     """Every fault of a shard set, with a progress bar.  Raises FileNotFoundError where there is no set."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-        transient=True,
-    )
     try:
         total = set_bytes(folder)
     except ValueError:  # a damaged manifest, which `verify` reports as a fault
         total = 0
-    with bar:
+    with progress(BYTES) as bar:
         task = bar.add_task("reading", total=total)
         return verify(folder, lambda count: bar.advance(task, count)) or parent_faults(folder)
 

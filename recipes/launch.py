@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from .checkpointing import step_of
 from .config import TrainerConfig
-from .console import err
+from .console import Pace, err
 
 
 def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
@@ -72,7 +72,7 @@ def say(line: str) -> None:
 
 
 def progress_bar() -> list[Callback]:
-    """Lightning's progress bar where somebody can see it; in a log file, a line an epoch."""
+    """Lightning's progress bar where somebody can see it; in a log file, a line an epoch, and some in long ones."""
     return [RichProgressBar()] if err.is_terminal else [EpochLines()]
 
 
@@ -104,12 +104,52 @@ def answering_sigterm() -> Iterator[None]:
 
 
 class EpochLines(Callback):
-    """One line for each epoch of training, with its time and its figures."""
+    """One line for each epoch of training, with its time and its figures; within what takes long, where it is."""
 
     shown = ("train/loss", "train/accuracy", "train/chance", "val/f1", "val/gap_closed")
 
+    def setup(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
+        self.pace = Pace()
+
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self.start = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, task: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.pace.due():
+            loss = trainer.callback_metrics.get("train/loss")
+            figure = "" if loss is None else f": train/loss {float(loss):.3f}"
+            step = f"step {batch_idx + 1:,} of {trainer.num_training_batches:,}"
+            say(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, {step}{figure}")
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        task: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self.pace.due():
+            say(f"validation: {batch_idx + 1:,} of {self._videos(trainer.num_val_batches)}")
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        task: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self.pace.due():
+            say(f"scoring: {batch_idx + 1:,} of {self._videos(trainer.num_test_batches)}")
+
+    @staticmethod
+    def _videos(counts: list[int | float]) -> str:
+        return f"{sum(counts):,} videos"
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name in self.shown}

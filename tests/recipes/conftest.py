@@ -7,6 +7,12 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = "--disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
 
 
+@pytest.fixture(autouse=True)
+def quiet_progress(monkeypatch):
+    """No lines of progress between what a test looks for."""
+    monkeypatch.setattr("weaksync.recipes.console._Lines._say", lambda self, line: None)
+
+
 @pytest.fixture
 def browse(tmp_path):
     """Opens a page: what it has become once its scripts have run, and what they said on the way."""
