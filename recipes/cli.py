@@ -21,6 +21,7 @@ VERBS = {
     "eval": ("evaluate", "Score a trained model beside the baselines and the oracle."),
     "cross": ("cross_lingual", "Score the model of every language in every language."),
     "align": ("align", "Align one video with its text: JSON, SRT and an HTML report."),
+    "index": ("index", "Index a pool of subtitles for matching."),
     "data": ("data", "Make, check and count data sets."),
     "convert": ("convert", "Turn a published weights file into a checkpoint folder."),
     "shots": ("shots", "Cut a video into shots."),

@@ -9,7 +9,6 @@ from typing import get_args
 
 import click
 
-from ..datamodules.batches import Synthesize
 from ..datamodules.captions import Cut
 from ..datamodules.shards import MANIFEST
 from ..datamodules.speech import Espeak
@@ -55,7 +54,7 @@ def command(
         raise click.UsageError(f"{source} is a set of clips, which says both: leave --language and --sentences out")
     if not of_clips and language is None:
         raise click.UsageError(f"say in which language the subtitles of {source} are: --language en")
-    synthesize = _synthesizer(model, voice, rate, device)
+    synthesize = synthesizer(model, voice, rate, device)
     with progress("sentences") as bar:
         task = bar.add_task("speaking", total=None)
 
@@ -83,7 +82,8 @@ def show(report: Report, out: Path, as_json: bool, what: str = "files") -> None:
         err.print(f"left out: {path}: {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _synthesizer(model: str, voice: str, rate: float | None, device: str) -> Synthesize:
+def synthesizer(model: str, voice: str, rate: float | None, device: str) -> Espeak | Vits:
+    """What speaks: `espeak`, `mms`, or a VITS model by hub id or folder; a `rate` of None is its usual one."""
     if model == ESPEAK:
         return Espeak(voice, 175 if rate is None else rate)
     if voice:
