@@ -60,13 +60,19 @@ def read(kind: type[T], data: Any, faults: list[str], where: str = "") -> T:
 
 
 def _value(hint: Any, data: Any, faults: list[str], where: str, field: dataclasses.Field[Any]) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return read(typing.cast(type, hint), data, faults, where)
+    if (part := _part(hint)) is not None and not (data is None and part is not hint):  # a part may be left out as null
+        return read(part, data, faults, where)
     try:
         return _convert(hint, data)
     except ValueError as fault:
         faults.append(f"{where} {fault}")
         return None if _required(field) else _default(field)
+
+
+def _part(hint: Any) -> type | None:
+    """The dataclass that a hint is, or allows."""
+    choices = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    return next((choice for choice in choices if dataclasses.is_dataclass(choice)), None)
 
 
 def _convert(hint: Any, data: Any) -> Any:

@@ -135,11 +135,11 @@ def known_run(recipe: Recipe) -> None:
 
 def changes(folder: Path, recipe: Recipe) -> list[str]:
     """Which settings of a run are others than the recipe's: ``key was a and is b``."""
-    before = recipes.load_any(str(folder / RECIPE))
+    before, now = dict(recipes.flat(recipes.load_any(str(folder / RECIPE)))), dict(recipes.flat(recipe))
     return [
-        f"{key} was {old} and is {new}"
-        for (key, old), (_, new) in zip(recipes.flat(before), recipes.flat(recipe), strict=True)
-        if old != new
+        f"{key} was {before.get(key)} and is {now.get(key)}"
+        for key in {**now, **before}
+        if before.get(key) != now.get(key)
     ]
 
 
