@@ -43,8 +43,6 @@ from .runs import model_folder
 
 #: `--words` that stands for random vectors, the same for a word everywhere
 HASHED = "hashed"
-#: width of those
-HASHED_DIM = 300
 
 
 @dataclass
@@ -136,7 +134,7 @@ def make_stream(
             left_out[name] = str(fault)
         else:
             stored = {key: _stored(key, array, precision) for key, array in arrays.items()}
-            write_arrays(folder / f"{name}.tar", record, stored)
+            write_arrays(folder / f"{name}.tar", {**record, "steps": len(arrays[stream])}, stored)
         if advance is not None:
             advance()
     parts: dict[str, list[Path]] = {}
@@ -149,21 +147,6 @@ def make_stream(
     manifest = pack(out, parts, settings, origin=made_of)
     shutil.rmtree(out / PARTS)
     return Made(manifest, left_out)
-
-
-def hashed_words(text: str) -> Tensor:
-    """(n, 300): a random unit vector for each word of a text, the same for a word everywhere; zeros for none.
-
-    They know that words are equal, and nothing of what they mean: a stand-in where there is no file of vectors.
-    """
-    rows = [_hashed(word) for word in glove.words(text)]
-    return torch.stack(rows) if rows else torch.zeros(1, HASHED_DIM)
-
-
-def _hashed(word: str) -> Tensor:
-    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8])
-    vector = np.random.Generator(np.random.PCG64(seed)).standard_normal(HASHED_DIM)
-    return torch.from_numpy(vector / np.linalg.norm(vector)).float()
 
 
 def _loaded(name: str, seed: int) -> Pretrained:
@@ -260,7 +243,8 @@ def _words(parent: ShardSet, words: str | None, model: str | None, seed: int) ->
         _wanted(encoder, DualEncoder, WORDS, model)
         return Stream(parent, _producer(encoder, model), {}, _read_texts, partial(_sentences, encoder))
     if words == HASHED:
-        producer, vectors = f"{HASHED} words {HASHED}-{HASHED_DIM}-1", hashed_words
+        hashed = glove.HashedWords()
+        producer, vectors = f"{HASHED} words {HASHED}-{hashed.dim}-1", hashed.of
     else:
         texts = [one.text for split in parent.splits for video in parent.videos(split) for one in video.sentences]
         known, path = glove.read(str(words), texts), Path(str(words))

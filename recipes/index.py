@@ -142,8 +142,8 @@ def _speech(matcher: Matcher, pool: Path, out: Path, language: str | None, cut: 
         report = write_speech(
             folder, pool, synthesize, language=code, cut=cut, progress=lambda done, total: tell("speaking", done, total)
         )
-        for path, reason in report.left_out.items():
-            err.print(f"left out: {path}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        for file, reason in report.left_out.items():
+            err.print(f"left out: {file}: {reason}", highlight=False, markup=False, soft_wrap=True)
     return open_speech(folder)
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..datamodules.batches import Speech
@@ -218,7 +217,7 @@ def write_array(path: Path, shape: tuple[int, ...], blocks: Any) -> None:
     """Write blocks of rows, one after the other, as a float16 array of a known shape: whole or not at all."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        array: NDArray[np.float16] = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
+        array = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
         row = 0
         for block in blocks:
             array[row : row + len(block)] = block

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,11 +39,38 @@ class WordVectors:
 
     def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """B texts to (B, L, dim) vectors, padded with zeros, and their lengths (B,)."""
-        each = [self.of(text) for text in texts]
-        lengths = torch.tensor([len(vectors) for vectors in each], dtype=torch.int64)
-        if not each:
-            return torch.zeros(0, 0, self.dim), lengths
-        return torch.nn.utils.rnn.pad_sequence(each, batch_first=True), lengths
+        return _padded([self.of(text) for text in texts], self.dim)
+
+
+@dataclass(frozen=True)
+class HashedWords:
+    """A random unit vector for each word, the same everywhere: a stand-in where there is no file of vectors.
+
+    They know that words are equal, and nothing of what they mean.
+    """
+
+    dim: int = 300
+
+    def of(self, text: str) -> Tensor:
+        """(n, dim): the vectors of a text's words in their order; one vector of zeros where there is no word."""
+        rows = [self._vector(word) for word in words(text)]
+        return torch.stack(rows) if rows else torch.zeros(1, self.dim)
+
+    def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """B texts to (B, L, dim) vectors, padded with zeros, and their lengths (B,)."""
+        return _padded([self.of(text) for text in texts], self.dim)
+
+    def _vector(self, word: str) -> Tensor:
+        seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8])
+        vector = np.random.Generator(np.random.PCG64(seed)).standard_normal(self.dim)
+        return torch.from_numpy(vector / np.linalg.norm(vector)).float()
+
+
+def _padded(each: list[Tensor], dim: int) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([len(vectors) for vectors in each], dtype=torch.int64)
+    if not each:
+        return torch.zeros(0, 0, dim), lengths
+    return torch.nn.utils.rnn.pad_sequence(each, batch_first=True), lengths
 
 
 def words(text: str) -> list[str]:

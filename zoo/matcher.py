@@ -26,7 +26,7 @@ from .models.gsm import GSM
 from .models.i3d import I3D
 from .models.lipspeech import LipSpeech, pooled_times
 from .models.syncnet import SyncNet, lip_times, speech_times
-from .word_files import read_words, save_words
+from .word_files import Words, read_words, save_words
 
 FORMAT, FORMAT_VERSION = "weaksync-matcher", 1
 CONFIG, SUMS = "matcher.json", "SHA256SUMS"
@@ -84,7 +84,7 @@ class Matcher:
     syncnet: SyncNet
     lipspeech: LipSpeech
     cues: dict[str, GlobalCue] = field(default_factory=dict)
-    words: WordVectors | None = None
+    words: Words | None = None
     weights: dict[str, float] = field(default_factory=lambda: dict(PAPER_WEIGHTS))
     voice: Voice = field(default_factory=Voice)
     languages: list[str] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Matcher:
         lipspeech: LipSpeech,
         *,
         cues: Mapping[str, GlobalCue] | None = None,
-        words: WordVectors | None = None,
+        words: Words | None = None,
         weights: Mapping[str, float] = PAPER_WEIGHTS,
         voice: Voice | None = None,
         languages: Iterable[str] = (),
@@ -191,9 +191,11 @@ class Matcher:
         sides += [(f"words of {name}", cue.gsm.text) for name, cue in sorted(self.cues.items())]
         for name, module in sides:
             _hash_module(whole, name, module)
-        if self.words is not None:
+        if isinstance(self.words, WordVectors):
             whole.update(hashlib.sha256("\n".join(self.words.rows).encode()).digest())
             whole.update(self.words.table.contiguous().numpy().data)
+        elif self.words is not None:
+            whole.update(f"hashed {self.words.dim}".encode())
         return whole.hexdigest()
 
     @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Vectors of words as they travel with a model: a list of words, and their table."""
+"""Vectors of words as they travel with a model: a list of words and their table, or the length of random ones."""
 
 from __future__ import annotations
 
@@ -7,22 +7,30 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from .folders import write_synced
-from .glove import WordVectors
+from .glove import HashedWords, WordVectors
 
-_LIST, _TABLE = "words.txt", "vectors.safetensors"
+#: what makes vectors of words
+Words = WordVectors | HashedWords
+
+_LIST, _TABLE, _HASHED = "words.txt", "vectors.safetensors", "hashed.txt"
 
 
-def save_words(words: WordVectors, folder: Path) -> None:
-    """Write words.txt, one a line in the order of the table, and vectors.safetensors."""
+def save_words(words: Words, folder: Path) -> None:
+    """Write words.txt, one a line in the order of the table, and vectors.safetensors; or hashed.txt, the dimensions."""
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(words, HashedWords):
+        write_synced(folder / _HASHED, f"{words.dim}\n")
+        return
     listed = sorted(words.rows, key=lambda word: words.rows[word])
     write_synced(folder / _LIST, "".join(f"{word}\n" for word in listed))
     save_file({"vectors": words.table.contiguous()}, folder / _TABLE)
     (folder / _TABLE).chmod((folder / _LIST).stat().st_mode)  # safetensors makes it private
 
 
-def read_words(folder: Path) -> WordVectors:
+def read_words(folder: Path) -> Words:
     """Raises ValueError where the list and the table do not go together."""
+    if (folder / _HASHED).is_file():
+        return HashedWords(int((folder / _HASHED).read_text()))
     listed = (folder / _LIST).read_text(encoding="utf-8").split("\n")[:-1]
     table = load_file(folder / _TABLE)["vectors"]
     if len(listed) != len(table):

@@ -29,7 +29,8 @@ from weaksync.datamodules.streams import (
 from weaksync.recipes import data_check, data_streams
 from weaksync.recipes.cli import main
 from weaksync.recipes.data_features import weights_hash
-from weaksync.recipes.data_streams import hashed_words, make_stream
+from weaksync.recipes.data_streams import make_stream
+from weaksync.zoo.glove import HashedWords
 from weaksync.zoo.models.cues import PictureCue
 from weaksync.zoo.models.syncnet import lip_times, speech_times
 
@@ -104,15 +105,15 @@ def test_words_are_looked_up_or_hashed(made: Path, tmp_path: Path) -> None:
     assert found.tolist() == [[1, 2, 3]] * text.lower().replace(".", "").split().count(first)
     make_stream(made / "speech", "words", tmp_path / "hashed", words="hashed", workers=0)
     found = read_stream(open_set(tmp_path / "hashed"), "train0000")["words"]
-    np.testing.assert_allclose(found, hashed_words(text), atol=1e-3)
+    np.testing.assert_allclose(found, HashedWords().of(text), atol=1e-3)
 
 
 def test_a_word_has_one_vector_everywhere() -> None:
-    here, there = hashed_words("Chop the onion, chop!"), hashed_words("an ONION")
+    here, there = HashedWords().of("Chop the onion, chop!"), HashedWords().of("an ONION")
     assert here.shape == (4, 300) and torch.equal(here[0], here[3]) and torch.equal(here[2], there[1])
     torch.testing.assert_close(here.norm(dim=1), torch.ones(4))
     assert abs(float(here[0] @ here[2])) < 0.3
-    assert hashed_words("?!").tolist() == [[0.0] * 300]
+    assert HashedWords().of("?!").tolist() == [[0.0] * 300]
 
 
 def test_a_call_that_was_stopped_goes_on_to_the_same_bytes(

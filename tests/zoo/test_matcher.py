@@ -7,7 +7,7 @@ import torch
 from weaksync import zoo
 from weaksync.zoo.codes import Pool, TextCode, alignment_costs
 from weaksync.zoo.fusion import fuse
-from weaksync.zoo.glove import WordVectors
+from weaksync.zoo.glove import HashedWords, WordVectors
 from weaksync.zoo.matcher import ALIGNMENT, GlobalCue, Matcher, Voice
 
 WORDS = ["eye", "shadow", "market", "shares", "coffee", "milk"]
@@ -100,6 +100,16 @@ def test_a_folder_gives_back_the_same_costs(matcher, pool, tmp_path):
         torch.testing.assert_close(again.costs([clip], pool)[name], costs)
     assert again.words.of("eye  SHADOW").equal(matcher.words.of("eye shadow"))
     matcher.save_pretrained(tmp_path / "matcher")  # one that is there is replaced
+
+
+def test_hashed_words_travel_too(tmp_path):
+    gsm = zoo.create("gsm-tiny", video_dim=96, text_dim=300, per_second=2.0)
+    made = tiny(cues={"scene": GlobalCue(gsm, zoo.create("picturenet-tiny"))}, words=HashedWords())
+    again = Matcher.from_pretrained(made.save_pretrained(tmp_path / "matcher"))
+    assert again.words == made.words and again.fingerprint == made.fingerprint
+    one, other = again.words.of("Tea, tea and TEA"), again.words.of("tea")
+    assert one.shape == (4, 300) and torch.equal(one[0], one[1]) and torch.equal(one[0], other[0])
+    assert torch.allclose(one.norm(dim=1), torch.ones(4)) and abs(one[0] @ one[2]) < 0.3
 
 
 def test_a_fingerprint_is_of_what_decides_an_index(matcher):
