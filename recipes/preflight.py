@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..datamodules.derived import ALIGNMENTS, TRANSLATIONS, aligned, open_derived
 from ..datamodules.index import ShardSet, open_set
 from ..datamodules.pairs import PAIRED, paired
 from ..datamodules.story import StoryDataModule
-from ..zoo.registry import did_you_mean, list_models
+from ..zoo import tokenizers
+from ..zoo.registry import did_you_mean, find_model, list_models, list_weights, model_class
 from ..zoo.tokenizers import UNKNOWN, SentenceTokenizer
 from .config import DataConfig, StoryRecipe
 from .runs import RECIPE, model_folder
@@ -34,7 +37,8 @@ def check(recipe: StoryRecipe) -> None:
 
 
 def check_model(recipe: StoryRecipe) -> None:
-    """Raises FileNotFoundError or ValueError where `model.name` is neither a model nor a checkpoint."""
+    """Raises FileNotFoundError or ValueError where `model.name` is neither a model whose vocabulary can be had, nor a
+    checkpoint."""
     name = recipe.model.name
     if LANGUAGE in name:
         raise ValueError(
@@ -48,15 +52,44 @@ def check_model(recipe: StoryRecipe) -> None:
                 f"{name} is a model that starts from random weights, and a checkpoint folder here: "
                 f"model.name=./{name} is the folder"
             )
+        if name in models:
+            check_vocabulary(name, recipe.model.arguments)
         return
     if model_folder(name).is_dir():
         return
+    published = [row for row in list_weights(Path(name).name) if "--out FOLDER" in row.how]
+    if published and not Path(recipe.root, Path(name).name, RECIPE).exists():
+        row = published[0]
+        raise FileNotFoundError(
+            f"no checkpoint at {name}, from which {recipe.name} is to start. It is made of published weights: "
+            f"{row.source}: {row.how.replace('FOLDER', name)}. model.name={Path(name).name} starts from random ones, "
+            "model.name=cclm-tiny from those of a model that is small enough for a CPU"
+        )
     runs = [str(path.parent) for path in Path(recipe.root).glob(f"*/{RECIPE}")]
     raise FileNotFoundError(
         f"no run or checkpoint at {name}{did_you_mean(name, [*models, *runs])}, from which {recipe.name} is to start. "
         "A first stage is trained by its own recipe; weaksync convert makes a folder of published weights; "
         "model.name=cclm-tiny or cclm-base starts from random ones"
     )
+
+
+def check_vocabulary(name: str, arguments: dict[str, Any]) -> None:
+    """Raises FileNotFoundError where a model's vocabulary is neither here nor on a hub that answers.
+
+    It is read before the weights are drawn, which takes long.
+    """
+    row = find_model(name)
+    known = {field.name: field.default for field in fields(model_class(name).config_class)}
+    source = {**known, **row.arguments, **arguments}.get("tokenizer")
+    if not isinstance(source, str):
+        return
+    try:
+        tokenizers.load(source)
+    except FileNotFoundError as absent:
+        raise FileNotFoundError(
+            f"{absent}. In a recipe the folder is model.arguments={{tokenizer: FOLDER}}; model.name=cclm-tiny has a "
+            "vocabulary of its own"
+        ) from absent
 
 
 def check_data(recipe: StoryRecipe) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import torch
 
 from ..datamodules.languages import LANGUAGES, language_code
+from ..zoo.download import from_disk
 
 NLLB = "facebook/nllb-200-distilled-600M"
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -177,7 +178,9 @@ class Seq2Seq:
         from transformers import AutoModelForSeq2SeqLM
 
         dtype = torch.bfloat16 if self.bf16 else torch.float32
-        return AutoModelForSeq2SeqLM.from_pretrained(self.source, dtype=dtype).to(self.device).eval()
+        offline = from_disk(self.source)
+        model = AutoModelForSeq2SeqLM.from_pretrained(self.source, dtype=dtype, local_files_only=offline)
+        return model.to(self.device).eval()
 
     @torch.inference_mode()
     def _generate(self, texts: list[str], to: str, longest: int) -> tuple[list[str], list[bool]]:
@@ -280,7 +283,8 @@ def _open(source: str) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoTokenizer  # slow to import, and the world's translator needs none of it
 
     try:
-        return AutoConfig.from_pretrained(source), AutoTokenizer.from_pretrained(source)
+        local = {"local_files_only": from_disk(source)}
+        return AutoConfig.from_pretrained(source, **local), AutoTokenizer.from_pretrained(source, **local)
     except (OSError, ValueError, KeyError) as fault:
         reason = str(fault).strip().split("\n")[0]
         if Path(source).is_dir():

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from . import registry
 
 HUB = "hf://"
 #: what a checkpoint may consist of; anything else in a repository is left where it is
 PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "README.md", "SHA256SUMS")
+
+#: seconds in which the hub, or the proxy on the way to it, must let us connect
+PATIENCE = 3.0
 
 
 def fetch(
@@ -52,19 +59,57 @@ def fetch(
     )
 
 
-def _from_hub(repo: str, *, cache_dir: str | Path | None, **options: Any) -> Path:
+def from_disk(source: str | Path) -> bool:
+    """Whether a source must be read from disk: it is no hub id, HF_HUB_OFFLINE is set, or nobody answers.
+
+    The libraries of the hub ask several times, and wait longer each time; what is on disk needs nobody's answer.
+    """
+    from huggingface_hub import constants
+
+    return not is_hub_id(source) or bool(constants.HF_HUB_OFFLINE) or not _answers(constants.ENDPOINT)
+
+
+def is_hub_id(source: str | Path) -> bool:
+    """Whether a source can be a repository on the hub: ``org/repo`` or ``repo``, and no folder here."""
+    name = str(source).removeprefix(HUB)
+    return bool(re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name)) and not Path(source).is_dir()
+
+
+def why_absent() -> str:
+    """Why the hub was not asked, and what to do about it."""
+    from huggingface_hub import constants
+
+    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} does not answer"
+    return f"it is not in the cache, and {why}: go online, or fetch it elsewhere and set HF_HOME to the copy"
+
+
+def _answers(endpoint: str) -> bool:
+    """Whether one can connect to a server, by way of the proxy if there is one."""
+    server = urlsplit(endpoint)
+    proxies = getproxies()
+    proxy = proxies.get(server.scheme, proxies.get("all"))
+    if proxy and not proxy_bypass(server.hostname or ""):
+        server = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    port = server.port or (443 if server.scheme == "https" else 80)
+    try:
+        socket.create_connection((server.hostname or "", port), timeout=PATIENCE).close()
+    except OSError:
+        return False
+    return True
+
+
+def _from_hub(repo: str, *, cache_dir: str | Path | None, local_files_only: bool, **options: Any) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    options |= {"cache_dir": cache_dir, "local_files_only": local_files_only or from_disk(f"{HUB}{repo}")}
     try:
-        return Path(snapshot_download(repo, cache_dir=cache_dir, allow_patterns=list(PATTERNS), **options))
+        return Path(snapshot_download(repo, allow_patterns=list(PATTERNS), **options))
     except HFValidationError as fault:
         raise ValueError(f"{HUB}{repo}: {fault}") from fault
     except LocalEntryNotFoundError as absent:
-        raise FileNotFoundError(
-            f"{HUB}{repo} is not in the cache and cannot be fetched now: go online, or download it there and "
-            "set HF_HOME to the copy"
-        ) from absent
+        why = "it is not in the cache, and local_files_only is set" if local_files_only else why_absent()
+        raise FileNotFoundError(f"no {HUB}{repo} here: {why}") from absent
     except HfHubHTTPError as fault:
         raise FileNotFoundError(f"{HUB}{repo}: the hub refused it: {fault}") from fault
 

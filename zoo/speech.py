@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ..datamodules.batches import SPEECH_RATE, Speech, Word, resample, utterances
+from .download import from_disk
 
 #: our code -> the ISO 639-3 code by which MMS names its voices; it has none for Chinese
 MMS_CODES = {"en": "eng", "es": "spa", "fr": "fra", "pt": "por", "hi": "hin", "ru": "rus", "de": "deu", "tr": "tur"}
@@ -121,8 +122,9 @@ def _read(source: str, device: str) -> tuple[Any, Any]:
     from transformers import VitsModel, VitsTokenizer  # slow to import, and needed only where a model speaks
 
     try:
-        tokenizer = VitsTokenizer.from_pretrained(source)
-        model: Any = VitsModel.from_pretrained(source)
+        offline = from_disk(source)
+        model: Any = VitsModel.from_pretrained(source, local_files_only=offline)  # whose absence is told clearly
+        tokenizer = VitsTokenizer.from_pretrained(source, local_files_only=offline)
     except OSError as fault:
         first = str(fault).strip().splitlines()[0]
         raise ValueError(f"there is no voice {source!r}, neither as a folder nor on the hub: {first}") from fault

@@ -18,6 +18,8 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 
+from .download import from_disk, is_hub_id, why_absent
+
 #: of XLM-R; ids 0 to 4 of our own vocabulary are the same
 START, PAD, END, UNKNOWN, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 SPECIAL = (START, PAD, END, UNKNOWN, MASK)
@@ -191,11 +193,14 @@ def load(source: str, **options: Any) -> SentenceTokenizer:
         return SentenceTokenizer(_read(file), pads_left=_pads_left(file.parent / "tokenizer_config.json"), **options)
     from transformers import AutoTokenizer
 
+    offline = from_disk(source)
     try:
-        found = AutoTokenizer.from_pretrained(source)
+        found = AutoTokenizer.from_pretrained(source, local_files_only=offline)
     except (OSError, ValueError) as absent:  # of a folder without one it says that no library could read it
+        why = f" ({why_absent()})" if offline and is_hub_id(source) else ""
         raise FileNotFoundError(
-            f"no tokenizer at {source!r}: give a folder that holds one (tokenizer=FOLDER), or a hub id while online"
+            f"no tokenizer at {source!r}: give a folder that holds one (tokenizer=FOLDER), or a hub id while "
+            f"online{why}"
         ) from absent
     return SentenceTokenizer(found.backend_tokenizer, pads_left=found.padding_side == "left", **options)
 
