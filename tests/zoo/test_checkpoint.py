@@ -338,7 +338,7 @@ def test_a_cached_repository_loads_offline(saved: Path, tmp_path: Path) -> None:
 
 
 def test_an_uncached_repository_says_so(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no hf://someone/else here: .* local_files_only is set"):
+    with pytest.raises(FileNotFoundError, match=r"no hf://someone/else here: .* local_files_only is set"):
         zoo.load("hf://someone/else", cache_dir=tmp_path, local_files_only=True)
     with pytest.raises(ValueError, match="hf://a/b/c"):
         zoo.load("hf://a/b/c", cache_dir=tmp_path, local_files_only=True)
