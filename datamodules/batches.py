@@ -46,6 +46,22 @@ class ClipTransform(Protocol):
 
 
 @runtime_checkable
+class TubeTransform(Protocol):
+    """Pictures of a face tube as decoded to those that a lip network sees.  Picklable.
+
+    Attributes:
+        fps: frames a second that the network takes.
+    """
+
+    @property
+    def fps(self) -> int: ...
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """uint8 RGB (T, 3, H, W) to uint8 (T, 3, S, S)."""
+        ...
+
+
+@runtime_checkable
 class Tokenize(Protocol):
     """Sentences to padded token ids."""
 
@@ -248,6 +264,27 @@ class SubtitleBatch:
     text_times: Tensor | None = None
     spoken: list[Tensor] | None = None
     synthesised: list[Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass
+class TubeBatch:
+    """Face tubes with their own sound, for the pre-training of SyncNet.
+
+    Attributes:
+        ids: B clips.
+        languages: B codes of what is said.
+        frames: (B, T, 3, S, S) uint8 RGB, 25 a second.
+        waveform: (B, 640 T + 240) int16, 16 kHz, from the first frame on: as much as gives speech and lips the same
+            number of features.
+    """
+
+    ids: list[str]
+    languages: list[str]
+    frames: Tensor
+    waveform: Tensor
 
     def __len__(self) -> int:
         return len(self.ids)

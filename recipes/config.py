@@ -39,6 +39,9 @@ class Task:
 #: what is trained; a recipe that says no task is a `StoryRecipe`
 TASKS = {
     "features": Task("feature_config", "FeatureRecipe", "train_features"),
+    "matching": Task("matching_config", "MatchingRecipe", "train_matching"),
+    "subtitles": Task("subtitle_config", "SubtitleRecipe", "train_subtitles"),
+    "syncnet": Task("syncnet_config", "SyncNetRecipe", "train_syncnet"),
 }
 
 

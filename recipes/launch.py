@@ -106,7 +106,16 @@ def answering_sigterm() -> Iterator[None]:
 class EpochLines(Callback):
     """One line for each epoch of training, with its time and its figures; within what takes long, where it is."""
 
-    shown = ("train/loss", "train/accuracy", "train/chance", "val/f1", "val/gap_closed")
+    shown = (
+        "train/loss",
+        "train/accuracy",
+        "train/chance",
+        "val/f1",
+        "val/gap_closed",
+        "val/r1",
+        "val/mrr",
+        "val/content_accuracy",
+    )
 
     def setup(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
         self.pace = Pace()

@@ -1,0 +1,316 @@
+"""Face tubes with their own sound, in windows of training and whole: what SyncNet learns from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .batches import TubeBatch, TubeTransform
+from .elastic import Read, rank_share, refuse_changed, workers_loader
+from .index import ShardSet
+from .pairs import chance
+from .spoken import SAMPLES_A_FRAME, TUBE_FPS, open_clips, sound, spoken_clip, tube
+
+#: samples that follow those of the frames, so that spectra of 25 ms last as long as the tube
+LOOK_AHEAD = 240
+
+
+@dataclass(frozen=True)
+class TubeClip:
+    """What is known of a clip before its pictures are read."""
+
+    id: str
+    language: str
+    frames: int
+
+
+class Tubes:
+    """The clips of a split that are long enough, in the order of the set; pictures and sound are read as asked for.
+
+    Args:
+        clips: of `open_clips`.
+        split: its clips alone.
+        preprocess: the network's own.
+        least: frames that a clip must have; others are left out.
+        languages, domain: keep the clips of these alone; None keeps all.
+
+    Attributes:
+        records: of the clips.
+        too_short: how many were left out.
+    """
+
+    def __init__(
+        self,
+        clips: ShardSet,
+        split: str,
+        preprocess: TubeTransform,
+        *,
+        least: int,
+        languages: Sequence[str] | None = None,
+        domain: str | None = None,
+    ) -> None:
+        self.clips = clips
+        self.preprocess = preprocess
+        clips.manifest.check_languages(languages, clips.folder)
+        found = [
+            TubeClip(record.id, record.language, record.frames)
+            for record in (spoken_clip(clips, entry.id) for entry in clips.split(split))
+            if (languages is None or record.language in languages) and domain in (None, record.domain)
+        ]
+        self.records = [record for record in found if record.frames >= least]
+        self.too_short = len(found) - len(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def window(self, place: int, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """`count` frames of a clip from `first` on, and their sound: (T, 3, S, S) uint8 and (640 T + 240,) int16."""
+        record = self.records[place]
+        frames = tube(self.clips, record.id, first=first, count=count)
+        heard = sound(self.clips, record.id)
+        start = first * SAMPLES_A_FRAME
+        return self.preprocess(frames), heard[start : start + count * SAMPLES_A_FRAME + LOOK_AHEAD]
+
+    def whole(self, place: int) -> TubeBatch:
+        """A clip as a batch of one, but for the last frame, whose sound has no more that follows."""
+        record = self.records[place]
+        return collate([record], [self.window(place, 0, record.frames - 1)])
+
+
+class TubeDataModule(lightning.LightningDataModule):
+    """Tubes of conversational clips with their own sound, as Lightning wants them.
+
+    Training yields a `TubeBatch` of one window of each of some clips; evaluation yields whole clips one by one, each
+    exactly once over all ranks.
+
+    Args:
+        folder: of a set of conversational clips.
+        preprocess: the network's own.
+        global_batch: clips in a step, over all ranks.  Clips that fill no step sit an epoch out, others in each.
+        frames: of a window, drawn anew every epoch.
+        languages, domain: keep the clips of these alone; None keeps all.
+        workers: processes that decode, for each rank; 0 decodes in the process that trains.
+        seed: of the order and of the windows.
+
+    Raises:
+        FileNotFoundError: there is no such set.
+        ValueError: it is of another kind, or the network takes another frame rate than tubes have.
+    """
+
+    #: a rank may have no clip to evaluate where they are fewer than the ranks
+    allow_zero_length_dataloader_with_multiple_devices = True
+
+    def __init__(
+        self,
+        folder: str | Path,
+        preprocess: TubeTransform,
+        *,
+        global_batch: int = 16,
+        frames: int = 50,
+        languages: Sequence[str] | None = None,
+        domain: str | None = None,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if global_batch < 1 or frames < 1 or workers < 0:
+            raise ValueError(
+                f"global_batch={global_batch}, frames={frames} are 1 at least, and workers={workers} not less than 0"
+            )
+        if preprocess.fps != TUBE_FPS:
+            raise ValueError(
+                f"the network takes {preprocess.fps} frames a second, tubes have {TUBE_FPS}: lips and speech keep one "
+                f"pace in training with fps={TUBE_FPS}"
+            )
+        self.clips = open_clips(folder)
+        self.preprocess = preprocess
+        self.global_batch = global_batch
+        self.frames = frames
+        self.languages = None if languages is None else sorted(set(languages))
+        self.domain = domain
+        self.workers = workers
+        self.seed = seed
+        self._training: TubeLoader | None = None
+        self._resumed: dict[str, Any] = {}
+
+    def tubes(self, split: str) -> Tubes:
+        """The clips of any split that last longer than a window.  Raises ValueError where there is none."""
+        tubes = Tubes(
+            self.clips,
+            split,
+            self.preprocess,
+            least=self.frames + 1,
+            languages=self.languages,
+            domain=self.domain,
+        )
+        if not len(tubes):
+            raise ValueError(
+                f"no clip of {self.clips.folder} in {split}, domain {self.domain or 'any'}, languages "
+                f"{', '.join(self.languages or ['any'])}, has more than {self.frames} frames ({tubes.too_short} are "
+                "too short)"
+            )
+        return tubes
+
+    def train_dataloader(self) -> TubeLoader:
+        """Steps of windows.  The same loader for the life of the module: asking again does not lose the place."""
+        if self._training is None:
+            identity = {
+                "global_batch": self.global_batch,
+                "frames": self.frames,
+                "seed": self.seed,
+                "languages": self.languages,
+                "domain": self.domain,
+                "data": self.clips.fingerprint("train"),
+            }
+            self._training = TubeLoader(self.tubes("train"), self.global_batch, self.frames, identity, *self.place())
+            self._training.workers = self.workers
+            if self._resumed:
+                self._training.load_state_dict(self._resumed)
+        return self._training
+
+    def val_dataloader(self) -> WholeTubes:
+        """Whole clips of the validation split."""
+        return WholeTubes(self.tubes("val"), *self.place(), workers=self.workers)
+
+    def test_dataloader(self) -> WholeTubes:
+        """Whole clips of the test split."""
+        return WholeTubes(self.tubes("test"), *self.place(), workers=self.workers)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the training stream is; Lightning keeps it with the checkpoint."""
+        return self._training.state_dict() if self._training is not None else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there.  Raises ValueError, naming what, if settings or data are others now."""
+        self._resumed = state
+        if self._training is not None and state:
+            self._training.load_state_dict(state)
+
+    def place(self) -> tuple[int, int]:
+        """Rank and number of ranks: the trainer's, else the launcher's, else (0, 1)."""
+        if self.trainer is not None:
+            return self.trainer.global_rank, self.trainer.world_size
+        return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+class TubeLoader:
+    """Steps of training: some clips in a seeded order, a window of each.
+
+    What a step holds is a pure function of seed, epoch and step, the same for any number of ranks and workers; the
+    state is the epoch and the step, and advances as a batch is handed out, so a run goes on where it was.
+
+    Args:
+        tubes: of the training split.
+        global_batch, frames: see `TubeDataModule`.
+        identity: what a state belongs to, by name; a state of another is refused.
+        rank, world: which share of each step is this process's.
+
+    Attributes:
+        workers: processes that decode.
+    """
+
+    def __init__(
+        self, tubes: Tubes, global_batch: int, frames: int, identity: dict[str, Any], rank: int, world: int
+    ) -> None:
+        if global_batch % world:
+            raise ValueError(f"steps of {global_batch} clips cannot be shared by {world} ranks evenly")
+        if len(tubes) < global_batch:
+            raise ValueError(
+                f"{len(tubes)} clips of {tubes.clips.folder} do not fill a step of {global_batch}: lower "
+                "data.global_batch"
+            )
+        self.steps = _Steps(tubes, global_batch, frames, identity["seed"], rank, world)
+        self.identity = identity
+        self.workers = 0
+        self.epoch = self.step = 0
+
+    def __len__(self) -> int:
+        """Steps of a whole epoch."""
+        return len(self.steps.tubes) // self.steps.global_batch
+
+    def __iter__(self) -> Iterator[TubeBatch]:
+        epoch = self.epoch
+        places = [(epoch, step) for step in range(self.step, len(self))]
+        for read in workers_loader(self.steps, places, self.workers, None):
+            assert read.batch is not None
+            self.step += 1
+            if self.step == len(self):
+                self.epoch, self.step = epoch + 1, 0
+            yield read.batch
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "step": self.step, **self.identity}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises ValueError naming everything that is not as it was when the state was saved."""
+        refuse_changed(self.identity, state)
+        self.epoch, self.step = int(state["epoch"]), int(state["step"])
+
+
+class WholeTubes:
+    """Every clip exactly once over all ranks, as batches of one: this rank's are ``range(rank, N, world)``."""
+
+    def __init__(self, tubes: Tubes, rank: int, world: int, *, workers: int = 0) -> None:
+        self.tubes = tubes
+        self.places = range(rank, len(tubes), world)
+        self.workers = workers
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[TubeBatch]:
+        for read in workers_loader(_Whole(self.tubes), list(self.places), self.workers, None, ahead=1):
+            assert read.batch is not None
+            yield read.batch
+
+
+class _Steps(Dataset[Read[TubeBatch]]):
+    """(epoch, step) -> this rank's share of that step.  What workers run; holds nothing that changes."""
+
+    def __init__(self, tubes: Tubes, global_batch: int, frames: int, seed: int, rank: int, world: int) -> None:
+        self.tubes = tubes
+        self.global_batch = global_batch
+        self.frames = frames
+        self.seed = seed
+        self.rank, self.world = rank, world
+
+    def __getitem__(self, place: tuple[int, int]) -> Read[TubeBatch]:
+        epoch, step = place
+        order = chance(self.seed, epoch).permutation(len(self.tubes))
+        clips = order[step * self.global_batch : (step + 1) * self.global_batch]
+        share = [int(clip) for clip in clips[rank_share(len(clips), self.rank, self.world)]]
+        records = [self.tubes.records[clip] for clip in share]
+        return Read(collate(records, [self._window(epoch, clip) for clip in share]), [])
+
+    def _window(self, epoch: int, clip: int) -> tuple[Tensor, Tensor]:
+        spare = self.tubes.records[clip].frames - 1 - self.frames  # the last frame has no sound that follows
+        first = int(chance(self.seed, epoch, clip).integers(spare + 1))
+        return self.tubes.window(clip, first, self.frames)
+
+
+class _Whole(Dataset[Read[TubeBatch]]):
+    """Place -> a whole clip."""
+
+    def __init__(self, tubes: Tubes) -> None:
+        self.tubes = tubes
+
+    def __getitem__(self, place: int) -> Read[TubeBatch]:
+        return Read(self.tubes.whole(place), [])
+
+
+def collate(clips: Sequence[TubeClip], windows: Sequence[tuple[Tensor, Tensor]]) -> TubeBatch:
+    """Windows of one length as a batch."""
+    return TubeBatch(
+        ids=[clip.id for clip in clips],
+        languages=[clip.language for clip in clips],
+        frames=torch.stack([frames for frames, _ in windows]),
+        waveform=torch.stack([heard for _, heard in windows]),
+    )

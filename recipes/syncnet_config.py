@@ -1,0 +1,129 @@
+"""What a recipe of SyncNet's pre-training may say; free of torch, like `config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from .config import ModelConfig, TrainerConfig
+
+#: frames of the shortest window: a feature sees five, and speech needs about 0.4 s
+LEAST_FRAMES = 10
+
+
+@dataclass
+class SyncNetDataConfig:
+    """Which clips, and how much of each is seen.
+
+    Attributes:
+        clips: folder of conversational clips (`weaksync data build subtitles`).
+        frames: of the window that a step sees of a clip, 25 a second, drawn anew every epoch.
+        domain: train and evaluate on clips of this alone, such as ``movie``; none: on all.
+        languages: codes to train and evaluate on; none: all that the set has.
+        global_batch: clips per step over all processes.
+        workers: processes for each rank that decode; 0: the one that trains.
+    """
+
+    clips: str
+    frames: int = 50
+    domain: str | None = None
+    languages: list[str] | None = None
+    global_batch: int = 32
+    workers: int = 4
+
+
+@dataclass
+class SyncNetLossConfig:
+    """What is said, and who says it (Nagrani et al., 2020).
+
+    Attributes:
+        content_weight: of the loss that finds the time of a clip's lips among all times of its own speech.
+        identity_weight: of the loss that finds a face's voice among those of the batch; 0 leaves it out.
+    """
+
+    content_weight: float = 1.0
+    identity_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.content_weight < 0 or self.identity_weight < 0 or not self.content_weight + self.identity_weight:
+            raise ValueError(
+                f"weights are 0 or more, and one of them above: {self.content_weight}, {self.identity_weight}"
+            )
+
+
+@dataclass
+class SyncNetOptimConfig:
+    """How it is optimised; the defaults are the paper's.
+
+    Attributes:
+        method: ``sgd`` or ``adam``.
+        lr: in the first epoch.
+        momentum: of SGD.
+        weight_decay: added to gradients.
+        decay: factor of the rate after each epoch.
+    """
+
+    method: Literal["sgd", "adam"] = "sgd"
+    lr: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    decay: float = 0.95
+
+    def __post_init__(self) -> None:
+        checks = [
+            (self.lr < 0 or self.weight_decay < 0, "lr and weight_decay cannot be negative"),
+            (not 0 <= self.momentum < 1, f"momentum lies between 0 and 1, not {self.momentum}"),
+            (not 0 < self.decay <= 1, f"decay lies between 0 and 1, not {self.decay}"),
+        ]
+        if faults := [fault for wrong, fault in checks if wrong]:
+            raise ValueError("; ".join(faults))
+
+
+@dataclass
+class SyncNetRecipe:
+    """A run of SyncNet's pre-training: everything that decides its outcome.
+
+    Attributes:
+        task: says that this is one.
+        name: of the run; it writes to ``<root>/<name>/``.
+        root: folder of all runs.
+        seed: of weights, order and windows.
+        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
+    """
+
+    task: Literal["syncnet"]
+    name: str
+    data: SyncNetDataConfig
+    root: str = "runs"
+    seed: int = 0
+    model: ModelConfig = field(default_factory=lambda: ModelConfig("syncnet"))
+    loss: SyncNetLossConfig = field(default_factory=SyncNetLossConfig)
+    optim: SyncNetOptimConfig = field(default_factory=SyncNetOptimConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    save_every_n_steps: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the run writes."""
+        return Path(self.root) / self.name
+
+
+def impossible(config: SyncNetRecipe) -> list[str]:
+    """Settings that are well-typed and cannot work."""
+    data = config.data
+    least = 2 if config.loss.identity_weight else 1
+    checks = [
+        (config.name is not None and not config.name.strip("./"), "name should be a folder's name below root"),
+        (
+            data.global_batch < least,
+            f"data.global_batch should be at least {least}, not {data.global_batch}: another voice is what identity "
+            "is told apart from"
+            if least > 1
+            else f"data.global_batch should be at least 1, not {data.global_batch}",
+        ),
+        (data.frames < LEAST_FRAMES, f"data.frames should be at least {LEAST_FRAMES}, not {data.frames}"),
+        (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
+        (config.trainer.max_epochs < 1, f"trainer.max_epochs should be at least 1, not {config.trainer.max_epochs}"),
+    ]
+    return [fault for wrong, fault in checks if wrong]

@@ -1,0 +1,134 @@
+"""Windows of tubes with their sound: exact, the same for any number of ranks, and resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from weaksync.datamodules.batches import TubeBatch
+from weaksync.datamodules.sample_clips import make_clips
+from weaksync.datamodules.spoken import open_clips, sound, tube
+from weaksync.datamodules.tubes import TubeDataModule
+
+FRAMES = 20
+
+
+class AsTheyAre:
+    fps = 25
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        return frames
+
+
+class Slower(AsTheyAre):
+    fps = 24
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips") / "set"
+    make_clips(folder, {"train": 9, "val": 3}, seconds=2.0, size=16, languages=("en", "es"))
+    return folder
+
+
+def module(clips: Path, **settings: Any) -> TubeDataModule:
+    return TubeDataModule(clips, AsTheyAre(), **{"global_batch": 4, "frames": FRAMES, "seed": 3, **settings})
+
+
+def steps(
+    clips: Path, monkeypatch: pytest.MonkeyPatch, rank: int = 0, world: int = 1, **settings: Any
+) -> Iterator[TubeBatch]:
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setenv("WORLD_SIZE", str(world))
+    loader = module(clips, **settings).train_dataloader()
+    while True:
+        yield from loader
+
+
+def same(first: TubeBatch, second: TubeBatch) -> bool:
+    whole = torch.equal(first.frames, second.frames) and torch.equal(first.waveform, second.waveform)
+    return whole and first.ids == second.ids and first.languages == second.languages
+
+
+def test_a_window_is_a_part_of_its_clip_with_the_sound_of_that_part(
+    clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = open_clips(clips)
+    firsts = set()
+    for batch in islice(steps(clips, monkeypatch), 6):
+        assert batch.frames.shape == (4, FRAMES, 3, 16, 16) and batch.waveform.shape == (4, FRAMES * 640 + 240)
+        for name, language, frames, heard in zip(batch.ids, batch.languages, batch.frames, batch.waveform, strict=True):
+            whole, all_heard = tube(shards, name), sound(shards, name)
+            # sound is told apart sample by sample, pictures of a still mouth are not
+            first = next(n for n in range(len(whole)) if torch.equal(all_heard[n * 640 : n * 640 + len(heard)], heard))
+            assert torch.equal(whole[first : first + FRAMES], frames)
+            assert language == shards.record(name).language
+            firsts.add(first)
+    assert len(firsts) > 5
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ranks_share_the_same_steps(clips: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    alone = list(islice(steps(clips, monkeypatch), 5))
+    shares = [list(islice(steps(clips, monkeypatch, rank, 2, workers=workers), 5)) for rank in (0, 1)]
+    for whole, first, second in zip(alone, *shares, strict=True):
+        assert whole.ids == first.ids + second.ids
+        assert torch.equal(whole.frames, torch.cat([first.frames, second.frames]))
+        assert torch.equal(whole.waveform, torch.cat([first.waveform, second.waveform]))
+
+
+def test_an_epoch_has_each_clip_once_at_most_and_every_epoch_another_order(
+    clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = module(clips).train_dataloader()
+    epochs = [[name for batch in loader for name in batch.ids] for _ in range(3)]
+    assert all(len(epoch) == len(set(epoch)) == 8 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_a_stream_goes_on_where_it_was(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = list(islice(steps(clips, monkeypatch), 6))
+    first = module(clips)
+    begun = list(islice(iter(first.train_dataloader()), 1))
+    again = module(clips)
+    again.load_state_dict(first.state_dict())
+    loader = again.train_dataloader()
+    rest = [batch for _ in range(3) for batch in loader][:5]
+    assert all(same(one, other) for one, other in zip(whole, begun + rest, strict=True))
+
+
+def test_another_stream_is_not_gone_on_with(clips: Path) -> None:
+    loader = module(clips).train_dataloader()
+    next(iter(loader))
+    with pytest.raises(ValueError, match="frames was 20 and is 21; seed was 3 and is 4"):
+        module(clips, frames=21, seed=4).train_dataloader().load_state_dict(loader.state_dict())
+
+
+def test_evaluation_has_every_clip_once_over_all_ranks(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[str] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in (0, 1):
+        monkeypatch.setenv("RANK", str(rank))
+        for batch in module(clips).val_dataloader():
+            assert batch.frames.shape[:2] == (1, 49) and batch.waveform.shape == (1, 49 * 640 + 240)
+            found += batch.ids
+    assert sorted(found) == ["val0000", "val0001", "val0002"]
+
+
+def test_clips_that_do_not_do_are_named(clips: Path) -> None:
+    assert len(module(clips, languages=["es"]).tubes("train")) == 4
+    assert len(module(clips, domain="movie").tubes("train")) == 5
+    with pytest.raises(ValueError, match=r"no clip .* has more than 50 frames \(9 are too short\)"):
+        module(clips, frames=50).train_dataloader()
+    with pytest.raises(ValueError, match="in train, domain opera, languages any"):
+        module(clips, domain="opera").train_dataloader()
+    with pytest.raises(ValueError, match=r"9 clips .* do not fill a step of 10: lower data\.global_batch"):
+        module(clips, global_batch=10).train_dataloader()
+    with pytest.raises(ValueError, match="takes 24 frames a second, tubes have 25"):
+        TubeDataModule(clips, Slower())

@@ -1,0 +1,76 @@
+"""Batch normalisation over the batch of all ranks, so that several processes train as one does."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from .losses.gather import world_size
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def over_all_ranks(model: Module) -> Module:
+    """Make every batch normalisation of a model see the batch of all ranks; names and weights stay.
+
+    Returns:
+        The model, changed in place.
+    """
+    whole: Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    for module in whole.modules():
+        if type(module) is nn.SyncBatchNorm:
+            module.__class__ = RankBatchNorm
+    return whole
+
+
+class RankBatchNorm(nn.SyncBatchNorm):
+    """torch's, which knows accelerators alone, and for other devices the same in plain operations."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or world_size() == 1 or input.device.type != "cpu":
+            return super().forward(input)
+        axes = [0, *range(2, input.ndim)]
+        x = input.float()
+        count = torch.tensor([x.numel() / x.shape[1]])
+        dist.all_reduce(count)
+        mean = _summed(x.sum(axes)) / count
+        centred = x - _channels(mean, x)
+        variance = _summed(centred.square().sum(axes)) / count
+        with torch.no_grad():
+            self._remember(mean, variance * count / (count - 1))
+        scale = (variance + self.eps).rsqrt() * self.weight
+        return (centred * _channels(scale, x) + _channels(self.bias, x)).to(input.dtype)
+
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        running_mean, running_variance, seen = self.running_mean, self.running_var, self.num_batches_tracked
+        if running_mean is None or running_variance is None or seen is None:
+            return
+        seen += 1
+        momentum = self.momentum if self.momentum is not None else 1.0 / float(seen)
+        running_mean.lerp_(mean, momentum)
+        running_variance.lerp_(variance, momentum)
+
+
+def _channels(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(1, -1, *[1] * (like.ndim - 2))
+
+
+def _summed(x: Tensor) -> Tensor:
+    return _Sum.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _Sum(torch.autograd.Function):
+    """Over all ranks; the gradient of a rank's part is the sum of what every rank's loss has for it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Sum.forward(ctx, gradient)

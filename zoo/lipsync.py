@@ -1,0 +1,212 @@
+"""The pre-training of SyncNet as a LightningModule: windows of tubes with their own sound, whole clips scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Generator, Tensor
+from torch.nn.functional import normalize
+from torch.optim import SGD, Adam, Optimizer
+from torch.optim.lr_scheduler import ExponentialLR
+
+from ..datamodules.batches import TubeBatch
+from .batchnorm import over_all_ranks
+from .losses import SyncNetLoss
+from .models.syncnet import SyncNet, lip_steps
+from .story import gather_by_id
+
+#: steps, of 0.04 s where the stride is 1, that speech may be early or late while a clip's offset is sought
+OFFSETS = 15
+
+
+@dataclass(frozen=True)
+class ClipSync:
+    """What was found of one whole clip.
+
+    Attributes:
+        content_accuracy: share of the times whose own speech is the nearest, among those of its window.
+        chance: of that, for features that know nothing.
+        offset: steps between lips and speech at which they agree best, 0 in a clip that is in sync.
+        face, voice: unit vectors of who is seen and of who is heard, at the middle and on average.
+    """
+
+    id: str
+    content_accuracy: float
+    chance: float
+    offset: int
+    face: Tensor
+    voice: Tensor
+
+
+class LipSync(L.LightningModule):
+    """Trains a SyncNet on what is said at the same time, and by whom (Nagrani et al., 2020).
+
+    Validation scores whole clips, each cut to consecutive windows: ``content_accuracy``, its ``chance``, ``in_sync``
+    (share of clips whose lips and speech agree best at most a step from where they should), and with a weight of the
+    identity ``identity_accuracy``, over all clips.  Figures are means over clips, the same for any number of ranks.
+
+    Args:
+        model: what is trained.
+        content_weight, identity_weight: of `SyncNetLoss`.
+        method: ``sgd`` or ``adam``.
+        lr: in the first epoch.
+        momentum: of SGD.
+        weight_decay: added to gradients.
+        decay: factor of the rate after each epoch.
+        window: frames that a window of validation has, as those of training have.
+        seed: of the times at which faces are seen.
+
+    Attributes:
+        clips: what the last evaluation found of each clip of all ranks, by id.
+    """
+
+    def __init__(
+        self,
+        model: SyncNet,
+        *,
+        content_weight: float = 1.0,
+        identity_weight: float = 1.0,
+        method: Literal["sgd", "adam"] = "sgd",
+        lr: float = 1e-3,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        decay: float = 0.95,
+        window: int = 50,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = SyncNetLoss(content_weight=content_weight, identity_weight=identity_weight)
+        self.method, self.lr, self.momentum = method, lr, momentum
+        self.weight_decay, self.decay = weight_decay, decay
+        self.window = window
+        self.seed = seed
+        self.clips: list[ClipSync] = []
+        self._pending: list[ClipSync] = []
+        optim = {"method": method, "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "decay": decay}
+        self.save_hyperparameters(
+            {
+                "model": model.registry_name,
+                "arguments": model.arguments,
+                "content_weight": content_weight,
+                "identity_weight": identity_weight,
+                "optim": optim,
+                "window": window,
+                "seed": seed,
+            }
+        )
+
+    def setup(self, stage: str) -> None:
+        if self.trainer.world_size > 1:
+            self.model = over_all_ranks(self.model)
+
+    def on_fit_start(self) -> None:
+        """A model that was loaded comes in evaluation mode."""
+        self.model.train()
+
+    def training_step(self, batch: TubeBatch, batch_index: int) -> Tensor:
+        out = self.model(batch.frames, batch.waveform)
+        # the same time on every rank, and after a run was resumed
+        chance = Generator().manual_seed((self.seed << 32) + self.global_step)
+        found = self.loss(out.lip_content, out.speech_content, out.face, out.voice, generator=chance)
+        shown = {"train/loss": found.loss, "train/content_accuracy": found.content_accuracy}
+        if self.loss.identity_weight:
+            shown["train/identity_accuracy"] = found.identity_accuracy
+        self.log_dict(shown, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
+        loss: Tensor = found.loss
+        return loss
+
+    def validation_step(self, batch: TubeBatch, batch_index: int) -> None:
+        self._pending.append(self.synchronised(batch))
+
+    def test_step(self, batch: TubeBatch, batch_index: int) -> None:
+        self._pending.append(self.synchronised(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        self._score("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._score("test")
+
+    @torch.no_grad()
+    def synchronised(self, batch: TubeBatch) -> ClipSync:
+        """How well one whole clip's lips and speech find each other."""
+        out = self.model(batch.frames, batch.waveform)
+        lips, speech = normalize(out.lip_content[0], dim=-1), normalize(out.speech_content[0], dim=-1)
+        cosines = (lips @ speech.T).float().cpu()
+        accuracy, chance = nearest_in_windows(cosines, self.steps_of_window)
+        return ClipSync(
+            id=batch.ids[0],
+            content_accuracy=accuracy,
+            chance=chance,
+            offset=best_offset(cosines, OFFSETS),
+            face=normalize(out.face[0, len(lips) // 2].float().cpu(), dim=-1),
+            voice=normalize(out.voice[0].mean(dim=0).float().cpu(), dim=-1),
+        )
+
+    @property
+    def steps_of_window(self) -> int:
+        """Features of a window."""
+        return lip_steps(self.window, self.model.config.stride)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        learnt = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer: Optimizer
+        if self.method == "sgd":
+            optimizer = SGD(learnt, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        else:
+            optimizer = Adam(learnt, lr=self.lr, weight_decay=self.weight_decay)
+        return {"optimizer": optimizer, "lr_scheduler": ExponentialLR(optimizer, self.decay)}
+
+    def _score(self, stage: str) -> None:
+        """Gather the clips of all ranks, and log the means."""
+        clips, self._pending = self._pending, []
+        self.clips = gather_by_id(clips)
+        if self.trainer.sanity_checking or not self.clips:
+            return
+        for name, value in figures(self.clips, identity=self.loss.identity_weight > 0).items():
+            self.log(f"{stage}/{name}", value, prog_bar=name == "content_accuracy")
+
+
+def figures(clips: list[ClipSync], *, identity: bool) -> dict[str, float]:
+    """Means over clips: how well lips find their speech, and where `identity` is asked for, faces their voices."""
+    found = {
+        "content_accuracy": sum(clip.content_accuracy for clip in clips) / len(clips),
+        "chance": sum(clip.chance for clip in clips) / len(clips),
+        "in_sync": sum(abs(clip.offset) <= 1 for clip in clips) / len(clips),
+    }
+    if identity:
+        faces, voices = torch.stack([clip.face for clip in clips]), torch.stack([clip.voice for clip in clips])
+        nearest = (faces @ voices.T).argmax(dim=1)
+        found["identity_accuracy"] = float((nearest == torch.arange(len(clips))).float().mean())
+    return found
+
+
+def nearest_in_windows(cosines: Tensor, steps: int) -> tuple[float, float]:
+    """Share of rows whose largest cosine is their own column, and what chance has, in windows of `steps`.
+
+    Args:
+        cosines: (n, n) of lips and speech at the same times.
+        steps: of a window; a last one that is shorter is left out, unless there is no other.
+    """
+    steps = min(steps, len(cosines))
+    right, count = 0, 0
+    for first in range(0, len(cosines) - steps + 1, steps):
+        window = cosines[first : first + steps, first : first + steps]
+        right += int((window.argmax(dim=1) == torch.arange(steps)).sum())
+        count += steps
+    return right / count, 1 / steps
+
+
+def best_offset(cosines: Tensor, most: int) -> int:
+    """By how many steps speech must be shifted so that lips and speech agree best, from ``-most`` to `most`.
+
+    Args:
+        cosines: (n, n) of lips and speech.
+    """
+    most = min(most, len(cosines) - 1)
+    return max(range(-most, most + 1), key=lambda shift: float(cosines.diagonal(shift).mean()))
