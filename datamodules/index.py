@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tarfile
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,6 +126,21 @@ class ShardSet:
         except (KeyError, ValueError) as fault:
             if isinstance(fault, BadSample):
                 raise
+            raise self.bad(video, None, "json", f"not a text record ({fault})") from fault
+
+    def stored_record(self, video: str) -> dict[str, Any]:
+        """The text record of a video as it is stored, read without what lies beside it, and so without its hash.
+
+        Raises:
+            BadSample: where it is none.
+        """
+        entry = self.entries[video]
+        descriptor, offset = self._descriptor(entry.shard), int(self._offsets[entry.row])
+        try:
+            head = tarfile.TarInfo.frombuf(read_span(descriptor, offset, tarfile.BLOCKSIZE), "utf-8", "strict")
+            data = read_span(descriptor, offset + tarfile.BLOCKSIZE, head.size)
+            return dict(json.loads(data))
+        except (tarfile.TarError, ValueError, TypeError) as fault:
             raise self.bad(video, None, "json", f"not a text record ({fault})") from fault
 
     def clips(self, video: str) -> int:

@@ -7,7 +7,6 @@ when in it each of the record's sentences is spoken.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ class Known:
     Attributes:
         id: of the clip, or of the subtitle.
         language: code of what is said.
+        steps: of the stream.
         domain: such as ``movie``.
         hidden: share of the frames whose lips cannot be seen.
         offscreen: share of the speech whose speaker is not in the picture.
@@ -42,6 +42,7 @@ class Known:
 
     id: str
     language: str
+    steps: int
     domain: str = ""
     hidden: float | None = None
     offscreen: float | None = None
@@ -74,15 +75,25 @@ def producer_of(features: ShardSet) -> str:
 
 
 def known(features: ShardSet, name: str) -> Known:
-    """What the record of a clip or subtitle says.  Raises BadSample where it cannot be read."""
-    record = json.loads(features.read(name, None)["json"])
+    """What the record of a clip or subtitle says.  Raises BadSample where it cannot be read, or counts no steps."""
+    record = features.stored_record(name)
     said: dict[str, Any] = record.get("clip", {})
-    return Known(name, str(record["language"]), said.get("domain", ""), said.get("hidden"), said.get("offscreen"))
+    try:
+        return Known(
+            id=name,
+            language=str(record["language"]),
+            steps=int(record["steps"]),
+            domain=said.get("domain", ""),
+            hidden=said.get("hidden"),
+            offscreen=said.get("offscreen"),
+        )
+    except (KeyError, TypeError, ValueError) as fault:
+        raise features.bad(name, None, "json", f"no record of a stream ({fault})") from fault
 
 
 def narrations(features: ShardSet, name: str) -> NDArray[np.float64]:
     """(K, 2) seconds of the clip in which each sentence of a subtitle is said; NaN where nobody knows."""
-    return AnnotatedVideo.from_dict(json.loads(features.read(name, None)["json"])).narrations()
+    return AnnotatedVideo.from_dict(features.stored_record(name)).narrations()
 
 
 def read_stream(features: ShardSet, name: str) -> Arrays:

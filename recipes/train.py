@@ -86,6 +86,7 @@ def carry_out(
 ) -> None:
     """Fit a task in the folder of its run, from the checkpoint `start` if there is one, and `finish` it.
 
+    A recipe without an epoch is finished as it is.
     The weights that `finish` gets are those for which validation logged the highest `monitor`.
     """
     folder = recipe.folder
@@ -102,7 +103,8 @@ def carry_out(
         prepare(folder, recipe, resume=resume, force=force)
     runner.strategy.barrier("the folder of the run")
     with answering_sigterm():
-        runner.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
+        if recipe.trainer.max_epochs:
+            runner.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
         finish(runner, task, data, best.best_model_path, validates=validates)
 
 

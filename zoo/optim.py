@@ -56,6 +56,31 @@ class OptimConfig:
             raise ValueError(f"lr and weight_decay cannot be negative: {self.lr}, {self.weight_decay}")
 
 
+@dataclass
+class StepOptimConfig:
+    """Adam with a rate that falls in steps; the defaults are Video2Subtitle's (section 5.2).
+
+    Attributes:
+        lr: at first.
+        decay: what the rate is multiplied by after every `decay_epochs` epochs.
+        weight_decay: added to gradients.
+    """
+
+    lr: float = 1e-3
+    decay: float = 0.1
+    decay_epochs: int = 15
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        checks = [
+            (self.lr < 0 or self.weight_decay < 0, "lr and weight_decay cannot be negative"),
+            (not 0 < self.decay <= 1, f"decay lies between 0 and 1, not {self.decay}"),
+            (self.decay_epochs < 1, f"decay_epochs is 1 or more, not {self.decay_epochs}"),
+        ]
+        if faults := [fault for wrong, fault in checks if wrong]:
+            raise ValueError("; ".join(faults))
+
+
 def is_decayed(name: str) -> bool:
     """Whether weight decay applies to a parameter of this name."""
     return not any(part in name for part in NOT_DECAYED)

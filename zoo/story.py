@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import lightning as L
 import torch
@@ -192,7 +192,15 @@ class StoryAlignment(L.LightningModule):
                 )
 
 
-def gather_by_id(videos: list[VideoSimilarity]) -> list[VideoSimilarity]:
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=_Named)
+
+
+def gather_by_id(videos: list[Named]) -> list[Named]:
     """The videos of all ranks, sorted by id: what a rank saw twice, to fill its share, counts once."""
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         everyone: list[Any] = [None] * dist.get_world_size()

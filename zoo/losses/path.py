@@ -83,25 +83,25 @@ def path_cells(video_times: Tensor, text_times: Tensor, spoken: Tensor, synthesi
     cells = torch.zeros(len(video_times), len(text_times), dtype=torch.bool)
     if not cells.numel():
         return cells
-    for i, j in _meetings(video_times, text_times, spoken, synthesised):
-        cells[i, j] = True
-    for j, i in _meetings(text_times, video_times, synthesised, spoken):
-        cells[i, j] = True
+    i, j = _meetings(video_times, text_times, spoken, synthesised)
+    cells[i, j] = True
+    j, i = _meetings(text_times, video_times, synthesised, spoken)
+    cells[i, j] = True
     return cells
 
 
-def _meetings(times: Tensor, others: Tensor, spans: Tensor, other_spans: Tensor) -> list[tuple[int, int]]:
+def _meetings(times: Tensor, others: Tensor, spans: Tensor, other_spans: Tensor) -> tuple[Tensor, Tensor]:
     """Steps of `times` inside a span, and which of `others` is nearest to the same place of the other span."""
-    found = []
+    steps, nearest = [torch.zeros(0, dtype=torch.long)], [torch.zeros(0, dtype=torch.long)]
     for (start, end), (other_start, other_end) in zip(spans.tolist(), other_spans.tolist(), strict=True):
         candidates = ((others >= other_start) & (others < other_end)).nonzero().flatten()
-        if not len(candidates):
+        inside = ((times >= start) & (times < end)).nonzero().flatten()
+        if not len(candidates) or not len(inside):
             continue
-        for step in ((times >= start) & (times < end)).nonzero().flatten().tolist():
-            place = (float(times[step]) - start) / (end - start)
-            when = other_start + place * (other_end - other_start)
-            found.append((step, int(candidates[(others[candidates] - when).abs().argmin()])))
-    return found
+        when = other_start + (times[inside] - start) / (end - start) * (other_end - other_start)
+        steps.append(inside)
+        nearest.append(candidates[(others[candidates] - when[:, None]).abs().argmin(dim=1)])
+    return torch.cat(steps), torch.cat(nearest)
 
 
 def _mean(x: Tensor, where: Tensor) -> Tensor:

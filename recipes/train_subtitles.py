@@ -1,0 +1,156 @@
+"""Training on streams of clips and subtitles: a recipe to a run, as `train` does for dual encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+
+from .. import zoo
+from ..datamodules.streams import LIPS, SPEECH, WORDS, stream_of
+from ..datamodules.subtitles import SubtitleDataModule
+from ..zoo.inputs import FeatureInput
+from ..zoo.models.gsm import GSM
+from ..zoo.models.lipspeech import LipSpeech
+from ..zoo.registry import model_class
+from ..zoo.subtitles import SubtitleMatching
+from .checkpointing import DurableCheckpointIO, latest_good
+from .launch import say
+from .runs import CHECKPOINTS, MODEL, model_folder
+from .subtitle_config import SubtitleRecipe
+from .train import carry_out, draw, has_ended
+
+#: what validation chooses the weights by: of few clips it tells more than R@1
+MONITOR = "val/mrr"
+
+
+def train(recipe: SubtitleRecipe, *, resume: bool = False, force: bool = False) -> Path:
+    """Run a recipe; arguments, the run's folder and errors as `recipes.train.train`.
+
+    Without an epoch to train, the model is validated and saved as it is: aligners that learn nothing are runs too.
+
+    Raises:
+        ValueError: also where the streams are of other clips, or of another width or producer than the model's.
+    """
+    folder = recipe.folder
+    if resume and has_ended(recipe):
+        return folder
+    start = latest_good(folder / CHECKPOINTS) if resume else None
+    L.seed_everything(recipe.seed, verbose=False)
+    data = build_data(recipe)
+    model = build_model(recipe, data)
+    data.least = least_steps(model)
+    task = build_task(recipe, model)
+    say_left_out(data)
+    validates = "val" in data.video.splits
+    carry_out(recipe, task, data, finish, validates=validates, start=start, resume=resume, force=force, monitor=MONITOR)
+    return folder
+
+
+def build_data(recipe: SubtitleRecipe) -> SubtitleDataModule:
+    """The recipe's clips, and the streams of them."""
+    data = recipe.data
+    return SubtitleDataModule(
+        data.clips,
+        data.speech,
+        data.video,
+        data.text,
+        global_batch=data.global_batch,
+        domain=data.domain,
+        languages=data.languages,
+        workers=data.workers,
+        seed=recipe.seed,
+    )
+
+
+def build_model(recipe: SubtitleRecipe, data: SubtitleDataModule) -> LipSpeech | GSM:
+    """The recipe's model, as wide as the streams.
+
+    Raises:
+        ValueError: it cannot be had, does not fit the streams, or is another model than their kind needs.
+    """
+    name, arguments = recipe.model.name, recipe.model.arguments
+    named = name in {row.name for row in zoo.list_models()}
+    if named:
+        kind = model_class(name)
+    else:
+        model = zoo.load(name if name.startswith("hf://") else model_folder(name), **arguments)
+        kind = type(model)
+    streams = stream_of(data.video), stream_of(data.text)
+    if kind not in (LipSpeech, GSM):
+        raise ValueError(f"{name} is a {kind.__name__}: LipSpeech and GSM match subtitles, see `weaksync ls models`")
+    if (kind is LipSpeech) != (streams == (LIPS, SPEECH)) or (kind is GSM) != (streams[1] == WORDS):
+        reads = "lips with speech" if kind is LipSpeech else "objects, scenes or actions with words"
+        raise ValueError(
+            f"{name} reads {reads}; {recipe.data.video} holds {streams[0]}, and {recipe.data.text} {streams[1]}"
+        )
+    if named:
+        video, text = data.widths()
+        its = {"cue": streams[0], "video_dim": video, "text_dim": text} if kind is GSM else {"feature_dim": video}
+        model = zoo.create(name, **{**its, "per_second": data.per_second, **arguments})
+    assert isinstance(model, LipSpeech | GSM)
+    check_streams(model, data)
+    model.preprocess = FeatureInput(*data.widths(), data.per_second, data.producers)
+    model.languages = sorted({*model.languages, *(data.languages or data.video.manifest.languages)})
+    return model
+
+
+def build_task(recipe: SubtitleRecipe, model: LipSpeech | GSM) -> SubtitleMatching:
+    """What trains the model.  Raises ValueError for an alignment loss where nothing is aligned."""
+    if recipe.loss.alignment and isinstance(model, GSM):
+        raise ValueError("loss.alignment is for lips with speech; set loss.alignment=0 for a global cue")
+    return SubtitleMatching(
+        model,
+        margin=recipe.loss.margin,
+        directions=recipe.loss.directions,
+        alignment_weight=recipe.loss.alignment,
+        optim=recipe.optim,
+    )
+
+
+def least_steps(model: LipSpeech | GSM) -> int:
+    """Steps that a stream must have for the model to make something of it."""
+    return 2**model.lips.groups if isinstance(model, LipSpeech) else 1
+
+
+def check_streams(model: LipSpeech | GSM, data: SubtitleDataModule) -> None:
+    """Raises ValueError where a model was made for streams of another width, pace or producer."""
+    wants = model.preprocess
+    has = FeatureInput(*data.widths(), data.per_second, data.producers)
+    if (wants.video, wants.text) != (has.video, has.text):
+        raise ValueError(
+            f"the model wants steps of {wants.video} and {wants.text} dimensions, these have {has.video} and {has.text}"
+        )
+    if abs(wants.per_second - has.per_second) > 1e-6:
+        raise ValueError(f"the model wants {wants.per_second:g} steps a second of the video, not {has.per_second:g}")
+    for side in ("video", "text"):
+        made, found = (wants.producers or {}).get(side), data.producers[side]
+        if made and digest(made) != digest(found):
+            raise ValueError(f"the model was trained on features of {made}; {getattr(data, side).folder} has {found}'s")
+
+
+def digest(producer: str) -> str:
+    """The hash that a producer's name ends in: a model may have moved."""
+    return producer.rpartition(" ")[2]
+
+
+def say_left_out(data: SubtitleDataModule) -> None:
+    """Say how many clips of training have no subtitle, or are too short."""
+    left = data.split("train").left_out
+    if left:
+        first = next(iter(left.items()))
+        say(f"{len(left)} training clips are left out, such as {first[0]}: {first[1]}")
+
+
+def finish(runner: L.Trainer, task: SubtitleMatching, data: SubtitleDataModule, best: str, *, validates: bool) -> None:
+    """Score the best weights on validation, and save them as a checkpoint folder."""
+    if best:  # a run of a few steps has none
+        task.load_state_dict(DurableCheckpointIO().load_checkpoint(best)["state_dict"])
+    found = runner.validate(task, datamodule=data, verbose=False) if validates else []
+    if runner.is_global_zero:
+        draw(Path(runner.default_root_dir))
+        folder = task.model.save_pretrained(
+            Path(runner.default_root_dir) / MODEL, metrics=dict(found[0]) if found else {}
+        )
+        say(f"saved {folder}: weaksync eval {folder.parent}")
+    runner.strategy.barrier("the model's folder")

@@ -1,0 +1,283 @@
+"""Subtitle matching as a LightningModule: clips told from each other by their subtitles, and ranked in a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed as dist
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import StepLR
+
+from ..datamodules.batches import SubtitleBatch
+from .batchnorm import over_all_ranks
+from .codes import ClipCode, Pool, TextCode, alignment_costs, cue_costs, half_units
+from .losses import PairwiseRanking, PathCrossEntropy, path_cells
+from .losses.gather import world_size
+from .models.gsm import GSM
+from .models.lipspeech import LipSpeech, pooled_times
+from .optim import StepOptimConfig
+from .pool import PoolFigures, joined, pool_figures, pool_ranks
+from .retrieval import Ranks
+from .story import gather_by_id
+
+#: clips that are compared with the pool together: always the same ones, so that ranks change no figure
+CLIPS_AT_ONCE = 8
+
+
+@dataclass
+class CodedClip:
+    """A clip and its own subtitle, as a pool holds them."""
+
+    id: str
+    language: str
+    clip: ClipCode
+    text: TextCode
+
+
+@dataclass
+class RankedClip:
+    """Where a clip's own subtitle stands in the pool; see `Ranks`."""
+
+    id: str
+    ranks: Ranks
+
+
+class SubtitleMatching(L.LightningModule):
+    """Trains the front end of lips and speech, or one global cue; validates by ranking every subtitle for every clip.
+
+    Args:
+        model: what is trained: `LipSpeech`, or `GSM`.
+        margin: of the ranking loss, in units of cost (per video step).
+        directions: of `PairwiseRanking`.
+        alignment_weight: of the alignment loss (Eq. 15) of `LipSpeech`, beside the ranking loss; 0 leaves it out.
+        optim: how; `StepOptimConfig`'s defaults if None.
+
+    Attributes:
+        coded: clips of the last evaluation with their subtitles, of all ranks, by id.
+        ranked: where their subtitles stand, by id.
+
+    Raises:
+        ValueError: an alignment loss for a model that aligns nothing.
+    """
+
+    def __init__(
+        self,
+        model: LipSpeech | GSM,
+        *,
+        margin: float = 0.1,
+        directions: str = "video",
+        alignment_weight: float = 1.0,
+        optim: StepOptimConfig | None = None,
+    ) -> None:
+        super().__init__()
+        if alignment_weight and not isinstance(model, LipSpeech):
+            raise ValueError(f"a {type(model).__name__} aligns nothing: alignment_weight should be 0")
+        self.model = model
+        self.optim = optim or StepOptimConfig()
+        self.alignment_weight = alignment_weight
+        self.ranking = PairwiseRanking(model.values, margin=margin, directions=directions)
+        self.path_loss = PathCrossEntropy(reduction="none")
+        self.coded: list[CodedClip] = []
+        self.ranked: list[RankedClip] = []
+        self._pending: list[CodedClip] = []
+        self.save_hyperparameters(
+            {
+                "model": model.registry_name,
+                "arguments": model.arguments,
+                "optim": asdict(self.optim),
+                "margin": margin,
+                "directions": directions,
+                "alignment_weight": alignment_weight,
+            }
+        )
+
+    def setup(self, stage: str) -> None:
+        """Several processes normalise over the batch of all, as one does."""
+        if stage == "fit" and self.trainer.world_size > 1:
+            self.model = over_all_ranks(self.model)
+
+    def on_fit_start(self) -> None:
+        """A model that was loaded comes in evaluation mode."""
+        self.model.train()
+
+    def training_step(self, batch: SubtitleBatch, batch_index: int) -> Tensor:
+        loss, figures = self.losses(batch)
+        figures = {f"train/{name}": value for name, value in figures.items()}
+        told: dict[str, Any] = {"on_step": True, "on_epoch": True, "batch_size": len(batch), "sync_dist": True}
+        self.log("train/loss", loss.detach(), prog_bar=True, **told)
+        self.log_dict(figures, **told)
+        return loss
+
+    def losses(self, batch: SubtitleBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a step, the same on every rank that shares it, and its parts by name."""
+        if isinstance(self.model, GSM):
+            video = self.model.encode_video(batch.video, batch.video_lengths)[:, None]
+            text = self.model.encode_text(batch.text, batch.text_lengths)[:, None]
+            rank = self.ranking(video, text)
+            return rank, {"ranking": rank.detach()}
+        lips, n = self.model.encode_lips(batch.video, batch.video_lengths)
+        speech, m = self.model.encode_speech(batch.text, batch.text_lengths)
+        texts = self.model.with_rates(speech, batch.languages)
+        loss = rank = self.ranking(lips, texts, video_lengths=n, text_lengths=m)
+        figures = {"ranking": rank.detach()}
+        if self.alignment_weight:
+            path = paths_of(batch, lips.shape[1], speech.shape[1], self.model.lips.groups)
+            align = self._alignment(lips, speech, path)
+            loss = rank + self.alignment_weight * align
+            figures["alignment"] = align.detach()
+        return loss, figures
+
+    def _alignment(self, lips: Tensor, speech: Tensor, path: Tensor) -> Tensor:
+        """The alignment loss: a mean over the pairs of all ranks that have a path, scaled for the averaging of DDP."""
+        each = self.path_loss(lips, speech, path.to(lips.device))
+        count = path.flatten(1).any(dim=1).sum().to(lips.device)
+        if world_size() > 1:
+            dist.all_reduce(count)
+        return each.sum() * world_size() / count.clamp(min=1)
+
+    def validation_step(self, batch: SubtitleBatch, batch_index: int) -> None:
+        self._pending += code(self.model, batch)
+
+    def test_step(self, batch: SubtitleBatch, batch_index: int) -> None:
+        self._pending += code(self.model, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self._rank("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._rank("test")
+
+    def _rank(self, stage: str) -> None:
+        """Rank the subtitles of all ranks' clips for each of them, a share of the clips on each rank."""
+        coded, self._pending = self._pending, []
+        self.coded = gather_by_id(coded)
+        if self.trainer.sanity_checking or not self.coded:
+            return
+        self.ranked = rank_all(self.model, self.coded)
+        figures = figures_of(self.ranked, len(self.coded))
+        for name, value in shown(figures).items():
+            self.log(f"{stage}/{name}", value, prog_bar=name == "r1")
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Features and lengths alone: paths are made of the times on the CPU."""
+        if not isinstance(batch, SubtitleBatch):
+            return super().transfer_batch_to_device(batch, device, dataloader_idx)
+        for name in ("video", "video_lengths", "text", "text_lengths"):
+            setattr(batch, name, getattr(batch, name).to(device, non_blocking=True))
+        return batch
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        learnt = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        if not learnt:
+            raise ValueError("the model has nothing to learn: a front end of convolutions has, front_end: conv")
+        optimizer = Adam(learnt, lr=self.optim.lr, weight_decay=self.optim.weight_decay)
+        steps = StepLR(optimizer, self.optim.decay_epochs, self.optim.decay)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": steps, "interval": "epoch"}}
+
+
+def paths_of(batch: SubtitleBatch, n: int, m: int, groups: int) -> Tensor:
+    """The known path of every pair, (B, n, m) bool on the CPU, from the times of a batch; see `path_cells`.
+
+    Args:
+        n, m: steps of the padded sequences after the front end.
+        groups: of the front end, each of which halves the pace.
+
+    Raises:
+        ValueError: the batch has no times.
+    """
+    if batch.video_times is None or batch.text_times is None or batch.spoken is None or batch.synthesised is None:
+        raise ValueError(
+            "the alignment loss needs to know when everything is said: lips with speech, not other streams"
+        )
+    paths = torch.zeros(len(batch), n, m, dtype=torch.bool)
+    lengths = zip(batch.video_lengths.tolist(), batch.text_lengths.tolist(), strict=True)
+    for pair, (video, text) in enumerate(lengths):
+        cells = path_cells(
+            pooled_times(batch.video_times[pair, :video], groups),
+            pooled_times(batch.text_times[pair, :text], groups),
+            batch.spoken[pair],
+            batch.synthesised[pair],
+        )
+        paths[pair, : cells.shape[0], : cells.shape[1]] = cells
+    return paths
+
+
+@torch.no_grad()
+def code(model: LipSpeech | GSM, batch: SubtitleBatch) -> list[CodedClip]:
+    """Clips with their subtitles, as a pool holds them."""
+    if isinstance(model, GSM):
+        video = torch.nn.functional.normalize(model.encode_video(batch.video, batch.video_lengths).float(), dim=-1)
+        clips = [ClipCode(torch.zeros(0, 0), torch.zeros(0), {model.config.cue: one}) for one in video.cpu()]
+    else:
+        encoded, lengths = model.encode_lips(batch.video, batch.video_lengths)
+        groups = model.lips.groups
+        times = torch.zeros(batch.video.shape[:2]) if batch.video_times is None else batch.video_times
+        clips = [
+            ClipCode(steps[:length].float().cpu(), pooled_times(when, groups)[:length])
+            for steps, length, when in zip(encoded, lengths.tolist(), times, strict=True)
+        ]
+    texts = code_texts(model, batch.text, batch.text_lengths)
+    rows = zip(batch.ids, batch.languages, clips, texts, strict=True)
+    return [CodedClip(*row) for row in rows]
+
+
+@torch.no_grad()
+def code_texts(model: LipSpeech | GSM, text: Tensor, lengths: Tensor) -> list[TextCode]:
+    """Subtitles (B, M, Dt) with lengths (B,), as a pool holds them."""
+    if isinstance(model, GSM):
+        vectors = half_units(model.encode_text(text, lengths))
+        return [TextCode(torch.zeros(0, 0, dtype=torch.float16), {model.config.cue: one}) for one in vectors]
+    steps, lengths = model.encode_speech(text, lengths)
+    return [TextCode(half_units(each[:length])) for each, length in zip(steps, lengths.tolist(), strict=True)]
+
+
+def rank_all(model: LipSpeech | GSM, coded: Sequence[CodedClip], more: Pool | None = None) -> list[RankedClip]:
+    """Where each clip's own subtitle stands among all of theirs and `more`; of several ranks each does a share.
+
+    The clips that are compared together, and so every cost, are the same for any number of ranks.
+
+    Args:
+        coded: of all ranks, in one order on all of them.
+        more: further subtitles to choose from.
+    """
+    pool = Pool.of([each.text for each in coded], [each.language for each in coded])
+    rank, world = (dist.get_rank(), world_size()) if world_size() > 1 else (0, 1)
+    found = []
+    for first in list(range(0, len(coded), CLIPS_AT_ONCE))[rank::world]:
+        some = coded[first : first + CLIPS_AT_ONCE]
+        costs = costs_of(model, [each.clip for each in some], pool)
+        if more is not None:
+            costs = torch.cat([costs, costs_of(model, [each.clip for each in some], more)], dim=1)
+        ranks = pool_ranks(costs, torch.arange(first, first + len(some)))
+        for row, each in enumerate(some):
+            own = slice(row, row + 1)
+            found.append(RankedClip(each.id, Ranks(ranks.better[own], ranks.tied[own], ranks.relevant[own])))
+    return gather_by_id(found)
+
+
+@torch.no_grad()
+def costs_of(model: LipSpeech | GSM, clips: list[ClipCode], pool: Pool) -> Tensor:
+    """Costs of clips with a pool, (V, S) float32: the least fits best."""
+    return cue_costs(clips, pool)[model.config.cue] if isinstance(model, GSM) else alignment_costs(model, clips, pool)
+
+
+def figures_of(ranked: Sequence[RankedClip], pool: int) -> PoolFigures:
+    """The figures of clips that chose from so many subtitles.  Raises ValueError where there is none."""
+    return pool_figures(joined(each.ranks for each in ranked), pool)
+
+
+def shown(figures: PoolFigures) -> dict[str, float]:
+    """Figures by the names under which runs log them."""
+    return {
+        "r1": figures.r1,
+        "r5": figures.r5,
+        "r10": figures.r10,
+        "median_rank": figures.median_rank,
+        "mrr": figures.mean_reciprocal_rank,
+    }
