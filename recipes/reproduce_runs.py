@@ -51,7 +51,7 @@ STRATEGIES = {
     )
 }
 
-#: strategy -> overrides that its recipe gets before the user's own
+#: strategy, or ``neumatch`` -> overrides that its recipe gets before the user's own
 Preset = Callable[[str], list[str]]
 
 

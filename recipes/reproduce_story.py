@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from ..datamodules.shards import MANIFEST
+from . import reproduce_neumatch
 from . import reproduce_tables as tables
 from .comparison import Comparison
 from .data_stats import msymon_stats, shard_stats
@@ -45,7 +46,9 @@ def command() -> None:
 command.add_command(ceilings_command)
 
 
-def reproduce(name: str, runs: Runs, strategies: list[str], *, yms: Path | None = None) -> Comparison:
+def reproduce(
+    name: str, runs: Runs, strategies: list[str], *, yms: Path | None = None, features: Path | None = None
+) -> Comparison:
     """Train what a table still needs, score it, and set it beside the paper's figures.
 
     Args:
@@ -53,6 +56,7 @@ def reproduce(name: str, runs: Runs, strategies: list[str], *, yms: Path | None 
         runs: where they lie, and how they are made.
         strategies: rows of the tables that have one for each.
         yms: shard set of YMS, for ``table5``.
+        features: of that set, for NeuMATCH; by default they are made with the CCLM that is trained on it.
 
     Raises:
         ValueError, FileNotFoundError: before anything is trained, where something that is needed is absent.
@@ -63,9 +67,10 @@ def reproduce(name: str, runs: Runs, strategies: list[str], *, yms: Path | None 
     if name == "table5":
         if yms is None:
             raise ValueError("Table 5 scores on YMS: --yms names its shard set (weaksync data build story, annotated)")
+        reproduce_neumatch.check(yms, features)
         english = dataclasses.replace(runs, languages=languages_in(runs.shards, ["en"]))
         runs.train(_YMS_ROWS, english.languages)  # two of them are one model for all languages
-        return tables.yms(english, yms)
+        return tables.yms(english, yms, features)
     if name in tables.CROSS:
         runs.train(["translate", "two_stage"])
         return tables.cross_lingual(name, runs)
@@ -129,6 +134,8 @@ def _training(name: str) -> click.Command:
     @_if(rows, click.option("--strategy", "strategies", multiple=True, type=click.Choice(list(STRATEGIES)),
                             help="Only these rows; may be given several times."))  # fmt: skip
     @_if(needs_yms, click.option("--yms", type=_PATH, help="Folder of a shard set of YMS."))
+    @_if(needs_yms, click.option("--features", type=_PATH,
+                                 help="Of that set, for NeuMATCH; else made with the CCLM trained on it."))  # fmt: skip
     @click.option(
         "--world",
         type=_PATH,
@@ -153,6 +160,7 @@ def _training(name: str) -> click.Command:
         out: Path | None,
         strategies: tuple[str, ...] = (),
         yms: Path | None = None,
+        features: Path | None = None,
     ) -> None:
         codes = [code.strip() for code in (languages or "").split(",") if code.strip()]
         if world is not None and data is None:
@@ -165,7 +173,7 @@ def _training(name: str) -> click.Command:
         else:
             raise click.UsageError("give --data SHARDS, or --world FOLDER for a synthetic one")
         chosen = [name for name in STRATEGIES if not strategies or name in strategies]
-        finish(reproduce(name, given, chosen, yms=yms), out)
+        finish(reproduce(name, given, chosen, yms=yms, features=features), out)
 
     return table
 
