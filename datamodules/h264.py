@@ -17,36 +17,51 @@ from numpy.typing import NDArray
 GOP = 25
 
 
-def encode_h264(pictures: Iterable[NDArray[np.uint8]], fps: float, *, crf: int = 18) -> bytes:
-    """Pictures, uint8 RGB (H, W, 3) with H and W even, as an MP4; the same pictures give the same bytes.
+class Encoder:
+    """Takes pictures one by one, uint8 RGB (H, W, 3) of one size with H and W even; `finish` gives the MP4.
+
+    The same pictures give the same bytes.
 
     Args:
-        pictures: in order, all of one size.
         fps: frames a second.
         crf: constant rate factor of x264: smaller is better and larger, 0 lossless.
-
-    Raises:
-        ValueError: for no pictures, or sides that are odd.
     """
-    buffer = io.BytesIO()
-    options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "g": str(GOP), "flags": "+bitexact"}
-    count = 0
-    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
-        stream.pix_fmt = "yuv420p"
-        for picture in pictures:
-            if count == 0:
-                stream.height, stream.width = picture.shape[:2]
-                if stream.height % 2 or stream.width % 2:
-                    raise ValueError(f"pictures of {stream.width} x {stream.height}: H.264 needs even sides")
-            frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
-            frame.pts = count
-            container.mux(stream.encode(frame))
-            count += 1
-        if not count:
+
+    def __init__(self, fps: float, *, crf: int = 18) -> None:
+        self.count = 0
+        self._buffer = io.BytesIO()
+        self._container = av.open(self._buffer, "w", format="mp4", options={"fflags": "+bitexact"})
+        options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "g": str(GOP), "flags": "+bitexact"}
+        rate = Fraction(fps).limit_denominator(1001)
+        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
+        self._stream.pix_fmt = "yuv420p"
+
+    def push(self, picture: NDArray[np.uint8]) -> None:
+        """Raises ValueError for sides that are odd."""
+        if not self.count:
+            self._stream.height, self._stream.width = picture.shape[:2]
+            if self._stream.height % 2 or self._stream.width % 2:
+                raise ValueError(f"pictures of {self._stream.width} x {self._stream.height}: H.264 needs even sides")
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+        frame.pts = self.count
+        self._container.mux(self._stream.encode(frame))
+        self.count += 1
+
+    def finish(self) -> bytes:
+        """Raises ValueError where there was no picture."""
+        if not self.count:
             raise ValueError("there is no picture to encode")
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return self._buffer.getvalue()
+
+
+def encode_h264(pictures: Iterable[NDArray[np.uint8]], fps: float, *, crf: int = 18) -> bytes:
+    """Pictures as an MP4, all of them through an `Encoder`, which see."""
+    encoder = Encoder(fps, crf=crf)
+    for picture in pictures:
+        encoder.push(picture)
+    return encoder.finish()
 
 
 def decode_h264(data: bytes, numbers: Sequence[int]) -> NDArray[np.uint8]:

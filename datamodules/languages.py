@@ -36,6 +36,16 @@ _CLOSING = "\"'”’»)]」』】》›"
 TERMINAL = ".!?。！？।॥…"
 _OPENING = re.compile(r"(?<=[.…?!])\s+(?=[¿¡])")  # a Spanish question or exclamation begins a sentence
 
+#: of languages that share a script: frequent words that the others do not have
+_FREQUENT = {
+    "en": "the and of is was that you it this with have are they what not",
+    "es": "el los las una y pero muy está también ella donde usted hay más porque",
+    "fr": "le les des une et est dans il elle vous nous pas mais c'est qu'il avec",
+    "pt": "o os um uma e não em ele ela você muito também mas está são",
+}
+#: text of fewer words is not judged; another language is one with so many times the frequent words
+WORDS_TO_JUDGE, TIMES = 12, 3
+
 #: fewer than one mark in so many words means text without punctuation, as speech recognition writes it
 WORDS_PER_MARK = 60
 #: of the letters, at least this share is in the language's script
@@ -68,6 +78,24 @@ def check_script(text: str, language: str, where: str) -> None:
         raise ValueError(
             f"{where}: not {name}: {share:.0%} of its letters are {script.title()}, most are {found.title()}. "
             "Give its own --language, or another --encoding"
+        )
+
+
+def check_words(text: str, language: str, where: str) -> None:
+    """Raises ValueError, naming `where`, if the frequent words of `text` are of another language in the same script.
+
+    A language without rules here is not judged.
+    """
+    short = re.split(r"[-_]", language.strip().lower())[0]
+    words = re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", text[:20_000].lower().replace("’", "'"))
+    if short not in _FREQUENT or len(words) < WORDS_TO_JUDGE:
+        return
+    counts = {code: sum(word in frequent.split() for word in words) for code, frequent in _FREQUENT.items()}
+    likeliest = max(counts, key=lambda code: counts[code])
+    if counts[likeliest] >= max(3, TIMES * counts[short]):
+        raise ValueError(
+            f"{where}: reads like {LANGUAGES[likeliest][0]}, not {LANGUAGES[short][0]}: give --language {likeliest}, "
+            "or the subtitles that were meant"
         )
 
 

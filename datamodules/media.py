@@ -34,7 +34,7 @@ Scaler = Literal["FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA"]
 
 #: a file whose pictures end earlier than its header says, by more than this share and these seconds, is truncated
 TRUNCATED_SHARE, TRUNCATED_SECONDS = 0.05, 2.0
-#: `frames_at` decodes on rather than seeking where the next picture is this near, in seconds
+#: `VideoReader.at` decodes on rather than seeking where the next picture is this near, in seconds
 SEEK_WORTH = 2.0
 #: `VideoReader.samples` looks at about so many places of a picture, across and down
 SAMPLED = (64, 36)
@@ -113,6 +113,25 @@ class VideoReader:
         """Frames from where the file stands.  A frame without a time, or back in time, follows the last one."""
         begun, self._begun = self._begun, None
         return begun if begun is not None else self._frames()
+
+    def at(self, times: Iterable[float]) -> Iterator[VideoFrame]:
+        """The frame on screen at each of `times` in seconds, which ascend; after the end it is the last one."""
+        stream: Iterator[tuple[float, VideoFrame]] = iter(())
+        shown: tuple[float, VideoFrame] | None = None  # on screen now
+        coming: tuple[float, VideoFrame] | None = None  # the one after it; None at the end
+        for wanted in times:
+            if shown is None or wanted > shown[0] + SEEK_WORTH:
+                self.seek(max(0.0, wanted))
+                stream = self.decode()
+                shown = next(stream, None)
+                if shown is None or shown[0] > wanted:  # some containers cannot seek: go through from the start
+                    self.seek(0.0)
+                    stream = self.decode()
+                    shown = next(stream)
+                coming = next(stream, None)
+            while coming is not None and coming[0] <= wanted:
+                shown, coming = coming, next(stream, None)
+            yield shown[1]
 
     def picture(self, frame: VideoFrame, size: tuple[int, int] | None = None, scaler: Scaler = "AREA") -> Picture:
         """A decoded frame as upright RGB (H, W, 3), scaled by libswscale to `size` = (width, height)."""
@@ -248,24 +267,10 @@ def frames_at(
     path: str | Path, times: Sequence[float], size: tuple[int, int] | None = None, *, scaler: Scaler = "AREA"
 ) -> list[Picture]:
     """The pictures on screen at `times` in seconds, in that order; after the end it is the last one."""
-    pictures: dict[float, Picture] = {}
+    wanted = sorted(set(times))
     with open_video(path) as reader:
-        stream: Iterator[tuple[float, VideoFrame]] = iter(())
-        shown: tuple[float, VideoFrame] | None = None  # on screen now
-        coming: tuple[float, VideoFrame] | None = None  # the one after it; None at the end
-        for wanted in sorted(set(times)):
-            if shown is None or wanted > shown[0] + SEEK_WORTH:
-                reader.seek(max(0.0, wanted))
-                stream = reader.decode()
-                shown = next(stream, None)
-                if shown is None or shown[0] > wanted:  # some containers cannot seek: go through from the start
-                    reader.seek(0.0)
-                    stream = reader.decode()
-                    shown = next(stream)
-                coming = next(stream, None)
-            while coming is not None and coming[0] <= wanted:
-                shown, coming = coming, next(stream, None)
-            pictures[wanted] = reader.picture(shown[1], size, scaler)
+        shown = (reader.picture(frame, size, scaler) for frame in reader.at(wanted))
+        pictures = dict(zip(wanted, shown, strict=True))
     return [pictures[time] for time in times]
 
 

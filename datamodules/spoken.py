@@ -39,7 +39,7 @@ def write_clip(
     path: Path,
     clip: SpokenClip,
     face: Iterable[NDArray[np.uint8]],
-    scene: Iterable[NDArray[np.uint8]],
+    scene: Iterable[NDArray[np.uint8]] | bytes,
     sound: Samples,
     **more: Any,
 ) -> None:
@@ -49,7 +49,7 @@ def write_clip(
         path: of the file to write, whole or not at all.
         clip: its record.
         face: the tube, `clip.frames` squares of uint8 RGB (S, S, 3), S even.
-        scene: as many pictures of the whole scene, uint8 RGB (H, W, 3), H and W even.
+        scene: as many pictures of the whole scene, uint8 RGB (H, W, 3), H and W even; or the MP4 that they are.
         sound: (S,) int16 at 16 kHz, 640 samples for each frame.
         more: kept in the record beside ``clip``; plain JSON values.
 
@@ -62,7 +62,7 @@ def write_clip(
         )
     members = {
         _FACE: encode_h264(face, clip.fps, crf=FACE_CRF),
-        _SCENE: encode_h264(scene, clip.fps, crf=SCENE_CRF),
+        _SCENE: scene if isinstance(scene, bytes) else encode_h264(scene, clip.fps, crf=SCENE_CRF),
         _SOUND: encode_flac(sound, SPEECH_RATE),
     }
     write_record(path, {**clip.to_dict(), **more}, members)

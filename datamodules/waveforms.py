@@ -1,8 +1,9 @@
-"""Sound as samples: another rate, and FLAC, which loses nothing."""
+"""Sound as samples: out of any file, at another rate, and as FLAC, which loses nothing."""
 
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import av
 import numpy as np
@@ -20,6 +21,52 @@ def resample(samples: Samples, rate: int, wanted: int) -> Samples:
     resampler = AudioResampler(format="s16", layout="mono", rate=wanted)
     out = [piece.to_ndarray()[0] for given in (_frame(samples, rate), None) for piece in resampler.resample(given)]
     return np.resize(np.concatenate([*out, np.zeros(length, np.int16)]), length)
+
+
+def read_sound(path: str | Path, rate: int, *, start: float = 0.0, seconds: float | None = None) -> Samples:
+    """The sound of a file, such as a video, as one channel (S,) int16; silence where it begins late or ends early.
+
+    Args:
+        path: of the file; where it has several tracks of sound, the first counts.
+        rate: samples a second that are wanted.
+        start: where to begin, in seconds from the start of the file.
+        seconds: how much of it; None for all that follows.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: there is no sound in it, or it is damaged.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    first = round(start * rate)
+    last = None if seconds is None else round((start + seconds) * rate)
+    resampler = AudioResampler(format="s16", layout="mono", rate=rate)
+    out, at = [], None  # the sample, at `rate`, that `out` begins with
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            if not container.streams.audio:
+                raise ValueError(f"{path}: there is no sound in it")
+            stream = container.streams.audio[0]
+            offset = (container.start_time or 0) / av.time_base
+            if start > 1:
+                container.seek(round((start - 1 + offset) * av.time_base), backward=True)
+            for frame in container.decode(stream):
+                if at is None:
+                    at = round(((frame.time or 0.0) - offset) * rate)
+                out += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
+                if last is not None and at + sum(map(len, out)) >= last:
+                    break
+            out += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
+    except av.error.FFmpegError as fault:
+        raise ValueError(f"{path}: its sound cannot be read ({fault.strerror})") from fault
+    found = np.concatenate([np.zeros(0, np.int16), *out])
+    begin = at or 0
+    last = begin + len(found) if last is None else last
+    samples = np.zeros(max(0, last - first), np.int16)
+    inside = found[max(0, first - begin) : max(0, last - begin)]
+    late = max(0, begin - first)
+    samples[late : late + len(inside)] = inside[: max(0, len(samples) - late)]
+    return samples
 
 
 def encode_flac(samples: Samples, rate: int) -> bytes:

@@ -7,17 +7,13 @@ settings or of a file makes its part anew.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +23,7 @@ from .clips import Pictures, cut_video
 from .shots import Cutter
 from .sources import Narration, Story, find_stories
 from .splits import assign, read_splits
+from .workers import each
 
 PARTS, REPORT = ".parts", "build.json"
 #: part of every key: raise it where the same input would now give other parts
@@ -160,7 +157,7 @@ def build_story(
     report.resumed = len(done)
     if started is not None:
         started(len(tasks))
-    for task, outcome in _run(tasks, jobs):
+    for task, outcome in each(_build, tasks, jobs, folder):
         if advance is not None:
             advance()
         for code, part in task.parts.items():
@@ -237,63 +234,6 @@ def _plan(
         if parts:
             tasks.append(_Task(story, parts, known, settings, threads))
     return tasks, done
-
-
-def _run(tasks: list[_Task], jobs: int) -> Iterator[tuple[_Task, dict[str, str] | str]]:
-    """Do the tasks: yields each with its reasons to fail by language, or one reason for the whole video."""
-    if jobs == 1 or len(tasks) < 2:
-        for task in tasks:
-            yield task, _checked(task, lambda task=task: _build(task))  # type: ignore[misc]
-        return
-    left = {id(task): task for task in tasks}
-    try:
-        with _pool(jobs) as pool:
-            futures: dict[Future[dict[str, str] | str], _Task] = {pool.submit(_build, task): task for task in tasks}
-            try:
-                for future in as_completed(futures):
-                    task = futures[future]
-                    outcome = _checked(task, future.result)
-                    del left[id(task)]
-                    yield task, outcome
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-    except BrokenProcessPool:
-        # one of them took its process down, and with it the pool: the rest go on in a process of their own each
-        for task in left.values():
-            try:
-                with _pool(1) as pool:
-                    outcome = _checked(task, pool.submit(_build, task).result)
-            except BrokenProcessPool:
-                outcome = "its process died: the decoder crashed, or memory ran out (try fewer --jobs)"
-            yield task, outcome
-
-
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_quiet)
-
-
-def _quiet() -> None:
-    import torch
-
-    torch.set_num_threads(1)  # processes share the cores already
-
-
-def _checked(task: _Task, result: Callable[[], dict[str, str] | str]) -> dict[str, str] | str:
-    """The outcome; a full disk ends the build, anything else is this video's own trouble."""
-    try:
-        return result()
-    except OSError as fault:
-        if fault.errno in (errno.ENOSPC, errno.EDQUOT):
-            folder = next(iter(task.parts.values())).parent
-            raise OSError(
-                fault.errno, f"the disk of {folder} is full; free some space and run again: what is done is kept"
-            ) from fault
-        return str(fault)
-    except BrokenProcessPool:
-        raise
-    except Exception as fault:
-        return str(fault) if isinstance(fault, ValueError) else f"{type(fault).__name__}: {fault}"
 
 
 def _build(task: _Task) -> dict[str, str]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from weaksync.datamodules import captions
 from weaksync.datamodules.captions import Caption
-from weaksync.datamodules.languages import language_code, split_sentences
+from weaksync.datamodules.languages import check_words, language_code, split_sentences
 
 SRT = "1\n00:00:01,000 --> 00:00:03,000\n{}\n\n2\n00:00:03,500 --> 00:00:05,000\n{}\n"
 
@@ -223,3 +223,27 @@ def test_locate_finds_what_was_said(texts: list[str]) -> None:
 def test_a_located_sentence_holds_its_marks(text: str, caption: str) -> None:
     spoken = [Caption(0, 1, "12."), Caption(2, 4, caption), Caption(5, 6, '"34."')]
     assert captions.locate(["12", text, "34"], spoken) == [(0, 1), (2, 4), (5, 6)]
+
+
+TALK = {
+    "en": "You know, it was not that cold when we left the house, and she said this is what they have for us.",
+    "es": "Ella dice que los niños están muy bien y que no hay nada más, pero usted también debe verlos.",
+    "fr": "Nous avons vu les enfants dans la rue, mais elle est partie avec une amie et c'est dommage pour vous.",
+    "pt": "Ela não sabe o que você disse, mas ele está muito bem e também gosta de uma boa conversa com os amigos.",
+}
+
+
+@pytest.mark.parametrize("code", TALK)
+@pytest.mark.parametrize("claimed", TALK)
+def test_a_language_in_the_same_script_is_told_by_its_frequent_words(code: str, claimed: str) -> None:
+    if code == claimed:
+        check_words(TALK[code], claimed, "subtitles")
+        return
+    with pytest.raises(ValueError, match=f"subtitles: reads like .*: give --language {code}"):
+        check_words(TALK[code], claimed, "subtitles")
+
+
+def test_languages_without_rules_and_a_few_words_are_not_judged() -> None:
+    check_words(TALK["en"], "de", "subtitles")
+    check_words("Mais non, et vous?", "en", "subtitles")
+    check_words("Mais non, et vous?" * 30, "ru", "subtitles")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from pathlib import Path
+
+import av
 import numpy as np
 import pytest
+from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame
 
-from weaksync.datamodules.waveforms import decode_flac, encode_flac, resample
+from weaksync.datamodules import media
+from weaksync.datamodules.waveforms import decode_flac, encode_flac, read_sound, resample
 
 
 def test_resampling_keeps_the_tone_and_the_length() -> None:
@@ -29,3 +36,47 @@ def test_flac_loses_nothing(count: int) -> None:
 def test_damaged_flac_is_refused() -> None:
     with pytest.raises(ValueError, match="not FLAC"):
         decode_flac(b"fLaC and then nothing")
+
+
+def film(path: Path, samples: np.ndarray, rate: int = 48_000) -> Path:
+    """A file with pictures and this sound."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
+        audio = container.add_stream("aac", rate=rate, layout="mono")
+        audio.bit_rate = 128_000
+        for _ in range(round(len(samples) / rate * 25)):
+            container.mux(video.encode(VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24")))
+        frame = AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), 0
+        container.mux([*audio.encode(frame), *audio.encode(None), *video.encode(None)])
+    return path
+
+
+def test_any_part_of_a_sound_is_read_where_it_lies(tmp_path: Path) -> None:
+    """A tone whose pitch rises tells where a part of it comes from."""
+    time = np.arange(6 * 48_000) / 48_000
+    path = film(tmp_path / "a.mp4", (9000 * np.sin(2 * np.pi * (200 + 60 * time) * time)).astype(np.int16))
+    whole = read_sound(path, 16_000)
+    assert abs(len(whole) / 16_000 - 6) < 0.07
+    wanted = 9000 * np.sin(2 * np.pi * (200 + 60 * time[::3]) * time[::3])
+    assert np.abs(whole[1600:94_000] - wanted[1600:94_000]).max() < 900  # in place to a fraction of a sample
+    for start, seconds in ((0.0, 1.0), (0.5, 2.0), (2.04, 3.0), (4.0, 1.5)):
+        part = read_sound(path, 16_000, start=start, seconds=seconds)
+        assert len(part) == round(16_000 * seconds)
+        first = round(16_000 * start)
+        assert np.abs(part[300:-300] - wanted[first + 300 : first + len(part) - 300]).max() < 900
+    late = read_sound(path, 16_000, start=5.5, seconds=2)
+    assert len(late) == 32_000 and np.abs(late[:7000]).max() > 8000 and not late[10_000:].any()
+    assert not read_sound(path, 16_000, start=9, seconds=1).any()
+
+
+def test_a_file_without_sound_is_told(tmp_path: Path) -> None:
+    media.write_video(tmp_path / "mute.mp4", [np.zeros((32, 32, 3), np.uint8)] * 5, 25)
+    with pytest.raises(ValueError, match=r"mute\.mp4: there is no sound in it"):
+        read_sound(tmp_path / "mute.mp4", 16_000)
+    (tmp_path / "text.mp4").write_text("no film")
+    with pytest.raises(ValueError, match=r"text\.mp4: its sound cannot be read"):
+        read_sound(tmp_path / "text.mp4", 16_000)
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_sound(tmp_path / "nothing.mp4", 16_000)
