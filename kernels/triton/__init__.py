@@ -24,7 +24,7 @@ from . import dtw as _dtw
 from . import soft_drop_dtw as _soft_drop_dtw
 from . import soft_dsta as _soft_dsta
 from . import soft_dtw as _soft_dtw
-from .launch import aligned, aligned_drops, on, plan, spoiled_drops, spoiled_pairs, warn_of_width
+from .launch import aligned, aligned_drops, on, plan, spoiled_drops, spoiled_pairs, unmatched, warn_of_width
 
 __all__ = ["drop_dtw", "dsta_path", "dtw_path", "soft_drop_dtw", "soft_dsta", "soft_dtw"]
 
@@ -137,47 +137,43 @@ def soft_drop_dtw(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The value (B,) and, where `wanted`, its gradients: alignment (B, n, m), video_drops (B, n), text_drops (B, m).
 
-    A band forbids matches outside it; the whole width is held, since drops may pass there.
+    A band forbids matches outside it; drops may pass there.
     """
     batch, n, m = cost.shape
-    how = plan(n, m, band, narrows=False)
+    how = plan(n, m, band)
     table = aligned(cost)
     width, rows = table.shape[2], table.shape[1]
-    blocks = -(-width // how.layout.width)
+    held = how.layout.width if how.narrow else width
     video, text = aligned_drops(drop_video, rows), None if drop_text is None else aligned_drops(drop_text, width)
     value, corner = table.new_empty(batch), table.new_empty(batch, 2)
-    alignment = table.new_empty((batch, rows, width) if wanted else 0)
-    table_e = table.new_empty((batch, rows, width) if wanted else 0)
-    text_drops = table.new_empty((batch, width) if wanted and text is not None else 0)
-    edge = table.new_empty((batch, blocks, rows + 1, 4) if how.chunked else 0)
-    below = table.new_empty((batch, 2, rows + 1, 4) if how.chunked and wanted else 0)
+    new_alignment = table.new_zeros if how.narrow else table.new_empty
+    alignment = new_alignment((batch, rows, width) if wanted else 0)
+    table_r = table.new_empty(batch, rows, held) if wanted and how.narrow else alignment
+    table_e = table.new_empty((batch, rows, held) if wanted else 0)
+    matched = table.new_zeros((batch, width) if wanted else 0)
+    edge = table.new_empty((batch, 2, rows + 1, 4) if how.chunked else 0)
     if batch == 0:
         return value, alignment[..., :m], video.new_empty(0, n), video.new_empty(0, m)
     scale = -math.log2(math.e) / gamma
-    shape = (rows, blocks, width // 4, table.stride(1) // 4, table.stride(0) // 4, scale, band or 0)
+    shape = (rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, held // 4, scale, band or 0)
     constants = how.constants | {"DROP_TEXT": text is not None, "CONTIGUOUS": contiguous, "EVERY": how.layout.every}
-    del constants["NARROW"]
     with on(cost.device):
         spoiled = spoiled_pairs(table, steps, texts, n, m)
         spoiled |= spoiled_drops(video, steps) | (0 if text is None else spoiled_drops(text, texts))
+        inputs = (table, video, video if text is None else text, steps, texts, spoiled)
         _soft_drop_dtw.forward[(batch,)](
-            table, video, video if text is None else text, steps, texts, spoiled, value, corner, alignment, table_e,
-            edge, *shape, STORE=wanted, **constants,
-        )  # fmt: skip
+            *inputs, value, corner, table_r, table_e, edge, *shape, STORE=wanted, **constants
+        )
         if not wanted:
             return value, alignment, alignment, alignment
         _soft_drop_dtw.backward[(batch,)](
-            table, video, video if text is None else text, steps, texts, spoiled, corner, alignment, table_e,
-            alignment, text_drops, edge, below, *shape, **constants,
-        )  # fmt: skip
+            *inputs, corner, table_r, table_e, alignment, matched, edge, *shape, **constants
+        )
     alignment = alignment[:, :n, :m].contiguous()
-    # a step is dropped where it is not matched, if there is an alignment at all
-    real = torch.arange(n, device=cost.device) < steps[:, None]
-    droppable = real & (value != torch.inf)[:, None] & (video[:, :n] != torch.inf)
-    video_drops = (1.0 - alignment.sum(dim=2)).clamp(min=0.0).where(droppable, 0.0)
-    video_drops = video_drops.where(~(real & value.isnan()[:, None]), torch.nan)
-    text_drops = alignment.new_zeros(batch, m) if text is None else text_drops[:, :m].contiguous()
-    return value, alignment, video_drops, text_drops
+    video_drops = unmatched(alignment.sum(dim=2), video[:, :n], steps, value)
+    if text is None:
+        return value, alignment, video_drops, alignment.new_zeros(batch, m)
+    return value, alignment, video_drops, unmatched(matched[:, :m], text[:, :m], texts, value)
 
 
 def dtw_path(
@@ -272,30 +268,30 @@ def drop_dtw(
 ) -> tuple[Tensor, Tensor]:
     """The value (B,) and, where `wanted`, the labels (B, n): a text, or -1 where the step is dropped."""
     batch, n, m = cost.shape
-    how = plan(n, m, band, narrows=False)
+    how = plan(n, m, band)
     table = aligned(cost)
     width, rows = table.shape[2], table.shape[1]
-    blocks = -(-width // how.layout.width)
+    held = how.layout.width if how.narrow else width
     video, text = aligned_drops(drop_video, rows), None if drop_text is None else aligned_drops(drop_text, width)
     value = table.new_empty(batch)
-    choices = table.new_empty((batch, rows, width) if wanted else 0, dtype=torch.int8)
+    choices = table.new_empty((batch, rows, held) if wanted else 0, dtype=torch.int8)
     labels = steps.new_empty((batch, n) if wanted else 0)
-    edge = table.new_empty((batch, blocks, rows + 1, 2) if how.chunked else 0)
+    edge = table.new_empty((batch, 2, rows + 1, 2) if how.chunked else 0)
     if batch == 0:
         return value, labels
     constants = how.constants | {"DROP_TEXT": text is not None, "CONTIGUOUS": contiguous}
-    del constants["NARROW"]
     with on(cost.device):
         spoiled = spoiled_pairs(table, steps, texts, n, m)
         spoiled |= spoiled_drops(video, steps) | (0 if text is None else spoiled_drops(text, texts))
         _drop_dtw.forward[(batch,)](
             table, video, video if text is None else text, steps, texts, spoiled, value, choices, edge,
-            rows, blocks, width // 4, table.stride(1) // 4, table.stride(0) // 4, band or 0,
+            rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, held // 4, band or 0,
             STORE=wanted, **constants,
         )  # fmt: skip
         if wanted:
             _drop_dtw.trace[(batch,)](
-                choices, steps, texts, value, labels, n, rows, width // 4,
-                CONTIGUOUS=contiguous, BLOCK=256, num_warps=1,
+                choices, steps, texts, value, labels, n, rows, held // 4, band or 0,
+                CONTIGUOUS=contiguous, NARROW=how.narrow, Q=how.constants["Q"], L=how.layout.lanes, BLOCK=256,
+                num_warps=1,
             )  # fmt: skip
     return value, labels

@@ -1,14 +1,15 @@
 """Drop-DTW and its labels on the GPU: soft_drop_dtw.py without softness, so that the exponents alone remain.
 
-Gains (-cost) are maximised over the same states M, X, Z, W. A byte for each cell keeps five choices, from which the
-labels are read back; ties prefer matching to dropping, and a new text to staying with the old one.
+Gains (-cost) are maximised over the same states M, X, Z, W, with U = max(M, X) and V = max(Z, W). A byte for each cell
+keeps five choices, from which the labels are read back; ties prefer matching to dropping, and a new text to staying
+with the old one. Right of the columns that a moving band holds, every choice is that of the last of them.
 """
 
 import triton
 import triton.language as tl
 
-from .rows import SIZES, band_edges, lengths, outside_row, row_at
-from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, same, shifted, store
+from .rows import SIZES, band_edges, blocks, first_column, lengths, outside_row, place_of, row_at
+from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, rebased, same, shifted, store
 
 OPEN = tl.constexpr(1)  # X beats M
 GAP = tl.constexpr(2)  # W beats Z
@@ -26,6 +27,12 @@ def flag(condition, bit: tl.constexpr):
     return tl.where(condition, bit, 0)
 
 
+@triton.jit
+def text_gains(drop, base, lane, limit, M, Q: tl.constexpr):
+    """What dropping the texts from `base` on gains; NEVER beyond the last one."""
+    return gains(load(drop + base, lane, limit - base, Q), outside_row(lane, 0, M - 1 - base, False, Q), Q)
+
+
 @triton.jit(do_not_specialize=SIZES)
 def forward(
     cost,  # (B, n, >= limit) float32
@@ -35,18 +42,19 @@ def forward(
     texts,
     spoiled,
     value,  # (B,) out
-    choices,  # (B, n, limit) int8 out
-    edge,  # (B, blocks, n + 1, 2) scratch: T = max(M, X, Z, W) and S = max(M, Z) of a block's last column
+    choices,  # (B, n, choice_row4 * 4) int8 out
+    edge,  # (B, n + 1, 2, 2) scratch: T = max(U, V) and S = max(M, Z) of a block's last column, by turns
     n,
-    blocks,
     limit4,
     row4,
     pair4,
+    choice_row4,
     band,
     DROP_TEXT: tl.constexpr,
     CONTIGUOUS: tl.constexpr,
     STORE: tl.constexpr,
     BAND: tl.constexpr,
+    NARROW: tl.constexpr,
     CHUNKED: tl.constexpr,
     Q: tl.constexpr,
     L: tl.constexpr,
@@ -56,76 +64,82 @@ def forward(
     lane = tl.arange(0, L)
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     N = tl.where(is_spoiled, 0, N)
-    limit = limit4 * 4
+    limit, choice_row = limit4 * 4, (choice_row4 if NARROW else limit4) * 4
     cost += pair * pair4 * 4
     drop_video += pair * n
     drop_text += pair * limit
-    choices += pair * row_at(n, limit4)
-    edge += pair * blocks * (n + 1) * 2
-    count = tl.maximum((M + W * L - 1) // (W * L), 1) if CHUNKED else 1
+    choices += pair * row_at(n, choice_row4)
+    edge += pair * (n + 1) * 4
+    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
     for block in range(count):
-        base = block * (W * L)
-        edge_before, edge_here = edge - (n + 1) * 2, edge
+        base = first_column(0, block, N, NARROW, W, L)
+        edge_before, edge_here = edge + (block % 2) * 2, edge + ((block + 1) % 2) * 2
         outside = outside_row(lane, 0, M - 1 - base, False, Q)
-        dz = gains(load(drop_text + base, lane, limit - base, Q), outside, Q)
+        dz = text_gains(drop_text, base, lane, limit, M, Q)
         m = same(NEVER, lane, Q)
-        x, z, w, s = m, m, m, m
+        u, v = m, m
         # no video step yet: texts are dropped, or not
         if DROP_TEXT:
-            first = 0.0
+            nothing = 0.0
             if CHUNKED:
-                first = tl.load(edge_before + 1, block > 0, other=0.0)
-            s, s_before = exponent_scan(dz, m, lane, first, False, Q)
-            z = [tl.maximum(s_before[q] + dz[q], NEVER) for q in Q]
-        t = z
-        if CHUNKED:
-            tl.store(edge_here + lane * 0, t[W - 1], lane == L - 1)
-            tl.store(edge_here + 1 + lane * 0, s[W - 1], lane == L - 1)
-        cost_row, choice_row = cost + base, choices + base
+                nothing = tl.load(edge_before + 1, block > 0, other=0.0)
+            s, s_before = exponent_scan(dz, m, lane, nothing, False, Q)
+            v = [tl.maximum(s_before[q] + dz[q], NEVER) for q in Q]
+            if CHUNKED:
+                tl.store(edge_here + 1 + lane * 0, s[W - 1], lane == L - 1)
         start = tl.cast(0.0, tl.float32)  # column 0: every step so far is dropped
         for i in range(N):
-            first_t, first_s = start, None
-            if CHUNKED:
-                first_t = tl.load(edge_before, block > 0, other=first_t)
-                first_s = tl.load(edge_before + 3, block > 0, other=NEVER)
-                edge_before += 2
-                edge_here += 2
             if BAND:
                 low, high = band_edges(i, N, M, band)
+            if NARROW:
+                to = first_column(low, block, N, NARROW, W, L)
+                while base < to:
+                    lanes = tl.minimum((to - base) // W, L - 1)
+                    base += lanes * W
+                    m, u = rebased(m, lane, lanes, NEVER, Q), rebased(u, lane, lanes, NEVER, Q)
+                    if DROP_TEXT:
+                        dz = text_gains(drop_text, base, lane, limit, M, Q)
+                        dz_new = [tl.where(lane >= L - lanes, dz[q], NEVER) for q in Q]
+                        v, _ = exponent_scan(dz_new, rebased(v, lane, lanes, NEVER, Q), lane, None, False, Q)
+                        v = [tl.maximum(v[q], NEVER) for q in Q]
+            if BAND:
                 outside = outside_row(lane, low - base, high - base, BAND, Q)
-            k = gains(load(cost_row, lane, limit - base, Q), outside, Q)
+            t = [tl.maximum(u[q], v[q]) for q in Q]
+            first_t, first_s = start, None
+            if CHUNKED:
+                first = edge_before + i * 4
+                first_t = tl.load(first, block > 0, other=first_t)
+                first_s = tl.load(first + 5, block > 0, other=NEVER)
+                tl.store(edge_here + i * 4 + lane * 0, t[W - 1], lane == L - 1)
+            k = gains(load(cost + row_at(i, row4) + base, lane, limit - base, Q), outside, Q)
             dx = 0.0 - tl.load(drop_video + i)
-            opened, closed = [tl.maximum(m[q], x[q]) for q in Q], [tl.maximum(z[q], w[q]) for q in Q]
-            stay = m if CONTIGUOUS else opened
+
+            stay = m if CONTIGUOUS else u
             diagonal = shifted(t, lane, -1, first_t, Q)
             goes_on = [flag(stay[q] > diagonal[q], STAY) for q in Q]
             m = [tl.maximum(tl.maximum(stay[q], diagonal[q]) + k[q], NEVER) for q in Q]
-            x = [tl.maximum(opened[q] + dx, NEVER) for q in Q]
-            w = [tl.maximum(closed[q] + dx, NEVER) for q in Q]
+            x = [tl.maximum(u[q] + dx, NEVER) for q in Q]
+            w = [tl.maximum(v[q] + dx, NEVER) for q in Q]
+            z = same(NEVER, lane, Q)
             if DROP_TEXT:
                 s, s_before = exponent_scan(dz, m, lane, first_s, False, Q)
                 z = [tl.maximum(s_before[q] + dz[q], NEVER) for q in Q]
-            else:
-                z = same(NEVER, lane, Q)
-            opened, closed = [tl.maximum(m[q], x[q]) for q in Q], [tl.maximum(z[q], w[q]) for q in Q]
-            t = [tl.maximum(opened[q], closed[q]) for q in Q]
+                if CHUNKED:
+                    tl.store(edge_here + i * 4 + 5 + lane * 0, s[W - 1], lane == L - 1)
+            u, v = [tl.maximum(m[q], x[q]) for q in Q], [tl.maximum(z[q], w[q]) for q in Q]
             if STORE:
                 byte = [
                     goes_on[q] | flag(x[q] > m[q], OPEN) | flag(w[q] > z[q], GAP) | flag(z[q] > m[q], RUN) for q in Q
                 ]
-                byte = [(byte[q] | flag(closed[q] > opened[q], CLOSED)).to(tl.int8) for q in Q]
-                store(choice_row, byte, lane, limit - base, Q)
-                choice_row += limit
-            if CHUNKED:
-                tl.store(edge_here + lane * 0, t[W - 1], lane == L - 1)
-                tl.store(edge_here + 1 + lane * 0, s[W - 1], lane == L - 1)
+                byte = [(byte[q] | flag(v[q] > u[q], CLOSED)).to(tl.int8) for q in Q]
+                column, held = place_of(base, choice_row, n, N, NARROW)
+                store(choices + row_at(i, choice_row // 4) + column, byte, lane, held, Q)
             start += dx
-            cost_row += row4 * 4
         if block == count - 1:
+            t = [tl.maximum(u[q], v[q]) for q in Q]
             best = tl.where(M == 0, start, gain_at(t, lane, M - 1 - base, Q))
             tl.store(value + pair, cost_of(best, is_spoiled))
         if CHUNKED:
-            edge += (n + 1) * 2
             tl.debug_barrier()
 
 
@@ -138,15 +152,20 @@ def trace(
     labels,  # (B, n) int64 out
     n,
     rows,
-    limit4,
+    choice_row4,
+    band,
     CONTIGUOUS: tl.constexpr,
+    NARROW: tl.constexpr,
+    Q: tl.constexpr,
+    L: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    W: tl.constexpr = len(Q)
     pair = tl.program_id(0).to(tl.int64)
     cost = tl.load(value + pair)
     reached = (cost == cost) & (cost != float("inf"))
     N, M = tl.load(steps + pair).to(tl.int32), tl.load(texts + pair).to(tl.int32)
-    choices += pair * row_at(rows, limit4)
+    choices += pair * row_at(rows, choice_row4)
     labels += pair * n
     for start in range(0, n, BLOCK):
         place = start + tl.arange(0, BLOCK)
@@ -155,7 +174,12 @@ def trace(
     i, j = N, tl.where(reached, M, 0)  # video steps and texts so far; before the first text every step is dropped
     asked = M * 0 + ANY
     while (i > 0) & (j > 0):
-        byte = tl.load(choices + row_at(i - 1, limit4) + j - 1).to(tl.int32)
+        column = j - 1
+        if NARROW:
+            low, _ = band_edges(i - 1, N, M, band)
+            held = tl.minimum(column - first_column(low, 0, N, NARROW, W, L), W * L - 1)
+            column = tl.where(N > 1, held, column)
+        byte = tl.load(choices + row_at(i - 1, choice_row4) + column).to(tl.int32)
         open_state = tl.where((byte & OPEN) != 0, X_, M_)
         closed_state = tl.where((byte & GAP) != 0, W_, Z_)
         state = tl.where(asked == M_OR_X, open_state, asked)

@@ -120,3 +120,11 @@ def spoiled_drops(drop: Tensor, lengths: Tensor) -> Tensor:
     """(B,) int32: 1 for a pair with a NaN or -inf among its real drop costs."""
     real = torch.arange(drop.shape[1], device=drop.device) < lengths[:, None]
     return (~(drop > -torch.inf) & real).any(dim=1).to(torch.int32)
+
+
+def unmatched(matched: Tensor, drop: Tensor, lengths: Tensor, value: Tensor) -> Tensor:
+    """How likely each step or text (B, k) is dropped: where it is not matched, if there is an alignment at all."""
+    real = torch.arange(drop.shape[1], device=drop.device) < lengths[:, None]
+    droppable = real & (value != torch.inf)[:, None] & (drop != torch.inf)
+    share = (1.0 - matched).clamp(min=0.0).where(droppable, 0.0)
+    return share.where(~(real & value.isnan()[:, None]), torch.nan)

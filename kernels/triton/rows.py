@@ -87,9 +87,9 @@ def outside_row(lane, low, high, BAND: tl.constexpr, Q: tl.constexpr):
     """-inf in columns outside low ... high, 0 inside; both relative to lane 0, and low is 0 without a band."""
     W: tl.constexpr = len(Q)
     column = lane * W
-    row = [tl.where(column + q <= high, 0.0, float("-inf")) for q in Q]
+    row = [tl.where(column <= high - q, 0.0, float("-inf")) for q in Q]
     if BAND:
-        row = [tl.where(column + q >= low, row[q], float("-inf")) for q in Q]
+        row = [tl.where(column >= low - q, row[q], float("-inf")) for q in Q]
     return row
 
 
@@ -107,7 +107,7 @@ def fill_unvisited(
         base = block * (W * L)
         for i in range(tl.where((block < visited) | ZEROED, done, 0), n):
             last = tl.where(spoiled & (i < N), M - 1 - base, -1)
-            row = [tl.where(lane * W + q <= last, float("nan"), 0.0) for q in Q]
+            row = [tl.where(lane * W <= last - q, float("nan"), 0.0) for q in Q]
             store(alignment + row_at(i, limit4) + base, row, lane, limit - base, Q)
 
 

@@ -41,14 +41,14 @@ def same(value, lane, Q: tl.constexpr):
 
 
 @triton.jit
-def load(start, lane, limit, Q: tl.constexpr):
-    """The row at `start`, 16-byte aligned; columns from `limit` (a multiple of 4) on read 0."""
+def load(start, lane, limit, Q: tl.constexpr, other=0.0):
+    """The row at `start`, 16-byte aligned; columns from `limit` (a multiple of 4) on read `other`."""
     W: tl.constexpr = len(Q)
     column = lane[:, None] * W + tl.arange(0, 4)[None, :]
     place = start + column
     row = []
     for part in tl.static_range(W // 4):
-        four = tl.load(place + 4 * part, column + 4 * part < limit, other=0.0)
+        four = tl.load(place + 4 * part, column + 4 * part < limit, other=other)
         even, odd = tl.split(tl.reshape(four, (lane.shape[0], 2, 2)))
         x0, x2 = tl.split(even)
         x1, x3 = tl.split(odd)
@@ -57,13 +57,17 @@ def load(start, lane, limit, Q: tl.constexpr):
 
 
 @triton.jit
-def store(start, x, lane, limit, Q: tl.constexpr):
+def store(start, x, lane, limit, Q: tl.constexpr, since=None):
+    """Writes the columns before `limit`; those of the lanes before `since` are left alone."""
     W: tl.constexpr = len(Q)
     column = lane[:, None] * W + tl.arange(0, 4)[None, :]
     place = start + column
     for part in tl.static_range(W // 4):
         even, odd = tl.join(x[4 * part], x[4 * part + 2]), tl.join(x[4 * part + 1], x[4 * part + 3])
-        tl.store(place + 4 * part, tl.reshape(tl.join(even, odd), (lane.shape[0], 4)), column + 4 * part < limit)
+        written = column + 4 * part < limit
+        if since is not None:
+            written = written & (column >= since * W)
+        tl.store(place + 4 * part, tl.reshape(tl.join(even, odd), (lane.shape[0], 4)), written)
 
 
 # ---------------------------------------------------------------- shifts
@@ -123,7 +127,7 @@ def at(x, lane, column, Q: tl.constexpr):
     W: tl.constexpr = len(Q)
     value = 0.0
     for q in tl.static_range(W):
-        value += tl.sum(tl.where(lane * W + q == column, x[q], 0.0), 0)
+        value += tl.sum(tl.where(lane * W == column - q, x[q], 0.0), 0)
     return value
 
 
@@ -228,12 +232,19 @@ def exponent_scan(k, h, lane, first, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexp
 
 
 @triton.jit
-def sum_scan(y, r, e, lane, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
-    """X[j] = 2**y[j] * X[j-1] + R[j], where no weight is above 1; y None: a plain running sum."""
-    f, before = exponent_scan(y, e, lane, None, RIGHT_TO_LEFT, Q)
-    a = [tl.exp2(before[q] - f[q] if y is None else (before[q] - f[q]) + y[q]) for q in Q]
-    x, _ = linear_scan(a, [r[q] * tl.exp2(e[q] - f[q]) for q in Q], lane, None, RIGHT_TO_LEFT, Q)
-    return x, f
+def sum_scan(y, r, e, lane, first_r, first_e, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
+    """X[j] = 2**y[j] * X[j-1] + R[j], given X before the first column (None: 0); y None: a plain running sum.
+
+    Returns X, and X[j-1] at every j, each as r and e.
+    """
+    f, f_before = exponent_scan(y, e, lane, first_e, RIGHT_TO_LEFT, Q)
+    if y is None:
+        a = [tl.exp2(f_before[q] - f[q]) for q in Q]
+    else:
+        y = reaching(y, f, Q)
+        a = [tl.exp2((f_before[q] - f[q]) + y[q]) for q in Q]
+    x, before = linear_scan(a, [r[q] * tl.exp2(e[q] - f[q]) for q in Q], lane, first_r, RIGHT_TO_LEFT, Q)
+    return x, f, before, f_before
 
 
 # ---------------------------------------------------------------- numbers r * 2**e
@@ -274,8 +285,10 @@ def renormalised(r, e, Q: tl.constexpr):
     # an exponent byte as a float, without a conversion: it is the low end of 2**23's mantissa
     power_of_r = [((bits[q] >> 23) | 0x4B000000).to(tl.float32, bitcast=True) - 8388735.0 for q in Q]
     mantissa = [((bits[q] & 0x007FFFFF) | 0x3F800000).to(tl.float32, bitcast=True) for q in Q]
+    # where e + power has fewer bits after the point than e had, r takes what they said
+    mantissa, f = times(mantissa, e, power_of_r, Q)
     r = [tl.where(bits[q] == 0, 0.0, mantissa[q]) for q in Q]
-    e = [tl.where(bits[q] == 0, NEVER, e[q] + power_of_r[q]) for q in Q]
+    e = [tl.where(bits[q] == 0, NEVER, f[q]) for q in Q]
     return r, e
 
 
@@ -330,5 +343,5 @@ def gain_at(x, lane, column, Q: tl.constexpr):
     W: tl.constexpr = len(Q)
     value = -3.0e38
     for q in tl.static_range(W):
-        value = tl.maximum(value, tl.max(tl.where(lane * W + q == column, x[q], -3.0e38), 0))
+        value = tl.maximum(value, tl.max(tl.where(lane * W == column - q, x[q], -3.0e38), 0))
     return value

@@ -4,40 +4,45 @@ After i video steps and j texts an alignment is in one of four states: M, step i
 text j may go on; Z, text j is dropped; W, step i is dropped after a dropped text, or before any. In a gap texts are
 dropped before video steps. With R = 2**(value * scale) and drops of weight x[i] (step) and z[j] (text):
 
-    M[i, j] = K[i, j] (T[i-1, j-1] + M[i-1, j])     T = M + X + Z + W, and where gaps are allowed in a text's run of
-    X[i, j] = x[i] (M[i-1, j] + X[i-1, j])          steps, M + X in the place of M[i-1, j]
-    W[i, j] = x[i] (Z[i-1, j] + W[i-1, j])
+    M[i, j] = K[i, j] (T[i-1, j-1] + M[i-1, j])     T = U + V, and where gaps are allowed in a text's run of steps,
+    U[i, j] = M[i, j] + x[i] U[i-1, j]              U[i-1, j] in the place of M[i-1, j]
+    V[i, j] = Z[i, j] + x[i] V[i-1, j]              U = M + X, V = Z + W
     Z[i, j] = z[j] (M[i, j-1] + Z[i, j-1])          the only recurrence inside a row, with the same weights in each
 
 Before the first text there are only dropped steps, so column 0 is one number. The backward pass collects, from the last
-step up, what each state still has before it (written a): aM, aX, aZ, and H = K aM of the row below:
+step up, what each state still has before it (written a), with H = K aM of the row below:
 
-    aX[i, j] = H[i+1, j+1] + x[i+1] aX[i+1, j]      (= aW; where gaps are allowed aX has H[i+1, j] more than aW)
+    aW[i, j] = H[i+1, j+1] + x[i+1] aW[i+1, j]
     aZ[i, j] = aW[i, j] + z[j+1] aZ[i, j+1]
-    aM[i, j] = aZ[i, j] + H[i+1, j]
+    aM[i, j] = aZ[i, j] + G[i, j]                   G[i, j] = H[i+1, j], and x[i+1] G[i+1, j] more with gaps
 
-The alignment is M aM over the total; a video step is dropped where it is not matched, and Z aZ over the total, summed
-over the rows, says how often a text is dropped. Z follows from M within its row, so M is all that is stored.
+The alignment is M aM over the total. A text's last match is worth M aZ, so that their sum says how often a text is
+matched; a step or text is dropped where it is not matched. So M is all that is stored.
+
+A band forbids matches outside it. Left of it nothing is left to happen but one column away; right of it there are only
+dropped texts, and steps dropped after them, so that each V is z times the one to its left and aZ of row i is x times
+that of the row below. So the columns that a moving band holds say all: V is carried on to those that come in on the
+right, aZ to those on the left, and what the others collect is one number, aZ right of the last column held.
 """
 
 import triton
 import triton.language as tl
 
-from .rows import SIZES, band_edges, fill_unvisited, lengths, outside_row, row_at
+from .rows import SIZES, band_edges, blocks, fill_unvisited, first_column, lengths, outside_row, place_of, row_at
 from .semiring import (
     NEVER,
     START,
     at,
-    exponent_scan,
-    linear_scan,
     load,
     plus,
     put_edge,
     reaching,
+    rebased,
     renormalised,
     same,
     shifted,
     store,
+    sum_scan,
     times,
     value_of,
     weights,
@@ -45,20 +50,23 @@ from .semiring import (
 
 
 @triton.jit
-def dropped_texts(y, r, e, lane, first_r, first_e, Q: tl.constexpr):
-    """Z[j] = z[j] S[j-1] with S[j] = M[j] + Z[j], given S of the column before the first. Returns Z and S."""
-    f, f_before = exponent_scan(y, e, lane, first_e, False, Q)
-    grown = reaching(y, f, Q)
-    a = [tl.exp2((f_before[q] - f[q]) + grown[q]) for q in Q]
-    s, s_before = linear_scan(a, [r[q] * tl.exp2(e[q] - f[q]) for q in Q], lane, first_r, False, Q)
-    z, e_z = times(s_before, f_before, y, Q)
-    return z, e_z, s, f
-
-
-@triton.jit
 def drop_weight(drop, i, N, scale):
     """log2 of the weight of dropping video step i; 0 beyond the last one."""
     return tl.maximum(tl.load(drop + i, i < N, other=0.0) * scale, NEVER)
+
+
+@triton.jit
+def text_weights(drop, base, lane, limit, M, scale, Q: tl.constexpr):
+    """log2 of the weights of dropping the texts from `base` on; NEVER beyond the last one."""
+    return weights(load(drop + base, lane, limit - base, Q), outside_row(lane, 0, M - 1 - base, False, Q), scale, Q)
+
+
+@triton.jit
+def next_weights(drop, base, lane, limit, M, scale, Q: tl.constexpr):
+    """`text_weights` of the column to the right of each."""
+    end = base + len(Q) * lane.shape[0]
+    last = tl.maximum(tl.load(drop + end, end < M, other=float("inf")) * scale, NEVER)
+    return shifted(text_weights(drop, base, lane, limit, M, scale, Q), lane, 1, last, Q)
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -72,19 +80,20 @@ def forward(
     value,  # (B,) out
     corner,  # (B, 2) out: r and e of the total
     table_r,
-    table_e,  # (B, n, limit) out: M
-    edge,  # (B, blocks, n + 1, 4) out: r, e of T and of S = M + Z in the last column of a block
+    table_e,  # (B, n, table_row4 * 4) out: M
+    edge,  # (B, 2, n + 1, 4) scratch: r, e of T and of S = M + Z in the last column of a block
     n,
-    blocks,
     limit4,
     row4,
     pair4,
+    table_row4,
     scale,
     band,
     DROP_TEXT: tl.constexpr,
     CONTIGUOUS: tl.constexpr,
     STORE: tl.constexpr,
     BAND: tl.constexpr,
+    NARROW: tl.constexpr,
     CHUNKED: tl.constexpr,
     EVERY: tl.constexpr,
     Q: tl.constexpr,
@@ -95,39 +104,54 @@ def forward(
     lane = tl.arange(0, L)
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     N = tl.where(is_spoiled, 0, N)
-    limit = limit4 * 4
+    limit, table_row = limit4 * 4, (table_row4 if NARROW else limit4) * 4
     cost += pair * pair4 * 4
     drop_video += pair * n
     drop_text += pair * limit
-    table_r += pair * row_at(n, limit4)
-    table_e += pair * row_at(n, limit4)
-    edge += pair * blocks * (n + 1) * 4
-    count = tl.maximum((M + W * L - 1) // (W * L), 1) if CHUNKED else 1
+    table_r += pair * row_at(n, table_row4)
+    table_e += pair * row_at(n, table_row4)
+    edge += pair * (n + 1) * 8
+    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
     for block in range(count):
-        base = block * (W * L)
-        edge_before, edge_here = edge + (block - 1) * (n + 1) * 4, edge + block * (n + 1) * 4
+        base = first_column(0, block, N, NARROW, W, L)
+        edge_before, edge_here = edge + (block % 2) * (n + 1) * 4, edge + ((block + 1) % 2) * (n + 1) * 4
         outside = outside_row(lane, 0, M - 1 - base, False, Q)
-        y_text = weights(load(drop_text + base, lane, limit - base, Q), outside, scale, Q)
-        # no video step yet: texts are dropped, or not
+        y_text = text_weights(drop_text, base, lane, limit, M, scale, Q)
         m, em = same(0.0, lane, Q), same(NEVER, lane, Q)
-        u, eu, v, ev = m, em, m, em  # u = M + X, v = Z + W
-        first_r, first_e = 1.0, START
-        s, es = m, em
-        if CHUNKED:
-            first_r = tl.load(edge_before + 2, block > 0, other=1.0)
-            first_e = tl.load(edge_before + 3, block > 0, other=START)
+        u, eu, v, ev = m, em, m, em
+        # no video step yet: texts are dropped, or not
         if DROP_TEXT:
-            v, ev, s, es = dropped_texts(y_text, m, em, lane, first_r, first_e, Q)
+            nothing, e_nothing = 1.0, START
+            if CHUNKED:
+                nothing = tl.load(edge_before + 2, block > 0, other=1.0)
+                e_nothing = tl.load(edge_before + 3, block > 0, other=START)
+            s, es, s_before, es_before = sum_scan(y_text, m, em, lane, nothing, e_nothing, False, Q)
+            v, ev = times(s_before, es_before, y_text, Q)
             v, ev = renormalised(v, ev, Q)
-        t, et = v, ev  # T = u + v
-        if CHUNKED:
-            put_edge(edge_here, t[W - 1], et[W - 1], lane, L - 1)
-            put_edge(edge_here + 2, s[W - 1], es[W - 1], lane, L - 1)
-        start_e, rest = (
-            0.0 * scale + START,
-            0.0 * scale,
-        )  # column 0: log2 of what the dropped steps weigh, and its rounding
+            if CHUNKED:
+                put_edge(edge_here + 2, s[W - 1], es[W - 1], lane, L - 1)
+        # column 0: log2 of what the dropped steps weigh, and its rounding
+        start_e, rest = 0.0 * scale + START, 0.0 * scale
         for i in range(N):
+            if BAND:
+                low, high = band_edges(i, N, M, band)
+            if NARROW:
+                to = first_column(low, block, N, NARROW, W, L)
+                while base < to:
+                    lanes = tl.minimum((to - base) // W, L - 1)
+                    base += lanes * W
+                    m, em = rebased(m, lane, lanes, 0.0, Q), rebased(em, lane, lanes, NEVER, Q)
+                    u, eu = rebased(u, lane, lanes, 0.0, Q), rebased(eu, lane, lanes, NEVER, Q)
+                    if DROP_TEXT:
+                        y_text = text_weights(drop_text, base, lane, limit, M, scale, Q)
+                        v, ev = rebased(v, lane, lanes, 0.0, Q), rebased(ev, lane, lanes, NEVER, Q)
+                        y_new = [tl.where(lane >= L - lanes, y_text[q], NEVER) for q in Q]
+                        v, ev, _, _ = sum_scan(y_new, v, ev, lane, None, None, False, Q)
+            if BAND:
+                outside = outside_row(lane, low - base, high - base, BAND, Q)
+            t, et = u, eu
+            if DROP_TEXT:
+                t, et = plus(u, eu, v, ev, None, Q)
             first_t, first_et = tl.exp2(tl.minimum(rest, 1.0)), start_e
             first_s, first_es = None, None
             if CHUNKED:
@@ -136,10 +160,8 @@ def forward(
                 first_et = tl.load(first + 1, block > 0, other=first_et)
                 first_s = tl.load(first + 6, block > 0, other=0.0)
                 first_es = tl.load(first + 7, block > 0, other=NEVER)
+                put_edge(edge_here + i * 4, t[W - 1], et[W - 1], lane, L - 1)
             t, et = shifted(t, lane, -1, first_t, Q), shifted(et, lane, -1, first_et, Q)
-            if BAND:
-                low, high = band_edges(i, N, M, band)
-                outside = outside_row(lane, low - base, high - base, BAND, Q)
             y = weights(load(cost + row_at(i, row4) + base, lane, limit - base, Q), outside, scale, Q)
             x = drop_weight(drop_video, i, N, scale)
             yx = [x for _ in Q]
@@ -151,25 +173,24 @@ def forward(
             em = f
             u, eu = plus(m, em, u, eu, yx, Q)
             if DROP_TEXT:
-                z, ez, s, es = dropped_texts(y_text, m, em, lane, first_s, first_es, Q)
+                s, es, s_before, es_before = sum_scan(y_text, m, em, lane, first_s, first_es, False, Q)
+                z, ez = times(s_before, es_before, y_text, Q)
                 v, ev = plus(z, ez, v, ev, yx, Q)
+                if CHUNKED:
+                    put_edge(edge_here + i * 4 + 6, s[W - 1], es[W - 1], lane, L - 1)
             if STORE:
-                store(table_r + row_at(i, limit4) + base, m, lane, limit - base, Q)
-                store(table_e + row_at(i, limit4) + base, em, lane, limit - base, Q)
+                column, held = place_of(base, table_row, n, N, NARROW)
+                store(table_r + row_at(i, table_row // 4) + column, m, lane, held, Q)
+                store(table_e + row_at(i, table_row // 4) + column, em, lane, held, Q)
             if (i & (EVERY - 1)) == EVERY - 1:
                 m, em = renormalised(m, em, Q)
                 u, eu = renormalised(u, eu, Q)
                 v, ev = renormalised(v, ev, Q)
-            t, et = u, eu
-            if DROP_TEXT:
-                t, et = plus(u, eu, v, ev, None, Q)
-            if CHUNKED:
-                put_edge(edge_here + (i + 1) * 4, t[W - 1], et[W - 1], lane, L - 1)
-                put_edge(edge_here + (i + 1) * 4 + 2, s[W - 1], es[W - 1], lane, L - 1)
             start_before = start_e
             start_e += x
             rest += x - (start_e - start_before)
         if block == count - 1:
+            t, et = plus(u, eu, v, ev, None, Q)
             t, et = renormalised(t, et, Q)
             # no text at all: every step is dropped
             empty = (M == 0) & ~is_spoiled
@@ -194,19 +215,19 @@ def backward(
     table_r,  # M, as the forward pass left it; `alignment` may be the same memory
     table_e,
     alignment,  # (B, n, limit) out
-    text_drops,  # (B, limit) out
-    edge,  # as the forward pass left it
-    below,  # (B, 2, n + 1, 4) scratch: r, e of H and of aZ in the first column of a block
+    matched,  # (B, limit) in: zeros; out: how often each text is matched
+    edge,  # (B, 2, n + 1, 4) scratch: r, e of H and of aZ in the first column of a block
     n,
-    blocks,
     limit4,
     row4,
     pair4,
+    table_row4,
     scale,
     band,
     DROP_TEXT: tl.constexpr,
     CONTIGUOUS: tl.constexpr,
     BAND: tl.constexpr,
+    NARROW: tl.constexpr,
     CHUNKED: tl.constexpr,
     EVERY: tl.constexpr,
     Q: tl.constexpr,
@@ -217,101 +238,99 @@ def backward(
     lane = tl.arange(0, L)
     N, M, is_spoiled = lengths(steps, texts, spoiled, pair)
     r_end, e_end = tl.load(corner + 2 * pair), tl.load(corner + 2 * pair + 1)
-    dead = is_spoiled | (r_end == 0.0)
-    limit = limit4 * 4
+    done = tl.where(is_spoiled | (r_end == 0.0), 0, N)
+    limit, table_row = limit4 * 4, (table_row4 if NARROW else limit4) * 4
     cost += pair * pair4 * 4
     drop_video += pair * n
     drop_text += pair * limit
-    table_r += pair * row_at(n, limit4)
-    table_e += pair * row_at(n, limit4)
+    table_r += pair * row_at(n, table_row4)
+    table_e += pair * row_at(n, table_row4)
     alignment += pair * row_at(n, limit4)
-    text_drops += pair * limit
-    edge += pair * blocks * (n + 1) * 4
-    below += pair * 2 * (n + 1) * 4
-    count = tl.maximum((M + W * L - 1) // (W * L), 1) if CHUNKED else 1
+    matched += pair * limit
+    edge += pair * (n + 1) * 8
+    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
     for turn in range(count):
         block = count - 1 - turn
-        base = block * (W * L)
-        edge_before = edge + (block - 1) * (n + 1) * 4
-        below_right, below_here = below + (turn % 2) * (n + 1) * 4, below + ((turn + 1) % 2) * (n + 1) * 4
+        low = 0
+        if NARROW:
+            low, high = band_edges(tl.maximum(N - 1, 0), N, M, band)
+        base = first_column(low, block, N, NARROW, W, L)
+        edge_before, edge_here = edge + (turn % 2) * (n + 1) * 4, edge + ((turn + 1) % 2) * (n + 1) * 4
         outside = outside_row(lane, 0, M - 1 - base, False, Q)
-        y_text = weights(load(drop_text + base, lane, limit - base, Q), outside, scale, Q)
-        outside = outside_row(lane, 0, tl.where(N > 0, M - 1 - base, -1), False, Q)
-        first_y = NEVER
-        if CHUNKED:
-            first_y = tl.maximum(tl.load(drop_text + base + W * L, base + W * L < M, other=float("inf")) * scale, NEVER)
-        y_next = shifted(y_text, lane, 1, first_y, Q)  # the weight of the text to the right
-        dropped = same(0.0, lane, Q)
-        h, eh = same(0.0, lane, Q), same(NEVER, lane, Q)  # H of the row below
+        y_next = next_weights(drop_text, base, lane, limit, M, scale, Q)
+        last_match = same(0.0, lane, Q)
+        h, eh = same(0.0, lane, Q), same(NEVER, lane, Q)
+        g, eg = h, eh
         # the end; its weight is 1 in the first round
-        ax = [tl.where(lane * W + q == M - 1 - base, 1.0 / r_end, 0.0) for q in Q]
-        ex = [tl.where(lane * W + q == M - 1 - base, 0.0 - e_end, NEVER) for q in Q]
-        aw, ew = ax, ex
-        for step in range(tl.where(dead, 0, N + 1)):
-            i = N - step  # video steps so far
-            first_h, first_eh, first_z, first_ez, first_s, first_es = 0.0, NEVER, None, None, None, None
+        aw = [tl.where(lane * W == M - 1 - base - q, 1.0 / r_end, 0.0) for q in Q]
+        ew = [tl.where(lane * W == M - 1 - base - q, 0.0 - e_end, NEVER) for q in Q]
+        beyond, e_beyond = [lane * 0.0], [lane * 0.0 + NEVER]  # aZ right of the columns held
+        for step in range(done):
+            i = N - 1 - step
+            x = drop_weight(drop_video, i + 1, N, scale)
+            yx = [x for _ in Q]
+            first_h, first_eh, first_z, first_ez = 0.0, NEVER, None, None
             if CHUNKED:
-                right = below_right + i * 4
+                right = edge_before + i * 4
                 first_h = tl.load(right + 4, (turn > 0) & (step > 0), other=0.0)
                 first_eh = tl.load(right + 5, (turn > 0) & (step > 0), other=NEVER)
                 first_z = tl.load(right + 2, turn > 0, other=0.0)
                 first_ez = tl.load(right + 3, turn > 0, other=NEVER)
-                first_s = tl.load(edge_before + i * 4 + 2, block > 0, other=tl.where(i == 0, 1.0, 0.0))
-                first_es = tl.load(edge_before + i * 4 + 3, block > 0, other=tl.where(i == 0, START, NEVER))
-            elif DROP_TEXT:
-                first_s, first_es = tl.where(step == N, 1.0, 0.0), tl.where(step == N, START, NEVER)
-            above = tl.maximum(i - 1, 0)
-            stored = tl.where(i > 0, limit - base, 0)  # before the first video step there is no M
-            m = load(table_r + row_at(above, limit4) + base, lane, stored, Q)
-            em = load(table_e + row_at(above, limit4) + base, lane, stored, Q)
-            em = [tl.where(i > 0, em[q], NEVER) for q in Q]
-            if BAND:
-                low, high = band_edges(above, N, M, band)
-                outside = outside_row(lane, low - base, high - base, BAND, Q)
-            y = weights(load(cost + row_at(above, row4) + base, lane, limit - base, Q), outside, scale, Q)
-            x = drop_weight(drop_video, i, N, scale)
-            yx = [x for _ in Q]
-
+            if NARROW:
+                beyond, e_beyond = times(beyond, e_beyond, [x], [0])
+                beyond, e_beyond = renormalised(beyond, e_beyond, [0])
+                first_z, first_ez = tl.where(N > 1, beyond[0], first_z), tl.where(N > 1, e_beyond[0], first_ez)
             diagonal, e_diagonal = shifted(h, lane, 1, first_h, Q), shifted(eh, lane, 1, first_eh, Q)
-            ax, ex = plus(diagonal, e_diagonal, ax, ex, yx, Q)
+            aw, ew = plus(diagonal, e_diagonal, aw, ew, yx, Q)
             if CONTIGUOUS:
-                aw, ew = ax, ex
+                g, eg = h, eh
             else:
-                ax, ex = plus(ax, ex, h, eh, None, Q)
-                aw, ew = plus(diagonal, e_diagonal, aw, ew, yx, Q)
-            am, e_am = ax, ex
+                g, eg = plus(h, eh, g, eg, yx, Q)
             az, ez = aw, ew
             if DROP_TEXT:
-                ez, ez_next = exponent_scan(y_next, ew, lane, None if first_ez is None else first_ez, True, Q)
-                grown = reaching(y_next, ez, Q)
-                a = [tl.exp2((ez_next[q] - ez[q]) + grown[q]) for q in Q]
-                az, az_next = linear_scan(a, [aw[q] * tl.exp2(ew[q] - ez[q]) for q in Q], lane, first_z, True, Q)
-                z, e_z, _, _ = dropped_texts(y_text, m, em, lane, first_s, first_es, Q)
-                dropped = [dropped[q] + z[q] * az[q] * tl.exp2(tl.minimum(e_z[q] + ez[q], 120.0)) for q in Q]
-                if CONTIGUOUS:
-                    am, e_am = az, ez
-                else:
-                    next_r, next_e = times(az_next, ez_next, y_next, Q)
-                    am, e_am = plus(ax, ex, next_r, next_e, None, Q)
-            if CONTIGUOUS:
-                am, e_am = plus(am, e_am, h, eh, None, Q)
+                az, ez, az_next, ez_next = sum_scan(y_next, aw, ew, lane, first_z, first_ez, True, Q)
+
+            if BAND:
+                low, high = band_edges(i, N, M, band)
+            if NARROW:
+                to = first_column(low, block, N, NARROW, W, L)
+                while base > to:
+                    lanes = tl.minimum((base - to) // W, L - 1)
+                    aw, ew = rebased(aw, lane, 0 - lanes, 0.0, Q), rebased(ew, lane, 0 - lanes, NEVER, Q)
+                    g, eg = rebased(g, lane, 0 - lanes, 0.0, Q), rebased(eg, lane, 0 - lanes, NEVER, Q)
+                    if DROP_TEXT:
+                        store(matched + base, last_match, lane, limit - base, Q, since=L - lanes)
+                        last_match = rebased(last_match, lane, 0 - lanes, 0.0, Q)
+                        end = lane * 0 + L - lanes
+                        beyond, e_beyond = [tl.gather(az[0], end, 0)], [tl.gather(ez[0], end, 0)]
+                    az, ez = rebased(az, lane, 0 - lanes, 0.0, Q), rebased(ez, lane, 0 - lanes, NEVER, Q)
+                    base -= lanes * W
+                    if DROP_TEXT:
+                        y_next = next_weights(drop_text, base, lane, limit, M, scale, Q)
+                        y_new = [tl.where(lane < lanes, y_next[q], NEVER) for q in Q]
+                        az, ez, az_next, ez_next = sum_scan(y_new, az, ez, lane, None, None, True, Q)
+            if BAND:
+                outside = outside_row(lane, low - base, high - base, BAND, Q)
+            column, held = place_of(base, table_row, n, N, NARROW)
+            m = load(table_r + row_at(i, table_row // 4) + column, lane, held, Q)
+            em = load(table_e + row_at(i, table_row // 4) + column, lane, held, Q)
+            y = weights(load(cost + row_at(i, row4) + base, lane, limit - base, Q), outside, scale, Q)
+            am, e_am = plus(az, ez, g, eg, None, Q)
             share = [m[q] * am[q] * tl.exp2(tl.minimum(em[q] + e_am[q], 120.0)) for q in Q]
-            store(alignment + row_at(above, limit4) + base, share, lane, stored, Q)
+            store(alignment + row_at(i, limit4) + base, share, lane, limit - base, Q)
+            if DROP_TEXT:
+                last = [m[q] * az[q] * tl.exp2(tl.minimum(em[q] + ez[q], 120.0)) for q in Q]
+                last_match = [last_match[q] + last[q] for q in Q]
             h, eh = times(am, e_am, y, Q)
             if CHUNKED:
-                put_edge(below_here + i * 4, h[0], eh[0], lane, 0)
-                put_edge(below_here + i * 4 + 2, az[0], ez[0], lane, 0)
+                put_edge(edge_here + i * 4, h[0], eh[0], lane, 0)
+                put_edge(edge_here + i * 4 + 2, az[0], ez[0], lane, 0)
             if (i & (EVERY - 1)) == 0:
                 h, eh = renormalised(h, eh, Q)
-                ax, ex = renormalised(ax, ex, Q)
+                g, eg = renormalised(g, eg, Q)
                 aw, ew = renormalised(aw, ew, Q)
         if DROP_TEXT:
-            column = base + lane * W
-            dropped = [tl.where(is_spoiled & (column + q < M), float("nan"), dropped[q]) for q in Q]
-            store(text_drops + base, dropped, lane, limit - base, Q)
+            store(matched + base, last_match, lane, limit - base, Q)
         if CHUNKED:
             tl.debug_barrier()
-    fill_unvisited(alignment, limit4, n, N, M, tl.where(dead, 0, N), count, is_spoiled, lane, False, Q, L)
-    if DROP_TEXT and CHUNKED:
-        for block in range(count, blocks):
-            store(text_drops + block * (W * L), same(0.0, lane, Q), lane, limit - block * (W * L), Q)
+    fill_unvisited(alignment, limit4, n, N, M, done, count, is_spoiled, lane, NARROW, Q, L)

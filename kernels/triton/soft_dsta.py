@@ -42,9 +42,9 @@ def whole_window(r, e, lane, decay, lanes, MARGIN: tl.constexpr, TRANSPOSED: tl.
     """
     W: tl.constexpr = len(Q)
     SIGN: tl.constexpr = -1 if TRANSPOSED else 1
-    near, e_near = sum_scan(None, r, e, lane, TRANSPOSED, Q)
+    near, e_near, _, _ = sum_scan(None, r, e, lane, None, None, TRANSPOSED, Q)
     y = [decay for _ in Q]
-    far, e_far = sum_scan(y, r, e, lane, not TRANSPOSED, Q)
+    far, e_far, _, _ = sum_scan(y, r, e, lane, None, None, not TRANSPOSED, Q)
     if TRANSPOSED:
         total, e_total = tl.gather(near[0], lane * 0, 0), tl.gather(e_near[0], lane * 0, 0)
     else:
@@ -99,7 +99,9 @@ def bit(bits, q: tl.constexpr):
 @triton.jit
 def cut_sum(y, starts, r, e, lane, RIGHT_TO_LEFT: tl.constexpr, Q: tl.constexpr):
     """The running sum in each block, decaying by 2**y. `starts` are where a block begins in the order of the scan."""
-    return sum_scan([tl.where(bit(starts, q), NEVER, y) for q in Q], r, e, lane, RIGHT_TO_LEFT, Q)
+    y = [tl.where(bit(starts, q), NEVER, y) for q in Q]
+    x, f, _, _ = sum_scan(y, r, e, lane, None, None, RIGHT_TO_LEFT, Q)
+    return x, f
 
 
 @triton.jit
@@ -304,8 +306,8 @@ def backward(
     base = start_column(tl.maximum(N - 1, 0), N, M, band, NARROW, W)
     outside = outside_row(lane, 0, M - 1 - base, False, Q)
     # what a cell still collects on its way to the end, over the total
-    t = [tl.where(lane * W + q == M - 1 - base, 1.0 / r_end, 0.0) for q in Q]
-    f = [tl.where(lane * W + q == M - 1 - base, 0.0 - e_end, NEVER) for q in Q]
+    t = [tl.where(lane * W == M - 1 - base - q, 1.0 / r_end, 0.0) for q in Q]
+    f = [tl.where(lane * W == M - 1 - base - q, 0.0 - e_end, NEVER) for q in Q]
     cost_row = cost + row_at(N - 1, row4)
     r_row, e_row = table_r + row_at(N - 1, table_row4), table_e + row_at(N - 1, table_row4)
     share_row = alignment + row_at(N - 1, limit4) if NARROW else r_row

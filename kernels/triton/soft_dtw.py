@@ -179,7 +179,7 @@ def backward(
         if NARROW:
             low, _ = band_edges(tl.maximum(N - 1, 0), N, M, band)
         base = first_column(low, block, N, NARROW, W, L)
-        upward = [tl.where(lane * W + q == M - 1 - base, 1.0, 0.0) for q in Q]  # mass from the row below, by its way
+        upward = [tl.where(lane * W == M - 1 - base - q, 1.0, 0.0) for q in Q]  # mass from the row below, by its way
         diagonal = same(0.0, lane, Q)
         left_row, up_row = left + row_at(N - 1, share_row4), up + row_at(N - 1, share_row4)
         row = alignment + row_at(N - 1, limit4) if NARROW else left_row

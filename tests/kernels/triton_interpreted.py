@@ -194,6 +194,8 @@ SOFT_DROP: dict[str, tuple[Pairs, dict[str, Any]]] = {
     "negative": (pairs(3, 7, 9, seed=25, low=-3.0, forbidden=0.1, shortest=4), {"gamma": 0.02, "low": -1.0}),
     # texts dropped before the first video step weigh less than float32 can say
     "sharp": (pairs(3, 4, 16, seed=30, shortest=3), {"gamma": 0.004}),
+    # sums that pass powers of two on their way: what an exponent there has no bits for must not be lost
+    "dropping pays": (pairs(2, 4, 100, seed=56, shortest=3), {"gamma": 0.1, "band": 3, "low": -0.5}),
     "steps that stay": (pairs(4, 8, 9, seed=26, forbidden=0.1), {"stay": 0.4}),
     "band": (pairs(4, 12, 15, seed=27), {"band": 2, "contiguous": False}),
     "one step": (pairs(2, 1, 6, seed=28), {}),
@@ -419,14 +421,41 @@ def test_long_dtw(band: int | None) -> None:
 
 
 @pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("band", [None, 45])
 @pytest.mark.parametrize("contiguous", [True, False])
-def test_long_drop_dtw(contiguous: bool) -> None:
+def test_long_drop_dtw(contiguous: bool, band: int | None) -> None:
     batch = wide_pairs(42, forbidden=0.05)
     video, text = drop_costs(batch, {})
     assert text is not None
-    options = {"contiguous": contiguous, "band": None, "wanted": True}
-    arguments = (video, text * 0.1, batch.steps, batch.texts)
-    exact = (video.double(), (text * 0.1).double(), batch.steps, batch.texts)
+    assert launch.plan(5, 290, band).narrow is (band is not None)
+    assert_drop_dtw(batch, video, text * 0.1, contiguous, band)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_drop_dtw_in_a_band_that_leaps(contiguous: bool) -> None:
+    """Farther from one row to the next than a program is wide; pairs of two steps, one, and none."""
+    batch = pairs(4, 9, 150, seed=57)
+    batch.steps[:], batch.texts[:] = torch.tensor([9, 2, 1, 0]), torch.tensor([150, 150, 149, 140])
+    batch.cost = torch.rand(4, 9, 150, generator=batch.draw) * 2
+    video, text = drop_costs(batch, {})
+    assert text is not None
+    assert launch.plan(9, 150, 2).narrow
+    assert_drop_dtw(batch, video, text * 0.2, contiguous, 2)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_every_text_matched_in_a_moving_band() -> None:
+    batch = pairs(1, 132, 130, seed=58)
+    video, _ = drop_costs(batch, {})
+    assert launch.plan(132, 130, 1).narrow
+    assert_drop_dtw(batch, video, None, False, 1)
+
+
+def assert_drop_dtw(batch: Pairs, video: Tensor, text: Tensor | None, contiguous: bool, band: int | None) -> None:
+    options: dict[str, Any] = {"contiguous": contiguous, "band": band, "wanted": True}
+    exact = (video.double(), None if text is None else text.double(), batch.steps, batch.texts)
+    arguments = (video, text, batch.steps, batch.texts)
     found = backend.soft_drop_dtw(batch.cost, *arguments, gamma=0.1, **options)
     truth = reference.soft_drop_dtw(batch.cost.double(), *exact, gamma=0.1, **options)
     assert_close(found[0], truth[0], 2e-7)

@@ -37,7 +37,7 @@ EVERY = {"EVERY": 8}
 DSTA = {"BAND": False, "NARROW": False, "WINDOWED": False, "MARGIN": 1}
 
 
-DROP = {"BAND": False, "CHUNKED": False, "DROP_TEXT": True, "CONTIGUOUS": True}
+DROP = FLAGS | {"DROP_TEXT": True, "CONTIGUOUS": True}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ CASES = [
     Case("DSTA window labels", "dsta", "forward", DSTA | {"STORE": True, "WINDOWED": True}),
     Case("DSTA trace", "dsta", "trace", {"NARROW": False, "WINDOWED": True, "MARGIN": 1, "BLOCK": 256}),
     Case("Drop-DTW labels", "drop_dtw", "forward", DROP | {"STORE": True}),
-    Case("Drop-DTW trace", "drop_dtw", "trace", {"CONTIGUOUS": True, "BLOCK": 256}),
+    Case("Drop-DTW trace", "drop_dtw", "trace", {"CONTIGUOUS": True, "NARROW": False, "BLOCK": 256}),
     Case("spoiled pairs", "rows", "find_spoiled", {"BLOCK": 1024}, warps=4),
 ]
 #: bands that are held narrow, rows of several blocks, and the widest rows that one program holds
@@ -79,7 +79,7 @@ STORED = EVERY | {"STORE": True}
 MOVING = FLAGS | {"BAND": True, "NARROW": True, "CHUNKED": True}
 LONG = FLAGS | {"CHUNKED": True}
 DSTA_MOVING = DSTA | {"BAND": True, "NARROW": True}
-LONG_DROP = DROP | {"CHUNKED": True}
+LONG_DROP, MOVING_DROP = DROP | LONG, DROP | MOVING
 WINDOW = DSTA | {"WINDOWED": True}
 TWO = ("sm_90", "gfx942")
 CASES += [
@@ -93,9 +93,12 @@ CASES += [
     Case("soft-DSTA 2048 window backward", "soft_dsta", "backward", WINDOW | EVERY, 2048, 8, TWO),
     Case("soft Drop-DTW long forward", "soft_drop_dtw", "forward", LONG_DROP | STORED, 1024, 4, TWO),
     Case("soft Drop-DTW long backward", "soft_drop_dtw", "backward", LONG_DROP | EVERY, 1024, 4, TWO),
+    Case("soft Drop-DTW band forward", "soft_drop_dtw", "forward", MOVING_DROP | STORED, targets=TWO),
+    Case("soft Drop-DTW band backward", "soft_drop_dtw", "backward", MOVING_DROP | EVERY, targets=TWO),
     Case("DTW band path", "dtw", "forward", MOVING | {"STORE": True}, targets=TWO),
     Case("DTW long path", "dtw", "forward", LONG | {"STORE": True}, 1024, 4, TWO),
     Case("DSTA band labels", "dsta", "forward", DSTA_MOVING | {"STORE": True}, targets=TWO),
+    Case("Drop-DTW band labels", "drop_dtw", "forward", MOVING_DROP | {"STORE": True}, targets=TWO),
     Case("Drop-DTW long labels", "drop_dtw", "forward", LONG_DROP | {"STORE": True}, 1024, 4, TWO),
 ]
 
