@@ -18,6 +18,7 @@ VERBS = {
     "cp": ("cp", "Copy a recipe, to make it your own."),
     "validate": ("validate", "Check a recipe; report every fault at once."),
     "train": ("train", "Train a model from a recipe."),
+    "submit": ("submit", "Send a training run to a SLURM cluster."),
     "eval": ("evaluate", "Score a trained model beside the baselines and the oracle."),
     "cross": ("cross_lingual", "Score the model of every language in every language."),
     "align": ("align", "Align one video with its text: JSON, SRT and an HTML report."),

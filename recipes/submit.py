@@ -1,0 +1,184 @@
+"""`weaksync submit`: a training run as a SLURM job that saves where it is before its time ends, and queues again."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from ..datamodules.shards import whole_file
+from . import config
+from .config import Recipe, StoryRecipe
+from .runs import RECIPE
+
+SCRIPT = "submit.sh"
+#: seconds before the end of a job's time at which it is told; a step and a checkpoint must fit
+NOTICE = 120
+_TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
+_WORD = re.compile(r"[\w.,:=@%/+-]+")
+
+_BODY = """
+# The folder of the repository on sys.path would hide other packages of the same names.
+export PYTHONSAFEPATH=1
+
+# Told that its time is nearly over, the run saves at the end of a step, and the job queues again.
+again() {{
+    echo "time is nearly over: saving, then back into the queue"
+    scancel --signal=TERM "$SLURM_JOB_ID"  # to the processes of srun; srun itself would have them killed
+    wait "$steps"
+    scontrol requeue "$SLURM_JOB_ID"
+}}
+trap again USR1
+
+cd {here}
+resume=
+if [ -f {recipe} ]; then resume=--resume; fi
+srun --kill-on-bad-exit=1 {command} $resume &
+steps=$!
+wait "$steps"
+"""
+
+
+def script(
+    recipe: Recipe,
+    name: str,
+    overrides: list[str],
+    *,
+    nodes: int = 1,
+    gpus: int = 1,
+    time: str = "24:00:00",
+    partition: str | None = None,
+    options: list[str] | None = None,
+) -> str:
+    """The batch script of a run.
+
+    Args:
+        recipe: what `overrides` make of the recipe `name`.
+        nodes: machines.
+        gpus: of each, and as many processes; 0 for one process on the CPU.
+        time: as SLURM writes it, such as ``24:00:00`` or ``2-00``.
+        partition: which machines.
+        options: further lines for sbatch, such as ``account=NAME``.
+
+    Raises:
+        ValueError: a time or an option that SLURM would not read, or overrides that set what is decided here.
+    """
+    if not _TIME.fullmatch(time):
+        raise ValueError(
+            f"--time {time!r}: write minutes, hours:minutes:seconds or days-hours, such as 24:00:00 or 2-00"
+        )
+    further = [*([f"partition={partition}"] if partition else []), *(options or [])]
+    if wrong := [option for option in further if not _WORD.fullmatch(option)]:
+        raise ValueError(f"sbatch could not read {wrong[0]!r}: write name=value without spaces, such as account=NAME")
+    processes = max(1, gpus)
+    given = [f"trainer.devices={processes}", f"trainer.num_nodes={nodes}"]
+    for override in overrides:
+        if override.partition("=")[0] in ("trainer.devices", "trainer.num_nodes"):
+            raise ValueError(f"leave out {override}: --gpus and --nodes say how many processes there are")
+    header = {
+        "job-name": re.sub(r"[^\w.-]", "-", recipe.name),
+        "nodes": nodes,
+        "ntasks-per-node": processes,
+        "cpus-per-task": 1 + int(getattr(recipe.data, "workers", 0)),
+        **({"gpus-per-node": gpus} if gpus else {}),
+        "time": time,
+        "signal": f"B:USR1@{NOTICE}",
+        "output": f'"{recipe.folder / "slurm-%j.out"}"',
+    }
+    lines = [f"--{key}={value}" for key, value in header.items()]
+    lines += [f"--{option}" for option in further] + ["--requeue", "--open-mode=append"]
+    return "\n".join(["#!/bin/bash", *(f"#SBATCH {line}" for line in lines)]) + _BODY.format(
+        here=shlex.quote(str(Path.cwd())),
+        recipe=shlex.quote(str(recipe.folder / RECIPE)),
+        command=shlex.join([_console_script(), "train", name, *overrides, *given]),
+    )
+
+
+def check(recipe: StoryRecipe, *, waits: bool) -> None:
+    """What would end the job as soon as it starts, found before it queues; see `preflight.check`.
+
+    Args:
+        waits: the job waits for another, which may be making what it starts from.
+    """
+    from . import preflight  # imports torch
+
+    if not waits:
+        preflight.check_model(recipe)
+    preflight.check_data(recipe)
+
+
+def submit(path: Path) -> str:
+    """Send a batch script; returns the job's number.
+
+    Raises:
+        FileNotFoundError: there is no sbatch here.
+        ValueError: it refused the script.
+    """
+    if shutil.which("sbatch") is None:
+        raise FileNotFoundError(f"there is no sbatch here: the script is {path}; where there is one, run sbatch {path}")
+    done = subprocess.run(["sbatch", "--parsable", str(path)], capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"sbatch refused {path}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout.strip().partition(";")[0]
+
+
+def _console_script() -> str:
+    """The `weaksync` beside this Python, so that a job runs in the environment that it was sent from."""
+    beside = Path(sys.executable).with_name("weaksync")
+    return str(beside) if beside.is_file() else "weaksync"
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1)
+@click.option("--nodes", default=1, show_default=True, type=click.IntRange(1), help="Machines.")
+@click.option("--gpus", default=1, show_default=True, type=click.IntRange(0), help="Of each machine; 0 is the CPU.")
+@click.option("--time", default="24:00:00", show_default=True, help="After which the job saves, and queues again.")
+@click.option("--partition", help="Which machines.")
+@click.option("--sbatch", "options", multiple=True, metavar="NAME=VALUE", help="Another option, such as account=NAME.")
+@click.option("--resume", is_flag=True, help="Go on with a run that is there.")
+@click.option("--dry-run", is_flag=True, help="Print the script; write and send nothing.")
+def command(
+    recipe: str,
+    overrides: tuple[str, ...],
+    nodes: int,
+    gpus: int,
+    time: str,
+    partition: str | None,
+    options: tuple[str, ...],
+    resume: bool,
+    dry_run: bool,
+) -> None:
+    """Train RECIPE on a SLURM cluster, with OVERRIDES such as optim.lr=1e-4.
+
+    Writes submit.sh to the folder of the run and sends it.  Two minutes before its time is over the job is told: it
+    saves where it is, queues again, and goes on; so it does after a machine failed or somebody else came first.
+    """
+    read = config.load_any(recipe, list(overrides))
+    if (read.folder / RECIPE).exists() and not resume:
+        raise ValueError(f"{read.folder} holds a run: --resume goes on with it, name=OTHER starts another")
+    text = script(
+        read,
+        recipe,
+        list(overrides),
+        nodes=nodes,
+        gpus=gpus,
+        time=time,
+        partition=partition,
+        options=list(options),
+    )
+    if dry_run:
+        click.echo(text, nl=False)
+        return
+    if isinstance(read, StoryRecipe):
+        check(read, waits=any(option.startswith("dependency=") for option in options))
+    path = read.folder / SCRIPT
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        file.write(text.encode())
+    click.echo(f"job {submit(path)}: {path}; its words go to {read.folder / 'slurm-JOB.out'}")
