@@ -133,27 +133,35 @@ class TrainerConfig:
     deterministic: bool = False
 
 
-class Recipe(Protocol):
-    """What every recipe says, whatever its task; `data`, `model` and `optim` are the task's own.
+class Settings(Protocol):
+    """What every recipe says, whatever its task.
 
     Attributes:
         name: of the run; it writes to ``<root>/<name>/``.
         root: folder of all runs.
         seed: of all chance.
-        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
     name: str
     root: str
     seed: int
-    trainer: TrainerConfig
-    save_every_n_steps: int | None
 
     @property
     def folder(self) -> Path:
         """Where the run writes."""
         ...
+
+
+class Recipe(Settings, Protocol):
+    """What a recipe of one model says; `data`, `model` and `optim` are the task's own.
+
+    Attributes:
+        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
+    """
+
+    trainer: TrainerConfig
+    save_every_n_steps: int | None
 
 
 @dataclass
@@ -208,7 +216,7 @@ def load(recipe: str, overrides: list[str] | None = None) -> StoryRecipe:
     return found
 
 
-def task_of(recipe: Recipe) -> str | None:
+def task_of(recipe: Settings) -> str | None:
     """The name in `TASKS` of what a recipe trains; None for story alignment."""
     return getattr(recipe, "task", None)
 
@@ -292,12 +300,12 @@ def impossible(config: StoryRecipe) -> list[str]:
     return [fault for wrong, fault in checks if wrong]
 
 
-def dump(config: Recipe) -> str:
+def dump(config: Settings) -> str:
     """The resolved recipe as YAML, which `load` reads back."""
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 
-def flat(config: Recipe) -> list[tuple[str, Any]]:
+def flat(config: Settings) -> list[tuple[str, Any]]:
     """Every setting as ``(dotted key, value)``; free-form parts, such as ``model.arguments``, are one value."""
     pairs = []
     for part in dataclasses.fields(config):

@@ -26,7 +26,7 @@ from . import config as recipes
 from . import preflight
 from .checkpointing import DurableCheckpointIO, NewestCheckpoints, latest_good, replace
 from .clips import Pictures
-from .config import Recipe, StoryRecipe
+from .config import Recipe, Settings, StoryRecipe
 from .launch import SayWhere, answering_sigterm, leads, progress_bar, say, trainer
 from .report.training import training_figure
 from .runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
@@ -123,7 +123,7 @@ def has_ended(recipe: Recipe) -> bool:
     return True
 
 
-def known_run(recipe: Recipe) -> None:
+def known_run(recipe: Settings) -> None:
     """Raises FileNotFoundError, with the nearest name, where there is no such run to go on with."""
     if (recipe.folder / RECIPE).is_file():
         return
@@ -135,7 +135,7 @@ def known_run(recipe: Recipe) -> None:
     )
 
 
-def changes(folder: Path, recipe: Recipe) -> list[str]:
+def changes(folder: Path, recipe: Settings) -> list[str]:
     """Which settings of a run are others than the recipe's: ``key was a and is b``."""
     before, now = dict(recipes.flat(recipes.load_any(str(folder / RECIPE)))), dict(recipes.flat(recipe))
     return [

@@ -1,0 +1,123 @@
+"""What a recipe of a whole matcher may say: which recipes make its parts; free of torch, like `config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+#: what `task` says in such a recipe
+TASK = "matching"
+CUES = ("object", "scene", "action")
+
+
+@dataclass
+class StageConfig:
+    """A part that is learnt, by an ordinary recipe in a folder of the run.
+
+    Attributes:
+        recipe: its name, such as ``subtitles/soft_dsta``, or a YAML file.
+        model: a run or a checkpoint folder whose weights are taken as they are; nothing is trained then.
+        set: what the recipe is overridden with, such as ``{optim: {lr: 1e-3}}``.
+    """
+
+    recipe: str
+    model: str | None = None
+    set: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class CueConfig:
+    """A global cue.
+
+    Attributes:
+        net: what sees the pictures: a registry name (random weights), a checkpoint folder, or ``hf://org/repo``.
+        recipe, model, set: of the model that matches its features with words, as of `StageConfig`.
+    """
+
+    net: str
+    recipe: str
+    model: str | None = None
+    set: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class MatchingDataConfig:
+    """Which clips, and how their subtitles are spoken and read.
+
+    Attributes:
+        clips: folder of conversational clips (`weaksync data build subtitles`).
+        speech: folder of `weaksync data speech`, made of `clips`; none: they are spoken here, by eSpeak NG.
+        voice: of eSpeak NG, as for `weaksync data speech`; empty for the usual one of each language.
+        words: ``hashed``, random vectors that know words apart, or a file of vectors as GloVe publishes them.
+        per_second: pictures a second that the object and scene cues see.
+        workers: reading processes.
+    """
+
+    clips: str
+    speech: str | None = None
+    voice: str = ""
+    words: str = "hashed"
+    per_second: float = 8.0
+    workers: int = 1
+
+
+@dataclass
+class MachineConfig:
+    """Where every stage runs, in one process on one device: Lightning's settings, under their own names."""
+
+    accelerator: str = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+
+@dataclass
+class MatchingRecipe:
+    """A matcher, part by part: each stage has its own folder below the run's, and is skipped where it has ended.
+
+    Attributes:
+        task: says that this is one.
+        name: of the run; it writes to ``<root>/<name>/``.
+        root: folder of all runs.
+        seed: of every stage.
+        syncnet: features of lips and of speech.
+        alignment: the front end on them, and the aligner.
+        object, scene, action: global cues; none leaves one out.
+        trainer: for every stage.
+    """
+
+    task: Literal["matching"]
+    name: str
+    data: MatchingDataConfig
+    syncnet: StageConfig
+    alignment: StageConfig
+    object: CueConfig | None = None
+    scene: CueConfig | None = None
+    action: CueConfig | None = None
+    root: str = "runs"
+    seed: int = 0
+    trainer: MachineConfig = field(default_factory=MachineConfig)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run writes."""
+        return Path(self.root) / self.name
+
+    @property
+    def cues(self) -> dict[str, CueConfig]:
+        """The global cues that it has, by name."""
+        return {name: cue for name in CUES if (cue := getattr(self, name)) is not None}
+
+
+def impossible(config: MatchingRecipe) -> list[str]:
+    """Settings that are well-typed and cannot work."""
+    data = config.data
+    checks = [
+        (config.name is not None and not config.name.strip("./"), "name should be a folder's name below root"),
+        (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
+        (data.per_second <= 0, f"data.per_second is pictures a second, above 0, not {data.per_second}"),
+        (
+            data.speech is not None and bool(data.voice),
+            "data.voice is for clips that are spoken here: leave it out where data.speech names their speech",
+        ),
+    ]
+    return [fault for wrong, fault in checks if wrong]

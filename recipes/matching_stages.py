@@ -1,0 +1,177 @@
+"""The parts of a matcher, made one after the other: what has ended is taken, what was stopped goes on."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import zoo
+from ..datamodules.shards import MANIFEST
+from ..datamodules.speech import Espeak
+from ..datamodules.speech_set import speak_clips
+from ..zoo.checkpoint import CONFIG
+from . import config as recipes
+from .config import TASKS, Recipe
+from .console import progress
+from .data_streams import make_stream
+from .launch import say
+from .matching_config import CUES, CueConfig, MatchingRecipe, StageConfig
+from .runs import MODEL, RECIPE, model_folder
+
+SYNCNET, ALIGNMENT, SPEECH = "syncnet", "alignment", "speech"
+
+
+class Stages:
+    """The stages of a recipe, each in a folder of its own below the run's.
+
+    A stage that is asked for makes what it needs.  Figures of time are said as each ends.
+
+    Args:
+        recipe: of the whole.
+    """
+
+    def __init__(self, recipe: MatchingRecipe) -> None:
+        self.recipe = recipe
+        self.folder = recipe.folder
+        self.seconds: dict[str, float] = {}
+
+    def syncnet(self) -> Path:
+        """The checkpoint of SyncNet."""
+        return self._learnt(SYNCNET, self.recipe.syncnet, {"data.clips": self.recipe.data.clips})
+
+    def speech(self) -> Path:
+        """The set of speech of the clips' subtitles."""
+        data = self.recipe.data
+        if data.speech is not None:
+            return Path(data.speech)
+        folder = self.folder / SPEECH
+        if not (folder / MANIFEST).is_file():
+            with self._timed(SPEECH), progress("sentences") as bar:
+                task = bar.add_task("speaking", total=None)
+                report = speak_clips(
+                    folder,
+                    data.clips,
+                    Espeak(data.voice),
+                    progress=lambda done, total: bar.update(task, completed=done, total=total),
+                )
+            for name, reason in report.left_out.items():
+                say(f"left out: {name}: {reason}")
+        return folder
+
+    def lips(self) -> Path:
+        """Features of lips."""
+        return self.stream("lips", self.recipe.data.clips, model=str(self.syncnet()))
+
+    def spoken(self) -> Path:
+        """Features of speech."""
+        return self.stream("speech", self.speech(), model=str(self.syncnet()))
+
+    def words(self) -> Path:
+        """Vectors of the subtitles' words."""
+        return self.stream("words", self.speech(), words=self.recipe.data.words)
+
+    def net(self, cue: str) -> Path:
+        """The checkpoint of the network that sees a clip for a global cue; each cue draws random weights of its own."""
+        name = self.recipe.cues[cue].net
+        if name not in {row.name for row in zoo.list_models()}:
+            return Path(name) if name.startswith("hf://") else model_folder(name)
+        folder = self.folder / "nets" / cue
+        if not (folder / CONFIG).is_file():
+            say(f"{cue}: {name} has random weights; {cue}.net=FOLDER takes others")
+            torch.manual_seed(self.recipe.seed * len(CUES) + CUES.index(cue))
+            zoo.create(name).save_pretrained(folder)
+        return folder
+
+    def pictures(self, cue: str) -> Path:
+        """Features of what a global cue sees."""
+        return self.stream(cue, self.recipe.data.clips, model=str(self.net(cue)))
+
+    def stream(self, name: str, source: str | Path, *, folder: str | None = None, **made_by: Any) -> Path:
+        """A stream of a set, as `make_stream` makes it, in ``features/<folder>``, by default its name."""
+        out = self.folder / "features" / (folder or name)
+        if not (out / MANIFEST).is_file():
+            with self._timed(f"features of {folder or name}"), progress("clips") as bar:
+                task = bar.add_task(folder or name, total=None)
+                made = make_stream(
+                    source,
+                    name,
+                    out,
+                    per_second=self.recipe.data.per_second,
+                    workers=self.recipe.data.workers,
+                    seed=self.recipe.seed,
+                    started=lambda total: bar.update(task, total=total),
+                    advance=lambda: bar.advance(task),
+                    **made_by,
+                )
+            for clip, reason in made.left_out.items():
+                say(f"left out: {clip}: {reason}")
+        return out
+
+    def alignment(self, stage: StageConfig | None = None, name: str = ALIGNMENT) -> Path:
+        """The checkpoint of the front end and its aligner; another `stage` on the same features goes by its `name`."""
+        streams = {"data.video": self.lips(), "data.text": self.spoken()}
+        return self._learnt(name, stage or self.recipe.alignment, {**self._sets(), **streams})
+
+    def cue(self, name: str) -> Path:
+        """The checkpoint of the model of a global cue."""
+        streams = {"data.video": self.pictures(name), "data.text": self.words()}
+        return self._learnt(name, self.recipe.cues[name], {**self._sets(), **streams})
+
+    def _sets(self) -> dict[str, Any]:
+        return {"data.clips": self.recipe.data.clips, "data.speech": self.speech()}
+
+    def _learnt(self, name: str, stage: StageConfig | CueConfig, given: dict[str, Any]) -> Path:
+        """The checkpoint folder of a stage, which is trained where it has not ended."""
+        if stage.model is not None:
+            return model_folder(stage.model)
+        recipe = self.stage_recipe(name, stage, given)
+        resume = (recipe.folder / RECIPE).is_file()
+        if not (recipe.folder / MODEL).is_dir():
+            with self._timed(name):
+                train_any(recipe, resume=resume)
+        return recipe.folder / MODEL
+
+    def stage_recipe(self, name: str, stage: StageConfig | CueConfig, given: dict[str, Any]) -> Recipe:
+        """The ordinary recipe of a stage.  Raises ConfigError with its faults."""
+        machine = {f"trainer.{key}": value for key, value in vars(self.recipe.trainer).items()}
+        own = {"name": name, "root": self.folder, "seed": self.recipe.seed, "trainer.devices": 1}
+        asked = {**machine, **_dotted(stage.set), **given, **own}
+        return recipes.load_any(stage.recipe, [f"{key}={_written(value)}" for key, value in asked.items()])
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        say(f"{name} ...")
+        yield
+        self.seconds[name] = time.monotonic() - start
+        say(f"{name}: {self.seconds[name]:.0f} s")
+
+
+def train_any(recipe: Recipe, *, resume: bool = False) -> Path:
+    """Run a recipe of any task but story alignment; the run's folder."""
+    task = TASKS[str(recipes.task_of(recipe))]
+    folder: Path = importlib.import_module(f".{task.trains}", __package__).train(recipe, resume=resume)
+    return folder
+
+
+def _dotted(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found |= _dotted(value, f"{where}{key}.")
+        else:
+            found[f"{where}{key}"] = value
+    return found
+
+
+def _written(value: Any) -> str:
+    """A value as an override has it."""
+    return json.dumps(str(value) if isinstance(value, Path) else value)
