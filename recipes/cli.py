@@ -22,6 +22,7 @@ VERBS = {
     "eval": ("evaluate", "Score a trained model beside the baselines and the oracle."),
     "cross": ("cross_lingual", "Score the model of every language in every language."),
     "align": ("align", "Align one video with its text: JSON, SRT and an HTML report."),
+    "match": ("match", "Find the subtitle that is said in a clip: JSON and an HTML report that plays it."),
     "index": ("index", "Index a pool of subtitles for matching."),
     "data": ("data", "Make, check and count data sets."),
     "convert": ("convert", "Turn a published weights file into a checkpoint folder."),

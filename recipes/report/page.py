@@ -32,7 +32,7 @@ def assemble(name: str, *, scripts: Sequence[str], title: str, data: Any) -> str
     document = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
-        "media-src 'self' file: http: https:; base-uri 'none'; form-action 'none'"
+        "media-src 'self' file: http: https: blob:; base-uri 'none'; form-action 'none'"
     )
     parts = {"policy": policy, "title": html.escape(title), "style": style, "script": script, "data": document}
     return re.sub(r"\{\{(\w+)\}\}", lambda slot: parts[slot[1]], _asset(f"{name}.html"))
