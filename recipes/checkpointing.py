@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ..datamodules.shards import whole_file
 from .console import err
@@ -54,19 +58,39 @@ class DurableCheckpointIO(TorchCheckpointIO):
 
 
 class NewestCheckpoints(ModelCheckpoint):
-    """Keeps the checkpoints of the last steps, ``step=<step>.ckpt``; SIGTERM makes one more of the step it ends.
+    """Keeps the checkpoints of the last steps, ``step=<step>.ckpt``; a signal makes one more of the step it ends.
 
-    Of several processes only some may know of the signal yet, so there it makes none.
+    SIGUSR1, which a job's script sends before its time is over, may reach some of several processes alone: at the end
+    of a step they agree on it, save together, and end.  SIGTERM ends them without asking the others, so a checkpoint is
+    made of one process alone.
     """
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        self.told = False
+        if stage == "fit" and threading.current_thread() is threading.main_thread():  # no other gets signals
+            self.before = signal.signal(signal.SIGUSR1, self._note)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        super().teardown(trainer, pl_module, stage)
+        if stage == "fit" and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGUSR1, self.before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.told = True
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        told = trainer.received_sigterm and trainer.world_size == 1
-        between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if told and between_steps and not self._should_skip_saving_checkpoint(trainer):
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        ends = trainer.strategy.reduce_boolean_decision(self.told, all=False)
+        alone = trainer.received_sigterm and trainer.world_size == 1
+        if (ends or alone) and not self._should_skip_saving_checkpoint(trainer):
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+        if ends:
+            raise SIGTERMException
 
 
 def replace(path: Path, content: bytes | memoryview) -> None:

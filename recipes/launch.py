@@ -38,6 +38,7 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
         "have overridden `transfer_batch_to_device`",
         "is smaller than the logging interval",
         "in eval mode at the start of training",
+        "`srun` command is available on your system but is not used",
     ):
         warnings.filterwarnings("ignore", message=f".*{words}")
     asked = asdict(config)

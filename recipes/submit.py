@@ -29,7 +29,7 @@ export PYTHONSAFEPATH=1
 # Told that its time is nearly over, the run saves at the end of a step, and the job queues again.
 again() {{
     echo "time is nearly over: saving, then back into the queue"
-    scancel --signal=TERM "$SLURM_JOB_ID"  # to the processes of srun; srun itself would have them killed
+    scancel --signal=USR1 "$SLURM_JOB_ID"  # to the processes of srun
     wait "$steps"
     scontrol requeue "$SLURM_JOB_ID"
 }}

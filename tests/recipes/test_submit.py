@@ -20,7 +20,7 @@ QUICK = ["story/quickstart", "data.shards=set", "name=there"]
 #: a step that runs until it is told to end, saves, and says that it was told
 SRUN = """echo "$@" >> srun.txt
 echo $$ > srun.pid
-trap 'echo saved >> log.txt; exit 143' TERM
+trap 'echo saved >> log.txt; exit 143' USR1
 for turn in $(seq 200); do sleep 0.05; done
 """
 
@@ -70,7 +70,7 @@ def test_the_script_asks_for_what_was_asked(cluster: Path) -> None:
 def test_told_that_its_time_ends_the_job_saves_queues_again_and_goes_on(cluster: Path) -> None:
     invoke()
     put(cluster, "srun", SRUN)
-    put(cluster, "scancel", 'echo "scancel $*" >> log.txt; kill -TERM $(cat srun.pid)')
+    put(cluster, "scancel", 'echo "scancel $*" >> log.txt; kill -USR1 $(cat srun.pid)')
     put(cluster, "scontrol", 'echo "scontrol $*" >> log.txt')
     job = ["bash", "runs/there/submit.sh"]
     first = subprocess.Popen(job, cwd=cluster, env=os.environ | {"SLURM_JOB_ID": "71"})
@@ -80,7 +80,7 @@ def test_told_that_its_time_ends_the_job_saves_queues_again_and_goes_on(cluster:
     first.send_signal(signal.SIGUSR1)
     first.wait(timeout=20)
     assert (cluster / "log.txt").read_text().splitlines() == [
-        "scancel --signal=TERM 71",
+        "scancel --signal=USR1 71",
         "saved",
         "scontrol requeue 71",
     ]

@@ -18,6 +18,7 @@ import torch
 from weaksync import zoo
 from weaksync.datamodules.sample_set import make_set
 from weaksync.recipes import config
+from weaksync.recipes.checkpointing import latest_good
 from weaksync.recipes.config import StoryRecipe
 from weaksync.recipes.evaluate import evaluate
 from weaksync.recipes.train import train
@@ -126,15 +127,21 @@ def test_a_run_that_is_not_there_is_not_resumed(run: Path, shards: Path) -> None
     assert not (run.parent / "rum").exists()
 
 
-def test_sigterm_saves_the_step_it_ends(
-    run: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_the_step_it_ends(
+    run: Path,
+    shards: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    number: int,
 ) -> None:
     steps = itertools.count()
     step = StoryAlignment.training_step
 
     def told_to_end(self: StoryAlignment, *batch: Any) -> torch.Tensor:
         if next(steps) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return step(self, *batch)
 
     monkeypatch.setattr(StoryAlignment, "training_step", told_to_end)
@@ -161,6 +168,26 @@ def test_sigterm_to_all_processes_is_one_line(shards: Path, tmp_path: Path) -> N
     assert process.returncode == 143, said
     assert not [line for line in said if not line.startswith(("epoch ", "stopped at step "))]
     assert said[-1].startswith("stopped at step ")
+
+
+@pytest.mark.slow
+def test_a_job_that_is_told_by_one_process_ends_in_all_with_a_checkpoint(shards: Path, tmp_path: Path) -> None:
+    checkpoints = tmp_path / "run" / "checkpoints"
+    more = ["trainer.devices=2", "trainer.max_epochs=10000", "save_every_n_steps=3"]
+    command = [str(BIN / "weaksync"), "train", "story/quickstart", *overrides(shards, tmp_path, *more)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            while not any(checkpoints.glob("step=*.ckpt")) and process.poll() is None:
+                time.sleep(0.1)
+            (second,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            os.kill(int(second), signal.SIGUSR1)
+            said = process.communicate(timeout=120)[1].splitlines()
+        finally:
+            process.kill()
+    assert process.returncode == 143, said
+    stopped = next(line for line in said if line.startswith("stopped at step "))
+    step = int(stopped.removeprefix("stopped at step ").partition(":")[0])
+    assert stopped.endswith(f"--resume goes on from step {step}") and latest_good(checkpoints) is not None
 
 
 def test_a_run_fine_tunes_another(run: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
