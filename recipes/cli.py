@@ -23,6 +23,7 @@ VERBS = {
     "cross": ("cross_lingual", "Score the model of every language in every language."),
     "align": ("align", "Align one video with its text: JSON, SRT and an HTML report."),
     "match": ("match", "Find the subtitle that is said in a clip: JSON and an HTML report that plays it."),
+    "regenerate": ("regenerate", "Give a clip another subtitle that fits: SRT and a dubbed video."),
     "index": ("index", "Index a pool of subtitles for matching."),
     "data": ("data", "Make, check and count data sets."),
     "convert": ("convert", "Turn a published weights file into a checkpoint folder."),

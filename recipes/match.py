@@ -245,13 +245,20 @@ def show(found: Match, *, as_json: bool = False) -> None:
         err.print(f"narrowed to {found.aligned} of {found.subtitles} subtitles: {lost}")
     cues = [name for name in found.candidates[0].ranks if name != FUSION]
     rows = [
-        (each.ranks[FUSION], each.id, *(each.ranks[name] for name in cues), each.costs[FUSION], _short(each.sentences))
+        (
+            each.ranks[FUSION],
+            each.id,
+            *(each.ranks[name] for name in cues),
+            each.costs[FUSION],
+            shortened(each.sentences),
+        )
         for each in found.candidates
     ]
     print_table(Path(found.video).name, ("#", "subtitle", *cues, "cost", "text"), rows, as_json=as_json)
     err.print(", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.seconds.items()))
 
 
-def _short(sentences: Sequence[str]) -> str:
+def shortened(sentences: Sequence[str]) -> str:
+    """What a table shows of a subtitle."""
     text = " ".join(sentences)
     return text if len(text) <= TEXT else f"{text[: TEXT - 1]}…"

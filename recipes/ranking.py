@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,17 +42,21 @@ def rank(
     *,
     narrowing: Narrowing | None = None,
     keep: int = 0,
+    also: Sequence[int] = (),
     track: Callable[[int, int], None] | None = None,
 ) -> Ranking:
     """Rank an index for a clip.
 
     Args:
         narrowing: of the index; with it only the `keep` subtitles that fit best by global cues are aligned.
+        also: columns that are aligned in any case.
         track: called with (subtitles aligned, subtitles to be aligned).
     """
     pool = index.pool
     every = {name: costs[0] for name, costs in cue_costs([clip], pool).items()}
-    columns = torch.arange(len(pool)) if narrowing is None else narrowing.columns(clip, matcher, keep)
+    columns = torch.arange(len(pool))
+    if narrowing is not None:
+        columns = torch.cat([narrowing.columns(clip, matcher, keep), torch.tensor(also, dtype=torch.int64)]).unique()
     aligned = matcher.costs([clip], pool, columns, track=track)[ALIGNMENT][0]
     costs = {**{name: cost[columns] for name, cost in every.items()}, ALIGNMENT: aligned}
     costs[FUSION] = matcher.fused({name: cost[None] for name, cost in costs.items()})[0]

@@ -1,0 +1,280 @@
+"""`weaksync regenerate`: another subtitle for a clip, the best that is not its own, as SRT and as a dubbed video."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import numpy as np
+import pysubs2
+
+from ..datamodules.waveforms import Samples, read_sound
+from ..zoo.matcher import Matcher
+from .align import writable
+from .candidates import candidate, speaking_of, variants
+from .checkpointing import replace as write
+from .console import err, print_table, progress
+from .dubbing import RATE, Background, dub, encode_clip, encode_sound, mixed
+from .index import Track, load_matcher
+from .match import CRF, POOL, SHORT_SIDE, opened, shortened, tracker
+from .matches import Candidate, Match
+from .narrowing import Narrowing, expected_loss
+from .pool_index import SubtitleIndex
+from .query import find_clip
+from .ranking import FUSION, Ranking, rank
+from .report.match_page import render
+
+JSON, SRT, VIDEO, REPORT = "regenerated.json", "regenerated.srt", "dubbed.mp4", "report.html"
+
+
+@dataclass(eq=False)
+class Regenerated:
+    """A clip with another subtitle.
+
+    Attributes:
+        match: the clip with the subtitle that was chosen, and after it its own where the pool has it.  Places count
+            from 0, as in Figure 7 of Video2Subtitle.
+        own: whether the pool has the clip's own subtitle.
+        background: whether the original sound is kept behind the new speech.
+        sound: of the clip, (S,) int16 at 48 kHz, with the new speech.
+    """
+
+    match: Match
+    own: bool
+    background: Background
+    sound: Samples
+
+    @property
+    def chosen(self) -> Candidate:
+        return self.match.candidates[0]
+
+    def to_json(self) -> str:
+        """As `Match.to_json`, with the part that each candidate plays."""
+        roles = _roles(self)
+        document = json.loads(self.match.to_json())
+        document |= {"format": "weaksync.regenerated", "background": self.background}
+        document["candidates"] = [{**each, "role": roles[each["id"]]} for each in document["candidates"]]
+        return json.dumps(document, ensure_ascii=False, allow_nan=False)
+
+    def to_srt(self) -> str:
+        """The subtitle at its new times, in seconds of the clip."""
+        file = pysubs2.SSAFile()
+        for text, (start, end) in zip(self.chosen.sentences, self.chosen.fit.spans, strict=True):
+            file.append(pysubs2.SSAEvent(round(start * 1000), round(end * 1000), text))
+        return file.to_string("srt")
+
+
+def regenerate(
+    model: Matcher | str | Path,
+    video: str | Path,
+    pool: SubtitleIndex | str | Path | Sequence[str | Path],
+    *,
+    original: Sequence[str] = (),
+    background: Background = "keep",
+    start: float = 0.0,
+    end: float | None = None,
+    faces: str | Path | None = None,
+    narrow: int | None = None,
+    language: str | None = None,
+    keep: str | Path | None = None,
+    track: Track | None = None,
+) -> Regenerated:
+    """Find another subtitle for a clip, and say it there.
+
+    The sentences are placed by the alignment, drawn in to where the face speaks, and said faster or slower to fit.
+
+    Args:
+        original: ids of the clip's own subtitle in the pool; by default those that are named after the video.  What
+            says the same is not taken either.
+        background: ``keep`` has the original sound behind the new speech, quiet where either voice is heard; ``drop``
+            leaves the new speech alone.
+        model, video, pool, start, end, faces, narrow, language, keep, track: as in `match`.
+
+    Raises:
+        ValueError: an `original` that the pool has not, or a pool with no other subtitle; and as `match`.
+        FileNotFoundError, ImportError: as `match`.
+    """
+    tell = track or (lambda what, done, total: None)
+    matcher, name = load_matcher(model), "a matcher in memory" if isinstance(model, Matcher) else str(model)
+    with opened(matcher, pool, keep, language, tell) as searched:
+        own = _own(searched, Path(video).stem, original)
+        narrowing = Narrowing(searched) if narrow is not None and narrow < len(searched) else None
+        tell("clip", 0, 2)
+        with find_clip(video, start=start, end=end, faces=faces, device=str(matcher.device)) as query:
+            tell("clip", 1, 2)
+            clip = query.encode(matcher)
+            tell("clip", 2, 2)
+        found = rank(
+            matcher,
+            clip,
+            searched,
+            narrowing=narrowing,
+            keep=narrow or 0,
+            also=own,
+            track=lambda done, total: tell("aligning", done, total),
+        )
+        rows = _chosen(searched, found, own)
+        shown = [_from_zero(candidate(matcher, clip, query, searched, found, row)) for row in rows]
+        made = Match(
+            video=str(video),
+            start=query.record.start,
+            end=query.record.end,
+            model=name,
+            pool=str(searched.folder),
+            subtitles=len(searched),
+            aligned=len(found.columns),
+            loss=expected_loss(matcher.kept_recall, len(found.columns) / len(searched)) if narrowing else None,
+            weights=matcher.weights,
+            candidates=shown,
+            speaking=speaking_of(query),
+            variants=variants(matcher, clip, searched, int(found.columns[rows[0]])),
+            notes=[] if own else ["the pool has no subtitle that is known to be the clip's own: the best was taken"],
+        )
+    return Regenerated(made, bool(own), background, _sound(made, background))
+
+
+def _own(searched: SubtitleIndex, stem: str, original: Sequence[str]) -> list[int]:
+    """Columns of the clip's own subtitle: as named, or named after the video, and all that say the same."""
+    if unknown := [name for name in original if name not in searched.columns]:
+        raise ValueError(f"{searched.folder} has no subtitle {', '.join(unknown)}")
+    named = re.compile(rf"{re.escape(stem)}(_\d{{4}})?")
+    own = [searched.columns[name] for name in original]
+    own = own or [column for column, each in enumerate(searched.subtitles) if named.fullmatch(each.id)]
+    said = {_plain(searched.subtitles[column].text) for column in own}
+    return own + [
+        column for column, each in enumerate(searched.subtitles) if column not in own and _plain(each.text) in said
+    ]
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def _chosen(searched: SubtitleIndex, found: Ranking, own: list[int]) -> list[int]:
+    """Rows of the ranking: the best that is not the clip's own, and the best of its own."""
+    order = found.order.tolist()
+    others = [row for row in order if int(found.columns[row]) not in own]
+    if not others:
+        raise ValueError(f"{searched.folder} has no subtitle but the clip's own: a larger pool has others")
+    return [others[0], *[row for row in order if int(found.columns[row]) in own][:1]]
+
+
+def _from_zero(one: Candidate) -> Candidate:
+    return replace(one, ranks={cue: place - 1 for cue, place in one.ranks.items()})
+
+
+def _sound(made: Match, background: Background) -> Samples:
+    best = made.candidates[0]
+    speech = dub(best.speech, best.spoken, best.fit, made.duration)
+    if background == "drop":
+        return speech
+    heard = read_sound(made.video, RATE, start=made.start, seconds=made.duration)
+    return mixed(heard, speech, [*made.speaking, *best.fit.spans])
+
+
+def _roles(made: Regenerated) -> dict[str, str]:
+    return {each.id: role for each, role in zip(made.match.candidates, ("re-generated", "original"), strict=False)}
+
+
+def save(made: Regenerated, out: str | Path, *, track: Track | None = None) -> list[Path]:
+    """Write regenerated.json and .srt, dubbed.mp4 and report.html into a folder, each of them whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be made or written to.
+        ValueError: the video can no longer be read.
+    """
+    tell = track or (lambda what, done, total: None)
+    out, found = Path(out), made.match
+    writable(out)
+    tell("writing", 0, 2)
+    encode_clip(found.video, found.start, found.end, made.sound, target=out / VIDEO)
+    tell("writing", 1, 2)
+    heard = read_sound(found.video, RATE, start=found.start, seconds=found.duration)
+    clip = encode_clip(found.video, found.start, found.end, heard, short_side=SHORT_SIDE, crf=CRF)
+    speech = [encode_sound(made.sound)]
+    for other in found.candidates[1:]:
+        speech.append(encode_sound(dub(other.speech, other.spoken, other.fit, found.duration)))
+    page = render(
+        found, clip=clip, sound=True, speech=speech, kind="re-generated subtitle", origin=0, roles=_roles(made)
+    )
+    contents = {JSON: made.to_json(), SRT: made.to_srt(), REPORT: page}
+    for name, content in contents.items():
+        write(out / name, content.encode())
+    tell("writing", 2, 2)
+    return [out / VIDEO, *(out / name for name in contents)]
+
+
+@click.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@click.option("--model", required=True, help="Folder of a matcher, or of the run that trained it, or hf://org/repo.")
+@click.option(
+    "--pool", required=True, multiple=True, type=click.Path(path_type=Path), help="An index; or subtitles, repeatable."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the four files.")
+@click.option(
+    "--original", multiple=True, metavar="ID", help="The clip's own subtitle in the pool.  [default: by name]"
+)
+@click.option("--background", type=click.Choice(get_args(Background)), default="keep", show_default=True)
+@click.option("--start", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Of the clip in the video.")
+@click.option("--end", type=click.FloatRange(0), metavar="SECONDS", help="Of the clip.  [default: the video's end]")
+@click.option("--faces", type=click.Path(path_type=Path), help="File of known faces; else MTCNN finds them.")
+@click.option("--narrow", type=click.IntRange(1), metavar="N", help="Align the N that fit best by global cues alone.")
+@click.option("--language", help="Code of subtitle files' language.  [default: the model's only one]")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+def command(
+    video: Path,
+    model: str,
+    pool: tuple[Path, ...],
+    out: Path,
+    original: tuple[str, ...],
+    background: Background,
+    start: float,
+    end: float | None,
+    faces: Path | None,
+    narrow: int | None,
+    language: str | None,
+    as_json: bool,
+) -> None:
+    """Give VIDEO another subtitle: dubbed.mp4, regenerated.srt, regenerated.json and report.html.
+
+    It is the one of the pool that fits best and is not the clip's own.  Places count from 0.
+    """
+    writable(out)
+    with progress("subtitles") as bar:
+        track = tracker(bar)
+        made = regenerate(
+            model,
+            video,
+            pool,
+            original=original,
+            background=background,
+            start=start,
+            end=end,
+            faces=faces,
+            narrow=narrow,
+            language=language,
+            keep=out / POOL,
+            track=track,
+        )
+        files = save(made, out, track=track)
+    for note in made.match.notes:
+        err.print(f"note: {note}", style="yellow")
+    show(made, as_json=as_json)
+    err.print(", ".join([str(files[0]), *(path.name for path in files[1:])]))
+
+
+def show(made: Regenerated, *, as_json: bool = False) -> None:
+    """Print both subtitles with their places, as Figure 7 does."""
+    cues = [name for name in made.chosen.ranks if name != FUSION]
+    rows: list[tuple[Any, ...]] = [
+        (role, each.id, *(each.ranks[name] for name in (*cues, FUSION)), shortened(each.sentences))
+        for each, role in reversed([*zip(made.match.candidates, ("re-generated", "original"), strict=False)])
+    ]
+    print_table(Path(made.match.video).name, ("", "subtitle", *cues, FUSION, "text"), rows, as_json=as_json)
+    if (fastest := float(np.max(made.chosen.fit.rates))) > 1.25:
+        err.print(f"a sentence is said {fastest:.2f} times as fast as it was spoken", highlight=False)
