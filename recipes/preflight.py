@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,10 @@ from ..datamodules.index import ShardSet, open_set
 from ..datamodules.pairs import PAIRED, paired
 from ..datamodules.story import StoryDataModule
 from ..zoo import tokenizers
-from ..zoo.registry import did_you_mean, find_model, list_models, list_weights, model_class
+from ..zoo.registry import check_arguments, did_you_mean, find_model, list_models, list_weights, model_class
 from ..zoo.tokenizers import UNKNOWN, SentenceTokenizer
-from .config import DataConfig, StoryRecipe
+from .config import DataConfig, Recipe, StoryRecipe
+from .feature_config import FeatureRecipe
 from .runs import RECIPE, model_folder
 
 #: a vocabulary that reads more of a language's words than this as unknown does not cover it
@@ -34,6 +36,33 @@ def check(recipe: StoryRecipe) -> None:
     """
     check_model(recipe)
     check_data(recipe)
+
+
+def faults(recipe: Recipe) -> list[str]:
+    """Everything for which `weaksync train` would refuse a recipe before it begins, as sentences.
+
+    Raises:
+        ValueError: the recipe is of a task that reads other files than those of story alignment.
+    """
+    checks: list[Callable[[], object]]
+    if isinstance(recipe, StoryRecipe):
+        checks = [partial(check_model, recipe), partial(check_data, recipe)]
+        if recipe.model.name in {row.name for row in list_models()}:
+            checks.append(partial(check_arguments, recipe.model.name, recipe.model.arguments))
+    elif isinstance(recipe, FeatureRecipe):
+        from . import train_features  # which looks at its files in making what reads them
+
+        checks = [lambda: train_features.build_model(recipe, train_features.build_data(recipe))]
+    else:
+        raise ValueError(f"the files of a recipe of {recipe.name} are looked at by weaksync train alone")
+    found = [f"{recipe.folder} holds a run: name=OTHER, or train with --resume or --force"]
+    found = found if (recipe.folder / RECIPE).exists() else []
+    for look in checks:
+        try:
+            look()
+        except (ValueError, OSError) as fault:
+            found.append(str(fault))
+    return found
 
 
 def check_model(recipe: StoryRecipe) -> None:

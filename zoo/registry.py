@@ -54,15 +54,20 @@ def create(name: str, **overrides: Any) -> Pretrained:
     """
     row = find_model(name)
     kind = model_class(name)
-    known = [each.name for each in fields(kind.config_class)]
-    unknown = [key for key in overrides if key not in known]
-    if unknown:
-        faults = "; ".join(f"{name} takes no {key!r}{did_you_mean(key, known)}" for key in unknown)
-        raise ValueError(f"{faults}; it takes: {', '.join(known)}")
+    check_arguments(name, overrides)
     model: Pretrained = kind(kind.config_class(**{**row.arguments, **overrides}))
     model.registry_name = row.name
     model.languages = list(row.languages)
     return model
+
+
+def check_arguments(name: str, arguments: Iterable[str]) -> None:
+    """Raises ValueError for arguments that a registered model does not take, with the nearest of those that it does."""
+    known = [each.name for each in fields(model_class(name).config_class)]
+    unknown = [key for key in arguments if key not in known]
+    if unknown:
+        faults = "; ".join(f"{name} takes no {key!r}{did_you_mean(key, known)}" for key in unknown)
+        raise ValueError(f"{faults}; it takes: {', '.join(known)}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
