@@ -46,12 +46,14 @@ class Costs:
     Attributes:
         clips: what is known of each.
         subtitles: ids; those of the split's clips come first, and bear their ids.
+        own: how many these are.
         costs: name of a model -> (V, S) float32; that of an alignment per video step.
         right: (V,) int64, the column of each clip's own subtitle.
     """
 
     clips: list[Known]
     subtitles: list[str]
+    own: int
     costs: dict[str, Tensor]
     right: Tensor
 
@@ -92,7 +94,7 @@ def split_costs(parts: Mapping[str, Reads], split: str, domain: str | None = Non
             languages += [one.language for one in further]
         costs[name] = costs_of(each.model, [coded[place].clip for place in asking], Pool.of(texts, languages))
     subtitles = [one.id for one in (*everyone, *further)]
-    return Costs([everyone[place] for place in asking], subtitles, costs, torch.tensor(asking))
+    return Costs([everyone[place] for place in asking], subtitles, len(everyone), costs, torch.tensor(asking))
 
 
 def rows_together(parts: Sequence[Costs]) -> Costs:
@@ -107,7 +109,7 @@ def rows_together(parts: Sequence[Costs]) -> Costs:
     order = right.argsort()
     clips = [clip for part in parts for clip in part.clips]
     costs = {name: torch.cat([part.costs[name] for part in parts])[order] for name in parts[0].costs}
-    return Costs([clips[place] for place in order.tolist()], subtitles, costs, right[order])
+    return Costs([clips[place] for place in order.tolist()], subtitles, parts[0].own, costs, right[order])
 
 
 def _clips(each: Reads, split: str) -> SubtitleClips:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from ..datamodules.shards import MANIFEST
 from . import reproduce_neumatch
@@ -16,6 +15,7 @@ from . import reproduce_tables as tables
 from .comparison import Comparison
 from .data_stats import msymon_stats, shard_stats
 from .launch import leads, say
+from .options import InOrder, leave_out
 from .paper import STRATEGIES, TABLES
 from .published import release
 from .reproduce_ceilings import ceilings_command
@@ -28,14 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _YMS_ROWS = ("multilingual", "individual", "translate", "two_stage", "two_stage_supervision")
 
 
-class _InOrder(click.Group):
-    """Lists the tables as the paper numbers them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group(cls=_InOrder)
+@click.group(cls=InOrder)
 def command() -> None:
     """Story alignment (M-SyMoN): its tables, with your own figures, and the difference.
 
@@ -164,11 +157,11 @@ def _training(name: str) -> click.Command:
     ) -> None:
         codes = [code.strip() for code in (languages or "").split(",") if code.strip()]
         if world is not None and data is None:
-            _refuse(context, "translations", "model", why="a world has its own")
+            leave_out(context, "translations", "model", why="a world has its own")
             size = WorldSize(stories, in_world(world, codes), seed)
             given = world_runs(world, size, codes, overrides, root=runs)
         elif data is not None and world is None:
-            _refuse(context, "stories", "seed", why="they are those of --world; seed=1 is the seed of runs")
+            leave_out(context, "stories", "seed", why="they are those of --world; seed=1 is the seed of runs")
             given = Runs(data, runs or Path("runs"), languages_in(data, codes), translations, model, overrides)
         else:
             raise click.UsageError("give --data SHARDS, or --world FOLDER for a synthetic one")
@@ -176,13 +169,6 @@ def _training(name: str) -> click.Command:
         finish(reproduce(name, given, chosen, yms=yms, features=features), out)
 
     return table
-
-
-def _refuse(context: click.Context, *options: str, why: str) -> None:
-    """Raises UsageError where one of the options was given."""
-    given = [f"--{name}" for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    if given:
-        raise click.UsageError(f"leave out {' and '.join(given)}: {why}")
 
 
 def _if(wanted: bool, decorate: Callable[[F], F]) -> Callable[[F], F]:

@@ -1,0 +1,201 @@
+"""The runs behind Video2Subtitle's tables: a matcher for each seed, and the aligners that it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .. import zoo
+from ..datamodules.index import ShardSet
+from ..datamodules.speech_set import open_speech
+from ..datamodules.spoken import open_clips, scene, spoken_clip
+from ..datamodules.streams import SPEECH, VIDEO_STREAMS, WORDS, known, open_stream
+from ..zoo.fusion import PAPER_WEIGHTS, fuse
+from ..zoo.matcher import ALIGNMENT, Matcher
+from ..zoo.models.dual_encoder import DualEncoder
+from . import config as recipes
+from .launch import say
+from .matching_config import MatchingRecipe, StageConfig
+from .matching_costs import Costs, Reads, rows_together, split_costs
+from .matching_stages import Stages
+from .paper_subtitles import ALIGNERS, CUES
+from .pool_scores import PoolScores, Query
+from .runs import MODEL, RECIPE, model_folder
+from .train_matching import begin, reading, train
+
+#: aligners that are trained; the others compare features as they are
+LEARNT = ("soft-dtw", "soft-dsta")
+
+
+@dataclass(frozen=True)
+class SubtitleRuns:
+    """Where the runs of a set of clips lie, and how those that are missing are made.
+
+    Attributes:
+        clips: folder of the conversational clips.
+        root: folder of the runs; that of a seed is ``seed-<seed>``.
+        pool: folder of the speech of further subtitles to choose from; None for the test clips' own alone.
+        seeds: of the runs.
+        recipe: of a matcher.
+        overrides: ``key=value`` for it.
+        apart: whether the aligners are trained for each domain by itself, as the paper does.
+    """
+
+    clips: Path
+    root: Path
+    pool: Path | None = None
+    seeds: tuple[int, ...] = (0,)
+    recipe: str = "subtitles/quickstart"
+    overrides: tuple[str, ...] = ()
+    apart: bool = False
+
+    def of(self, seed: int) -> MatchingRecipe:
+        """The recipe of a seed's matcher."""
+        own = [f"name=seed-{seed}", f"root={self.root}", f"seed={seed}", f"data.clips={self.clips}"]
+        found = recipes.load_any(self.recipe, [*own, *self.overrides])
+        if not isinstance(found, MatchingRecipe):
+            raise ValueError(f"{self.recipe} makes no matcher: it is of task {recipes.task_of(found)}, not of matching")
+        return found
+
+    @cached_property
+    def stages(self) -> dict[int, Stages]:
+        """The stages of each seed.  Raises ValueError for a run that was begun with other settings."""
+        for seed in self.seeds:
+            recipe = self.of(seed)
+            begin(recipe, resume=(recipe.folder / RECIPE).is_file(), force=False)
+        return {seed: Stages(self.of(seed)) for seed in self.seeds}
+
+    def matcher(self, seed: int) -> Matcher:
+        """The matcher of a seed, which is trained where it has not ended."""
+        recipe = self.of(seed)
+        if not (recipe.folder / MODEL).is_dir():
+            say(f"matcher of seed {seed}: {recipe.folder}")
+            train(recipe, resume=(recipe.folder / RECIPE).is_file())
+        return Matcher.from_pretrained(recipe.folder / MODEL)
+
+    def aligner_folder(self, seed: int, name: str, domain: str | None = None) -> Path:
+        """The checkpoint of an aligner on the features of a seed, trained as that of its matcher is, where it is.
+
+        Args:
+            name: of `ALIGNERS`.
+            domain: which alone it is trained on; None for all.
+        """
+        stages = self.stages[seed]
+        own = stages.recipe.alignment
+        if name == "soft-dsta" and domain is None:
+            return stages.alignment()
+        settings = dict(own.set) if name in LEARNT else {}
+        if domain is not None:
+            settings["data.domain"] = domain
+        stage = StageConfig(f"subtitles/{name.replace('-', '_')}", set=settings)
+        return stages.alignment(stage, name if domain is None else f"{name}-{domain}")
+
+    def aligner(self, seed: int, name: str, domain: str | None = None) -> Reads:
+        """An aligner with the streams that it reads; arguments as for `aligner_folder`."""
+        part = zoo.load(self.aligner_folder(seed, name, domain))
+        return self._with_pool(seed, ALIGNMENT, reading(self.stages[seed], ALIGNMENT, part))
+
+    def cues(self, seed: int) -> dict[str, Reads]:
+        """The parts of a seed's matcher, by cue."""
+        matcher, stages = self.matcher(seed), self.stages[seed]
+        parts = {ALIGNMENT: matcher.lipspeech, **{name: cue.gsm for name, cue in matcher.cues.items()}}
+        return {name: self._with_pool(seed, name, reading(stages, name, part)) for name, part in parts.items()}
+
+    def aligned(self, names: Sequence[str] = tuple(ALIGNERS)) -> list[Costs]:
+        """Costs of the test clips under each aligner, for each seed."""
+        domains = self.domains() if self.apart else [None]
+        return [
+            rows_together(
+                [
+                    split_costs({name: self.aligner(seed, name, domain) for name in names}, "test", domain)
+                    for domain in domains
+                ]
+            )
+            for seed in self.seeds
+        ]
+
+    def fused(self) -> list[Costs]:
+        """Costs of the test clips under each cue and under their fusions in `CUES`, for each seed.
+
+        ``global`` weighs its cues alike and ``paper`` all of them as the paper does (section 5.3); ``fusion`` has the
+        weights that were tuned on validation clips.
+        """
+        found = []
+        for seed in self.seeds:
+            parts = split_costs(self.cues(seed), "test")
+            seen = {name: parts.costs[name] for name in CUES["global"] if name in parts.costs}
+            if seen:
+                parts.costs["global"] = fuse(seen)
+                everything = {**seen, ALIGNMENT: parts.costs[ALIGNMENT]}
+                parts.costs["fusion"] = self.matcher(seed).fused(everything)
+                parts.costs["paper"] = fuse(everything, PAPER_WEIGHTS)
+            found.append(parts)
+        return found
+
+    def baseline(self, checkpoint: str, costs: Costs) -> Tensor:
+        """1 - cosine of the same clips with the same subtitles by a dual encoder, such as CLIP4Clip: (V, S).
+
+        Of a clip it sees as many frames as it takes, spread evenly; of a subtitle, all sentences as one text.
+        """
+        model = zoo.load(checkpoint if checkpoint.startswith("hf://") else model_folder(checkpoint)).eval()
+        if not isinstance(model, DualEncoder):
+            raise ValueError(f"{checkpoint} is a {type(model).__name__}; --clip4clip names a dual encoder")
+        shards = open_clips(self.clips)
+        speech = open_speech(self.stages[self.seeds[0]].speech())
+        further = None if self.pool is None else open_speech(self.pool)
+        sets = [speech] * costs.own + ([] if further is None else [further] * (len(costs.subtitles) - costs.own))
+        texts = [
+            " ".join(sentence.text for sentence in each.record(name).sentences)
+            for each, name in zip(sets, costs.subtitles, strict=True)
+        ]
+        with torch.inference_mode():
+            video = torch.cat([_seen(model, shards, clip.id) for clip in costs.clips])
+            said = torch.cat([model.encode_text(*model.tokenize(texts[n : n + 32])) for n in range(0, len(texts), 32)])
+        return 1.0 - video.float() @ said.float().T
+
+    def hidden_most(self, seed: int) -> str:
+        """The test clip whose lips are hidden for the longest; where that is unknown, the first."""
+        lips = open_stream(self.stages[seed].lips(), None, VIDEO_STREAMS)
+        return max((known(lips, entry.id) for entry in lips.split("test")), key=lambda clip: clip.hidden or 0.0).id
+
+    def domains(self) -> list[str]:
+        """The domains of the test clips."""
+        shards = open_clips(self.clips)
+        return sorted({spoken_clip(shards, entry.id).domain for entry in shards.split("test")})
+
+    def _with_pool(self, seed: int, name: str, reads: Reads) -> Reads:
+        """A part that chooses from the pool too."""
+        if self.pool is None:
+            return reads
+        stages = self.stages[seed]
+        if name == ALIGNMENT:
+            more = stages.stream(SPEECH, self.pool, folder="pool-speech", model=str(stages.syncnet()))
+        else:
+            more = stages.stream(WORDS, self.pool, folder="pool-words", words=stages.recipe.data.words)
+        return replace(reads, more=more)
+
+
+def pool_scores(found: Sequence[Costs]) -> PoolScores:
+    """The places of own subtitles under every model, of all seeds.
+
+    Raises ValueError where seeds have other clips or another pool.
+    """
+    first = found[0]
+    if any(
+        each.subtitles != first.subtitles or [c.id for c in each.clips] != [c.id for c in first.clips] for each in found
+    ):
+        raise ValueError("the seeds' features are not of the same clips and subtitles: remove those of one, and go on")
+    queries = [Query(clip.id, clip.domain, clip.hidden, clip.offscreen) for clip in first.clips]
+    return PoolScores.of(queries, {name: [each.costs[name] for each in found] for name in first.costs}, first.right)
+
+
+def _seen(model: DualEncoder, shards: ShardSet, clip: str) -> Tensor:
+    """(1, D): a clip by its pictures alone."""
+    frames = scene(shards, clip, fps=1.0)
+    chosen = torch.linspace(0, len(frames) - 1, model.preprocess.frames).round().long()
+    return model.encode_clips(model.preprocess(frames[chosen])[None])
