@@ -84,7 +84,7 @@ def script(
         "job-name": re.sub(r"[^\w.-]", "-", recipe.name),
         "nodes": nodes,
         "ntasks-per-node": processes,
-        "cpus-per-task": 1 + int(getattr(recipe.data, "workers", 0)),
+        "cpus-per-task": 1 + int(dict(config.flat(recipe)).get("data.workers", 0)),
         **({"gpus-per-node": gpus} if gpus else {}),
         "time": time,
         "signal": f"B:USR1@{NOTICE}",
