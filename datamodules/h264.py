@@ -32,6 +32,7 @@ class Encoder:
         self._buffer = io.BytesIO()
         self._container = av.open(self._buffer, "w", format="mp4", options={"fflags": "+bitexact"})
         options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "g": str(GOP), "flags": "+bitexact"}
+        options["x264-params"] = "mbtree=0"  # with it, one file in some hundred small ones comes out otherwise
         rate = Fraction(fps).limit_denominator(1001)
         self._stream = self._container.add_stream("libx264", rate=rate, options=options)
         self._stream.pix_fmt = "yuv420p"

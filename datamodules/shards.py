@@ -26,6 +26,9 @@ MANIFEST = "manifest.json"
 FORMAT, VERSION = "weaksync-story-shards", 1
 INDEX_FORMAT, INDEX_VERSION = "weaksync-shard-index", 1
 
+#: ``kind`` in the settings of a set of conversational clips, see `spoken`
+CLIPS = "clips"
+
 SHARD_NAME = re.compile(r"[a-z][a-z0-9_]*-\d{6}\.tar")
 _VIDEO_ID = re.compile(r"[A-Za-z0-9_-]+")
 _SPLIT = re.compile(r"[a-z][a-z0-9_]*")

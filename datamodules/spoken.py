@@ -21,11 +21,10 @@ from .batches import SPEECH_RATE
 from .h264 import decode_h264, encode_h264
 from .index import ShardSet, open_set
 from .records import SpokenClip
+from .shards import CLIPS as CLIPS
 from .shards import write_record
 from .waveforms import Samples, decode_flac, encode_flac
 
-#: what settings of a manifest say of such a set under ``kind``
-CLIPS = "clips"
 #: frames a second of tubes and scenes
 TUBE_FPS = 25
 #: samples of sound to a frame of a tube
@@ -39,7 +38,7 @@ def write_clip(
     path: Path,
     clip: SpokenClip,
     face: Iterable[NDArray[np.uint8]],
-    scene: Iterable[NDArray[np.uint8]] | bytes,
+    scene: Iterable[NDArray[np.uint8]] | bytes | None,
     sound: Samples,
     **more: Any,
 ) -> None:
@@ -49,7 +48,8 @@ def write_clip(
         path: of the file to write, whole or not at all.
         clip: its record.
         face: the tube, `clip.frames` squares of uint8 RGB (S, S, 3), S even.
-        scene: as many pictures of the whole scene, uint8 RGB (H, W, 3), H and W even; or the MP4 that they are.
+        scene: as many pictures of the whole scene, uint8 RGB (H, W, 3), H and W even; or the MP4 that they are;
+            None for a track of a face alone.
         sound: (S,) int16 at 16 kHz, 640 samples for each frame.
         more: kept in the record beside ``clip``; plain JSON values.
 
@@ -60,11 +60,10 @@ def write_clip(
         raise ValueError(
             f"{clip.id}: {len(sound)} samples of sound to {clip.frames} frames, not {clip.frames * SAMPLES_A_FRAME}"
         )
-    members = {
-        _FACE: encode_h264(face, clip.fps, crf=FACE_CRF),
-        _SCENE: scene if isinstance(scene, bytes) else encode_h264(scene, clip.fps, crf=SCENE_CRF),
-        _SOUND: encode_flac(sound, SPEECH_RATE),
-    }
+    members = {_FACE: encode_h264(face, clip.fps, crf=FACE_CRF)}
+    if scene is not None:
+        members[_SCENE] = scene if isinstance(scene, bytes) else encode_h264(scene, clip.fps, crf=SCENE_CRF)
+    members[_SOUND] = encode_flac(sound, SPEECH_RATE)
     write_record(path, {**clip.to_dict(), **more}, members)
 
 

@@ -60,35 +60,37 @@ class ClipCounts:
         if clip.offscreen is not None:
             self.offscreen.append(clip.offscreen)
 
-    def row(self) -> list[Any]:
-        """In the order of `COLUMNS`."""
-        return [
-            self.clips,
-            self.seconds / 3600,
-            self.seconds / max(1, self.clips),
-            self.lines,
-            self.words,
-            len(self.videos),
-            len(self.speakers) or None,
-            self.seen / max(1, self.frames),
-            sum(self.hidden) / len(self.hidden) if self.hidden else None,
-            sum(self.offscreen) / len(self.offscreen) if self.offscreen else None,
-        ]
+    def table(self) -> dict[str, float | int | None]:
+        """The figures by name; None where there is nothing to say."""
+        return {
+            "clips": self.clips,
+            "hours": self.seconds / 3600,
+            "seconds of a clip": self.seconds / max(1, self.clips),
+            "lines": self.lines,
+            "words": self.words,
+            "videos": len(self.videos),
+            "speakers": len(self.speakers) or None,
+            "face seen": self.seen / max(1, self.frames),
+            "lips hidden": sum(self.hidden) / len(self.hidden) if self.hidden else None,
+            "speaker not seen": sum(self.offscreen) / len(self.offscreen) if self.offscreen else None,
+        }
 
 
-COLUMNS = ["clips", "hours", "s/clip", "lines", "words", "videos", "speakers", "face seen", "lips hidden", "offscreen"]
+#: of `funnel_rows`
+FUNNEL = ["step", "left", "fell", "why"]
 
 
-def count_clips(clips: Iterable[tuple[str, SpokenClip]]) -> dict[tuple[str, str], ClipCounts]:
-    """Counts of ``(split, clip)`` by split and domain, the splits in order; of several ``("all", "")`` at the end."""
+def count_clips(clips: Iterable[tuple[str, SpokenClip]]) -> dict[str, ClipCounts]:
+    """Counts of ``(split, clip)`` by ``split domain``, the splits in order; of several, ``all`` at the end."""
     counts: dict[tuple[str, str], ClipCounts] = {}
     together = ClipCounts()
     for split, clip in clips:
         counts.setdefault((split, clip.domain), ClipCounts()).add(clip)
         together.add(clip)
     order = {"train": 0, "val": 1, "test": 2}
-    ordered = dict(sorted(counts.items(), key=lambda item: (order.get(item[0][0], 3), item[0])))
-    return ordered if len(ordered) < 2 else ordered | {("all", ""): together}
+    ordered = sorted(counts.items(), key=lambda item: (order.get(item[0][0], 3), item[0]))
+    named = {" ".join(filter(None, key)): count for key, count in ordered}
+    return named if len(named) < 2 else named | {"all": together}
 
 
 def funnel_rows(funnel: Mapping[str, Any]) -> list[list[Any]]:
@@ -97,9 +99,8 @@ def funnel_rows(funnel: Mapping[str, Any]) -> list[list[Any]]:
     Args:
         funnel: of `building_clips.funnel`.
     """
-    rows: list[list[Any]] = [
-        ["videos with subtitles", funnel["videos"], sum(funnel["failures"].values()), _why(funnel["failures"])]
-    ]
+    failures = funnel["failures"]
+    rows: list[list[Any]] = [["videos read", funnel["videos"], sum(failures.values()), _why(failures)]]
     in_groups = funnel["sentences"] - funnel["lone"] - funnel["left"]
     why = {"of a talk that is too short": funnel["lone"], "fit into no group": funnel["left"]}
     rows.append(["sentences in groups", in_groups, funnel["lone"] + funnel["left"], _why(why)])

@@ -17,7 +17,7 @@ from ..zoo.speaking import LipsAndVoice
 from . import faces
 from .building import REPORT
 from .building_clips import Report, Settings, build_clips
-from .clip_counts import funnel_rows
+from .clip_counts import FUNNEL, funnel_rows
 from .console import err, print_table, progress
 from .conversation import Rules
 from .sources import Narration
@@ -132,7 +132,7 @@ def show(report: Report, out: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(report), ensure_ascii=False, indent=2))
     else:
-        print_table("from videos to clips", ["step", "left", "fell", "why"], funnel_rows(report.funnel))
+        print_table("from videos to clips", FUNNEL, funnel_rows(report.funnel))
         rows = [[split, *count.values()] for split, count in report.counts.items()]
         print_table(f"{out}", ["split", "clips", "sentences"], rows)
     err.print(f"splits: {report.settings['splits']}", highlight=False, markup=False, soft_wrap=True)

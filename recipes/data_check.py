@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ..datamodules.derived import foreign
-from ..datamodules.shards import MANIFEST, Manifest, Origin
+from ..datamodules.shards import CLIPS, MANIFEST, Manifest, Origin
 from ..datamodules.tarscan import Fault
 from ..datamodules.verify import set_bytes, verify
 from .cli import USER_FAULT
@@ -62,9 +62,13 @@ def command(folder: Path, as_json: bool) -> None:
         )
     else:
         manifest = Manifest.read(folder)
-        held = [(split, count.videos, count.clips, count.sentences) for split, count in manifest.counts.items()]
         kind = f", {words(manifest.origin)}" if manifest.origin else ""
         title = f"{folder}: ok, {len(manifest.shards)} shards{kind}"
+        if manifest.settings.get("kind") == CLIPS:  # each is a video of its own
+            spoken = [(split, count.videos, count.sentences) for split, count in manifest.counts.items()]
+            print_table(title, ["split", "clips", "sentences"], spoken)
+            return
+        held = [(split, count.videos, count.clips, count.sentences) for split, count in manifest.counts.items()]
         print_table(title, ["split", "videos", "clips", "sentences"], held)
     if faults:
         sys.exit(USER_FAULT)

@@ -1,7 +1,8 @@
-"""`weaksync data stats`: count a shard set as the paper's Tables 1 and 2 do, or a published release as it is."""
+"""`weaksync data stats`: count a shard set as the papers' tables do, or a published release as it is."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,8 +12,9 @@ import click
 
 from ..datamodules.index import open_set
 from ..datamodules.records import AnnotatedVideo
-from ..datamodules.shards import Manifest
+from ..datamodules.shards import CLIPS, Manifest
 from . import paper
+from .clip_counts import FUNNEL, ClipCounts, count_clips, funnel_rows
 from .console import print_table
 from .data_check import words
 from .published import languages_present, release
@@ -34,6 +36,14 @@ def shard_stats(folder: str | Path) -> dict[str, SetCounts]:
     return count(videos())
 
 
+def clip_stats(folder: str | Path) -> dict[str, ClipCounts]:
+    """Counts by split and domain of a set of conversational clips, and of all.  Raises as `spoken.open_clips`."""
+    from ..datamodules.spoken import open_clips, spoken_clip  # torch takes longer to import than other sets to count
+
+    shards = open_clips(folder)
+    return count_clips((entry.split, spoken_clip(shards, name)) for name, entry in shards.entries.items())
+
+
 def msymon_stats(root: Path) -> dict[str, MsymonCounts]:
     """Counts by language of the M-SyMoN release, and of all that are there."""
     counts = {language: msymon_counts(root, language) for language in languages_present(root)}
@@ -43,14 +53,16 @@ def msymon_stats(root: Path) -> dict[str, MsymonCounts]:
 @click.command()
 @click.argument("target")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with m-symon/ and yms/, for msymon and yms.")
-@click.option("--figure", type=click.Path(path_type=Path), help="Draw the counts of a shard set into this picture.")
+@click.option("--figure", type=click.Path(path_type=Path),
+              help="Draw the counts of a shard set into this picture; of clips, a sheet of some.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(target: str, data: Path | None, figure: Path | None, as_json: bool) -> None:
     """Count TARGET: the folder of a shard set, or `msymon` or `yms` as they were published.
 
     A shard set is counted as in Tables 1 and 2 of M-SyMoN.  A word is what stands between spaces; in Chinese, a
     character.  A pair is a clip and the sentence that covers at least half of it.  A set of translations is counted by
-    what became of its sentences.
+    what became of its sentences.  A set of conversational clips is counted as in Table 1 of Video2Subtitle, and with it
+    comes how many groups of sentences fell at which step, and why.
     """
     if target in RELEASES:
         if figure is not None:
@@ -63,6 +75,14 @@ def command(target: str, data: Path | None, figure: Path | None, as_json: bool) 
         if figure is not None:
             raise click.UsageError(f"--figure draws sets with clips; {target} holds {words(derived.origin)}")
         show(f"{target}: {words(derived.origin)}", derived_stats(derived), as_json)
+        return
+    if derived.settings.get("kind") == CLIPS:
+        counted = {name: each.table() for name, each in clip_stats(target).items()}
+        show_clips(target, counted, derived.settings.get("funnel"), as_json)
+        if figure is not None:
+            from .report.contact import contact_sheet
+
+            contact_sheet(target, figure)
         return
     stats = shard_stats(target)
     show(target, {name: each.table() for name, each in stats.items()}, as_json)
@@ -104,3 +124,15 @@ def show(title: str, columns: Mapping[str, Mapping[str, Any]], as_json: bool) ->
     names = list(dict.fromkeys(name for column in columns.values() for name in column))
     rows = [[name.replace("_", " "), *(column.get(name) for column in columns.values())] for name in names]
     print_table(title, ["figure", *columns], rows, as_json=as_json)
+
+
+def show_clips(
+    title: str, columns: Mapping[str, Mapping[str, Any]], funnel: Mapping[str, Any] | None, as_json: bool
+) -> None:
+    """Print the counts of clips, one column for each split and domain, and the funnel that they came through."""
+    if as_json:
+        click.echo(json.dumps({"clips": columns, "funnel": funnel}, ensure_ascii=False, indent=2))
+        return
+    show(title, columns, as_json)
+    if funnel is not None:
+        print_table("from videos to clips", FUNNEL, funnel_rows(funnel))
