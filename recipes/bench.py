@@ -11,6 +11,7 @@ BENCH_VERBS = {
     "encode": ("bench_encode", "Encode frames and sentences, beside bare timm and transformers; and memory."),
     "decode": ("bench_decode", "Decode: a full test set from similarities to labels."),
     "kernels": ("bench_kernels", "Align: every recurrence with its gradient, beside what else is installed."),
+    "match": ("bench_match", "Match one clip with a pool of 5,000: exactly and narrowed, with a profile."),
     "pairs": ("bench_pairs", "Align every video with every text: product, recurrence and memory."),
     "retrieval": ("bench_retrieval", "Retrieve: every sentence against every clip, with time and memory."),
     "stream": ("bench_stream", "Read and decode shards, beside a bare loop over the same members."),

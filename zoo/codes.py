@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -117,10 +118,12 @@ def alignment_costs(
     lengths = torch.tensor([len(clip.steps) for clip in clips], device=device)
     rates = model.rates_of(pool.languages).cpu()
     order = chosen[pool.lengths[chosen].argsort(stable=True)]
+    longest = int(pool.lengths[order].max()) if len(order) else 0
+    room = torch.zeros(AT_ONCE * longest * (pool.steps.shape[1] + 1))  # used again and again: new pages cost time
     costs = torch.empty(len(clips), len(pool), device=device)
     for done in range(0, len(order), AT_ONCE):
         some = order[done : done + AT_ONCE]
-        texts = _texts(pool, some, rates).to(device)
+        texts = _texts(pool, some, rates, room).to(device)
         text_lengths = pool.lengths[some].to(device)
         value = model.values(steps, texts, video_lengths=lengths, text_lengths=text_lengths)
         costs[:, some.to(device)] = value.float()
@@ -150,10 +153,14 @@ def weighted_units(cues: Mapping[str, Tensor], weights: Mapping[str, float]) -> 
     return torch.cat([weights[name] * cues[name] for name in cues])
 
 
-def _texts(pool: Pool, columns: Tensor, rates: Tensor) -> Tensor:
-    """(s, m, dim + 1) float32 of some subtitles: their steps, and beside each the rate of its language."""
+def _texts(pool: Pool, columns: Tensor, rates: Tensor, room: Tensor) -> Tensor:
+    """(s, m, dim + 1) float32 of some subtitles: their steps, and beside each the rate of its language.
+
+    It lies in `room`; padding is left as it is found there.
+    """
     lengths = pool.lengths[columns].tolist()
-    texts = torch.zeros(len(columns), max(lengths), pool.steps.shape[1] + 1)
+    shape = len(columns), max(lengths), pool.steps.shape[1] + 1
+    texts = room[: math.prod(shape)].view(shape)
     for row, last, length, start in _runs(columns.tolist(), lengths, (pool.ends - pool.lengths)[columns].tolist()):
         block = pool.steps[start : start + (last - row) * length]
         texts[row:last, :length, :-1] = block.view(last - row, length, -1)
