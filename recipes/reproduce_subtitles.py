@@ -14,7 +14,7 @@ from .console import progress
 from .launch import say
 from .options import InOrder, leave_out
 from .paper_subtitles import PICTURES, TABLES
-from .speakers_set import SpeakersSize, speakers_set
+from .speakers_set import SPEAKERS, SpeakersSize, speakers_set
 from .subtitle_runs import SubtitleRuns, pool_scores
 
 _PATH = click.Path(path_type=Path)
@@ -87,7 +87,7 @@ def _alignments(name: str, runs: SubtitleRuns, out: Path | None, clip: str | Non
     chosen = clip or runs.hidden_most(seed)
     if name == "figure6":
         folders = [runs.aligner_folder(seed, aligner) for aligner in ("dtw", "dsta")]
-        found = figures.hidden(*folders, own.video, own.text, chosen)
+        found = figures.hidden(*folders, own.video, own.text, chosen, runs.hidden_zone(chosen))
     else:
         term = "order" if name == "figure4" else "duration"
         found = figures.terms(runs.aligner_folder(seed, "soft-dsta"), own.video, own.text, chosen, term)
@@ -147,7 +147,8 @@ def _verb(name: str) -> click.Command:
             leave_out(context, "videos", "texts", "seed", why="they are those of --world")
             root = runs or Path("runs")
         apart = bool(more.pop("apart", False))
-        given = SubtitleRuns(clips, root, pool, numbers(seeds), recipe, overrides, apart)
+        truth = None if world is None else world / SPEAKERS / "speakers.json"
+        given = SubtitleRuns(clips, root, pool, numbers(seeds), recipe, overrides, apart, truth)
         reproduce(name, given, out, **more)
 
     return _with_own(name, verb)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from .. import zoo
 from ..datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS, open_stream
@@ -25,7 +27,7 @@ from .paper_subtitles import PICTURES
 from .report.matrices import Panel, matrix_figure
 from .train_subtitles import least_steps
 
-#: weights of the order term and of the duration term that are drawn; the paper trains with 1 and 0.1... of them
+#: weights of the order term and of the duration term that are drawn
 ORDERS, DURATIONS = (0.0, 0.1, 1.0, 10.0), (0.0, 0.1, 0.5, 2.0)
 
 
@@ -181,18 +183,22 @@ def terms(folder: Path, lips: Path, speech: Path, clip: str, term: str) -> tuple
 
 
 @torch.inference_mode()
-def hidden(dtw: Path, dsta: Path, lips: Path, speech: Path, clip: str) -> tuple[Pair, list[Panel], list[Course]]:
+def hidden(
+    dtw: Path, dsta: Path, lips: Path, speech: Path, clip: str, zone: tuple[float, float] | None = None
+) -> tuple[Pair, list[Panel], list[Course]]:
     """Figure 6: the paths of DTW and of DSTA through the similarities of a clip and its subtitle.
 
     Args:
         dtw, dsta: checkpoints of `LipSpeech` with those aligners.
+        zone: seconds of the clip in which the lips are hidden, where that is known.
     """
     panels, courses, seen = [], [], None
     for name, folder in (("DTW", dtw), ("DSTA", dsta)):
         model = zoo.load(folder).eval()
         assert isinstance(model, LipSpeech)
         seen = pair(model, lips, speech, clip)
-        similarity = 1.0 - model.costs(seen.lips, seen.speech)[0]
+        seen = seen if zone is None else dataclasses.replace(seen, zone=zone)
+        similarity = F.normalize(seen.lips[0], dim=-1) @ seen.speech[0, :, :-1].T
         labels = model.labels(seen.lips, seen.speech, *seen.lengths)[0].numpy()
         found = course(name, labels, seen)
         courses.append(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -44,6 +45,7 @@ class SubtitleRuns:
         recipe: of a matcher.
         overrides: ``key=value`` for it.
         apart: whether the aligners are trained for each domain by itself, as the paper does.
+        truth: ``speakers.json`` of synthetic speakers; None where the clips are real.
     """
 
     clips: Path
@@ -53,6 +55,7 @@ class SubtitleRuns:
     recipe: str = "subtitles/quickstart"
     overrides: tuple[str, ...] = ()
     apart: bool = False
+    truth: Path | None = None
 
     def of(self, seed: int) -> MatchingRecipe:
         """The recipe of a seed's matcher."""
@@ -162,6 +165,17 @@ class SubtitleRuns:
         """The test clip whose lips are hidden for the longest; where that is unknown, the first."""
         lips = open_stream(self.stages[seed].lips(), None, VIDEO_STREAMS)
         return max((known(lips, entry.id) for entry in lips.split("test")), key=lambda clip: clip.hidden or 0.0).id
+
+    def hidden_zone(self, clip: str) -> tuple[float, float] | None:
+        """Seconds of a clip between which the lips are hidden for the longest; None where that is unknown, or never."""
+        if self.truth is None:
+            return None
+        record = spoken_clip(open_clips(self.clips), clip)
+        video = json.loads(self.truth.read_text(encoding="utf-8"))["videos"][Path(record.video).stem]
+        spans = [(first / video["fps"], last / video["fps"]) for first, last, _ in video["hidden"]]
+        within = [(max(first, record.start), min(last, record.end)) for first, last in spans]
+        start, end = max(within, key=lambda span: span[1] - span[0], default=(0.0, 0.0))
+        return (start - record.start, end - record.start) if end > start else None
 
     def domains(self) -> list[str]:
         """The domains of the test clips."""

@@ -1,0 +1,149 @@
+"""A whole matcher from made-up clips: stages that end are taken, those that were stopped go on, settings stay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from weaksync.datamodules.sample_clips import make_clips
+from weaksync.datamodules.streams import known, open_stream
+from weaksync.recipes import config, train_matching
+from weaksync.recipes.matching_config import MatchingRecipe
+from weaksync.recipes.matching_costs import rows_together, split_costs
+from weaksync.recipes.matching_stages import Stages
+from weaksync.recipes.schema import ConfigError
+from weaksync.recipes.train_matching import reading, train
+from weaksync.zoo import load
+from weaksync.zoo.matcher import Matcher
+
+pytest.importorskip("espeakng_loader")
+
+SHORT = [
+    *(f"{stage}.set.trainer.max_epochs=1" for stage in ("syncnet", "alignment", "object")),
+    *(f"{stage}.set.data.global_batch=2" for stage in ("syncnet", "alignment", "object")),
+    "syncnet.set.data.frames=20",
+    "syncnet.set.trainer.check_val_every_n_epoch=1",
+    "scene=null",
+]
+
+
+def recipe(folder: Path, *more: str, name: str = "run") -> MatchingRecipe:
+    given = [f"data.clips={folder / 'clips'}", f"root={folder / 'runs'}", f"name={name}", *SHORT, *more]
+    found = config.load_any("subtitles/quickstart", given)
+    assert isinstance(found, MatchingRecipe)
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("matching")
+    make_clips(path / "clips", {"train": 4, "val": 3, "test": 3}, seconds=2.0, domains=("movie", "youtube"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Path:
+    return train(recipe(folder))
+
+
+def test_every_stage_is_an_ordinary_run_and_the_matcher_has_its_weights(run: Path) -> None:
+    matcher = Matcher.from_pretrained(run / "model")
+    for stage, part in (
+        ("syncnet", matcher.syncnet),
+        ("alignment", matcher.lipspeech),
+        ("object", matcher.cues["object"].gsm),
+    ):
+        kept = load(run / stage / "model").state_dict()
+        assert all(torch.equal(kept[name], value) for name, value in part.state_dict().items())
+        assert (run / stage / "recipe.yaml").is_file() and (run / stage / "metrics.csv").is_file()
+    assert set(matcher.weights) == {"alignment", "object"}
+    assert matcher.metrics["val/queries"] == matcher.metrics["val/pool"] == 3
+    assert matcher.languages == ["en"] and matcher.words is not None
+
+
+def test_costs_of_features_are_those_of_clips_and_texts(folder: Path, run: Path) -> None:
+    from weaksync.datamodules.speech_set import open_speech, spoken
+    from weaksync.datamodules.spoken import open_clips, scene, tube
+    from weaksync.zoo.codes import Pool
+
+    stages = Stages(recipe(folder))
+    matcher = Matcher.from_pretrained(run / "model")
+    parts = {"alignment": matcher.lipspeech, "object": matcher.cues["object"].gsm}
+    found = split_costs({name: reading(stages, name, part) for name, part in parts.items()}, "test")
+    clips, speech = open_clips(folder / "clips"), open_speech(stages.speech())
+    names = [clip.id for clip in found.clips]
+    codes = [
+        matcher.encode_clip(tube(clips, name), lambda fps, name=name: scene(clips, name, fps=fps)) for name in names
+    ]  # type: ignore[misc]
+    said = {name: " ".join(sentence.text for sentence in speech.record(name).sentences) for name in names}
+    texts = [matcher.encode_text(said[name], spoken(speech, name).waveform) for name in names]
+    whole = matcher.costs(codes, Pool.of(texts, ["en"] * len(names)))
+    for name, costs in found.costs.items():
+        torch.testing.assert_close(costs, whole[name], atol=5e-3, rtol=0)  # features are kept as float16
+
+
+def test_rows_of_domains_come_together(folder: Path, run: Path) -> None:
+    stages = Stages(recipe(folder))
+    reads = {"alignment": reading(stages, "alignment", load(run / "alignment" / "model"))}
+    whole = split_costs(reads, "test")
+    parts = [split_costs(reads, "test", domain) for domain in ("youtube", "movie")]
+    again = rows_together(parts)
+    assert [clip.id for clip in again.clips] == [clip.id for clip in whole.clips]
+    assert torch.equal(again.right, whole.right) and torch.equal(again.costs["alignment"], whole.costs["alignment"])
+    assert all(clip.domain == "youtube" for clip in parts[0].clips)
+    with pytest.raises(ValueError, match="no clip of sport"):
+        split_costs(reads, "test", "sport")
+
+
+def test_what_has_ended_is_taken(folder: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*given: Any, **more: Any) -> None:
+        raise AssertionError("trained again")
+
+    with pytest.raises(ValueError, match="holds a run"):
+        train(recipe(folder))
+    monkeypatch.setattr("weaksync.recipes.matching_stages.train_any", never)
+    monkeypatch.setattr("weaksync.recipes.matching_stages.make_stream", never)
+    train(recipe(folder), resume=True)
+    before = json.loads((run / "model" / "matcher.json").read_text())
+    (run / "model").rename(run / "kept")
+    try:
+        train(recipe(folder), resume=True)  # all but the fusion is there
+        assert json.loads((run / "model" / "matcher.json").read_text()) == before
+    finally:
+        (run / "kept").rename(run / "kept-2") if (run / "model").is_dir() else (run / "kept").rename(run / "model")
+
+
+def test_other_settings_are_refused(folder: Path, run: Path) -> None:
+    with pytest.raises(ValueError, match=r"other settings: data.per_second was 1.0 and is 2.0"):
+        train(recipe(folder, "data.per_second=2.0"), resume=True)
+    with pytest.raises(FileNotFoundError, match="no run"):
+        train(recipe(folder, name="other"), resume=True)
+
+
+def test_given_weights_are_not_trained(folder: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    monkeypatch.setattr("weaksync.recipes.matching_stages.train_any", lambda recipe, **more: names.append(recipe.name))
+    stages = Stages(recipe(folder, f"syncnet.model={run / 'syncnet'}", name="given"))
+    assert stages.syncnet() == run / "syncnet" / "model"
+    lips = open_stream(stages.lips(), None, ("lips",))
+    assert known(lips, next(iter(lips.entries))).steps > 0
+    assert not names
+
+
+def test_faults_are_listed_at_once(folder: Path) -> None:
+    with pytest.raises(ConfigError) as found:
+        recipe(folder, "data.per_second=0", "data.workers=-1", "action={net: i3d}", "syncnet.recpie=x")
+    said = str(found.value)
+    assert "4 faults" in said and "missing key action.recipe" in said and "syncnet.recpie (did you mean" in said
+    with pytest.raises(ConfigError, match=r"unknown key optim\.lrr"):
+        Stages(recipe(folder, "syncnet.set.optim.lrr=1", name="faulty")).syncnet()
+
+
+def test_a_matcher_is_trained_in_one_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match=r"alignment\.model=FOLDER"):
+        train_matching.train(recipe(folder, name="many"))
