@@ -1,0 +1,163 @@
+"""Video2Subtitle's tables and figures: ours in the places of the paper's, and what the paper prints."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from weaksync.datamodules.sample_clips import make_clips
+from weaksync.recipes import paper_subtitles as paper
+from weaksync.recipes import subtitle_figures as figures
+from weaksync.recipes import subtitle_tables as tables
+from weaksync.recipes.pool_scores import PoolScores, Query
+from weaksync.recipes.reproduce_subtitles import command, numbers
+from weaksync.recipes.subtitle_figures import Pair, course, still_zone
+
+
+def scores(models: tuple[str, ...], *, known: bool = True, clips: int = 24, pool: int = 40) -> PoolScores:
+    """The later a model comes, the better it is; the first clips hide their lips."""
+    random = np.random.default_rng(1)
+    queries = [
+        Query(f"c{n}", ("movie", "youtube")[n % 2], *((1 - n / clips, n / clips) if known else ()))
+        for n in range(clips)
+    ]
+    costs = {}
+    for place, model in enumerate(models):
+        cost = torch.from_numpy(random.normal(1, 0.2, (clips, pool)))
+        cost[torch.arange(clips), torch.arange(clips)] -= 0.3 * place
+        costs[model] = [cost]
+    return PoolScores.of(queries, costs, torch.arange(clips))
+
+
+def test_the_paper_adds_up() -> None:
+    """Section 5.2 states sums of recalls and differences of ranks; they are those of the table."""
+    table = paper.TABLE_2
+
+    def recalled(name: str) -> float:
+        return sum(table.rows[name][:3])  # type: ignore[arg-type]
+
+    sums = {
+        (domain, one, other): round(recalled(paper.row(domain, one)) - recalled(paper.row(domain, other)), 1)
+        for domain in paper.DOMAINS
+        for one, other in (("dsta", "dtw"), ("soft-dsta", "soft-dtw"))
+    }
+    assert sums == {
+        ("youtube", "dsta", "dtw"): 70.5,
+        ("movie", "dsta", "dtw"): 27.0,
+        ("youtube", "soft-dsta", "soft-dtw"): 40.2,
+        ("movie", "soft-dsta", "soft-dtw"): 42.5,
+    }
+    ranks = {name: row[3] for name, row in table.rows.items()}
+    gains = [
+        ranks[paper.row(d, a)] - ranks[paper.row(d, b)]
+        for a, b in (("dtw", "dsta"), ("soft-dtw", "soft-dsta"))
+        for d in paper.DOMAINS
+    ]  # type: ignore[operator]
+    assert gains == [252, 567, 79, 897]
+    for domain in paper.DOMAINS:  # one model in two tables
+        assert paper.TABLE_3.rows[paper.row(domain, "alignment")] == table.rows[paper.row(domain, "soft-dsta")]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_table_2_has_every_aligner_in_each_domain(known: bool) -> None:
+    found = tables.aligners(scores(tuple(paper.ALIGNERS), known=known), seeds=1, apart=False)
+    assert list(found.names) == list(paper.TABLE_2.rows)
+    assert all(found.value(row, column) is not None for row in found.names for column in paper.FIGURES)
+    assert ("hide the lips" in found.text()) == known
+    assert "24 clips, each among 40 subtitles, one seed" in found.text()
+
+
+def test_table_3_says_what_is_absent() -> None:
+    found = tables.cues(
+        scores(("object", "alignment", "global", "fusion", "paper")), [{"alignment": 10.0, "object": 1.0}]
+    )
+    text = found.text()
+    assert "has no Scene (S), Action (A)" in text and "alignment 10, object 1" in text and "--clip4clip FOLDER" in text
+    assert found.value("movie/clip4clip", "r@1") is None and found.theirs.cell("movie/clip4clip", "r@1") == 5.2
+    assert found.theirs.cell("movie/paper", "r@1") is None and found.value("movie/paper", "r@1") is not None
+
+
+def test_table_1_counts_clips(tmp_path: Path) -> None:
+    make_clips(tmp_path, {"train": 3, "test": 1}, seconds=2.0, cues=3)
+    found = tables.counts(tmp_path)
+    ours = {column: found.value("video2subtitle", column) for column in paper.TABLE_1.columns}
+    assert ours["clips"] == 4 and ours["lines"] == 12 and ours["hours"] == pytest.approx(4 * 2.0 / 3600)
+    assert "raw subtitles" in found.text()
+
+
+def test_curves_are_written_where_the_truth_is_known(tmp_path: Path) -> None:
+    assert tables.write_curves(scores(("dtw", "dsta"), known=False), tmp_path, "table2") == []
+    table, picture = tables.write_curves(scores(("dtw", "dsta")), tmp_path, "table2")
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["share of"], row["model"]) for row in rows} == {
+        (s, m) for s in ("hidden", "offscreen") for m in ("DTW", "DSTA")
+    }
+    assert sum(int(row["clips"]) for row in rows if row["share of"] == "hidden" and row["model"] == "DTW") == 24
+    assert picture.stat().st_size > 5000
+
+
+def test_the_zone_is_where_features_are_still() -> None:
+    random = np.random.default_rng(0)
+    features = random.normal(size=(200, 8))
+    features[80:120] = features[80] + random.normal(scale=0.02, size=(40, 8))
+    times = np.arange(200) / 25
+    zone = still_zone(features, times)
+    assert zone is not None and abs(zone[0] - 80 / 25) < 0.5 and abs(zone[1] - 120 / 25) < 0.5
+    assert still_zone(random.normal(size=(200, 8)), times) is None
+
+
+def straight(n: int = 50, m: int = 40) -> Pair:
+    labels = np.round(np.arange(n) * (m - 1) / (n - 1)).astype(int)
+    truth = np.zeros((n, m), dtype=bool)
+    truth[np.arange(n), labels] = True
+    truth[:5] = False  # nobody speaks
+    empty = torch.zeros(1, 0, 1)
+    return Pair("c", empty, empty, np.arange(n) * 0.16, np.arange(m) * 0.16, truth, (2.0, 4.0))
+
+
+def test_a_course_is_measured_against_the_truth() -> None:
+    pair = straight()
+    right = np.round(np.arange(50) * 39 / 49).astype(np.int64)
+    found = course("right", right, pair)
+    assert found.backward == 0 and found.right == 1 and found.right_in_zone == 1 and found.diagonal < 0.16
+    astray = right.copy()
+    inside = (pair.video_times >= 2.0) & (pair.video_times <= 4.0)
+    astray[inside] = np.where(np.arange(inside.sum()) % 2, 0, 30)
+    found = course("astray", astray, pair)
+    assert found.right_in_zone is not None and found.right_in_zone < 0.2 < found.right < 1
+    assert found.backward == pytest.approx(np.mean(np.diff(astray) < 0)) and found.backward > 0.1
+
+
+def test_a_figure_is_written_with_its_measures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = straight()
+    labels = np.round(np.arange(50) * 39 / 49).astype(np.int64)
+    panels = [figures.Panel("weight 1", np.random.default_rng(0).random((50, 40)), labels)]
+    found = (pair, panels, [course("order weight 1", labels, pair)])
+    figures.show("figure4", found)
+    assert "order weight 1" in capsys.readouterr().out
+    table, words, picture = figures.write("figure4", found, tmp_path)
+    away = 0.16 * np.abs(labels - np.arange(50) * 39 / 49).mean()
+    assert table.read_text().splitlines()[1] == f"order weight 1,0.000,{away:.3f},1.000,1.000"
+    assert "prints no numbers" in words.read_text() and picture.stat().st_size > 5000
+
+
+def test_what_cannot_be_asked(tmp_path: Path) -> None:
+    def said(*arguments: str) -> str:
+        result = CliRunner().invoke(command, arguments)
+        assert result.exit_code == 2
+        return result.output
+
+    assert "--clips CLIPS, or --world FOLDER" in said("table2")
+    assert "leave out --videos" in said("table2", "--clips", str(tmp_path), "--videos", "5")
+    assert "leave out --pool" in said("table2", "--world", str(tmp_path), "--pool", str(tmp_path))
+    assert list(command.commands) == ["table1", "table2", "table3", "figure4", "figure5", "figure6", "figure7"]
+    assert numbers("0,2,1") == (0, 2, 1)
+    for wrong in ("a", "1,1", "-1", ""):
+        with pytest.raises(ValueError, match="--seeds"):
+            numbers(wrong)
