@@ -5,9 +5,8 @@ alignments to 3e-6 of their maximum. Along a path |cost| / gamma may add up to 5
 checked, as that would wait for the device. A single cost / gamma of 10**30 counts as forbidden. A pair whose lengths
 lie beyond the table is NaN, with a gradient of 0.
 
-Rows of any width go in blocks, but for DSTA, whose rows are read in both directions: beyond 2048 texts it runs on the
-reference, and says so once, unless a band without a window narrows it. Bands narrow DTW and DSTA in memory and time;
-in Drop-DTW they only forbid, since drops may pass outside them.
+Rows of any width go in blocks; those of DSTA, which are read in both directions, lie in memory where no program holds
+them at once (long_dsta.py). Tables that a backward pass or a walk back needs are as wide as the band.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ import math
 import torch
 from torch import Tensor
 
-from .. import reference
 from . import drop_dtw as _drop_dtw
 from . import dsta as _dsta
 from . import dtw as _dtw
+from . import long_dsta as _long_dsta
 from . import soft_drop_dtw as _soft_drop_dtw
 from . import soft_dsta as _soft_dsta
 from . import soft_dtw as _soft_dtw
-from .launch import aligned, aligned_drops, on, plan, spoiled_drops, spoiled_pairs, unmatched, warn_of_width
+from .launch import Plan, aligned, aligned_drops, on, plan, plan_in_memory, spoiled_drops, spoiled_pairs, unmatched
 
 __all__ = ["drop_dtw", "dsta_path", "dtw_path", "soft_drop_dtw", "soft_dsta", "soft_dtw"]
 
@@ -37,16 +36,15 @@ def soft_dtw(
     table = aligned(cost)
     width = table.shape[2]
     how = plan(n, m, band)
-    shares = how.layout.width if how.narrow else width
     value = table.new_empty(batch)
     new_alignment = table.new_zeros if how.narrow else table.new_empty
     alignment = new_alignment((batch, n, width) if wanted else 0)
-    left = table.new_empty(batch, n, shares) if wanted and how.narrow else alignment
-    up = table.new_empty((batch, n, shares) if wanted else 0)
+    left = table.new_empty(batch, n, how.held) if wanted and how.narrow else alignment
+    up = table.new_empty((batch, n, how.held) if wanted else 0)
     edge = table.new_empty((batch, 2, n, 2) if how.chunked else 0)
     if batch == 0:
         return value, alignment[..., :m]
-    strides = (table.stride(1) // 4, table.stride(0) // 4, shares // 4)
+    strides = (table.stride(1) // 4, table.stride(0) // 4, how.held // 4)
     scale = -math.log2(math.e) / gamma
     with on(cost.device):
         spoiled = spoiled_pairs(table, steps, texts, n, m)
@@ -56,7 +54,7 @@ def soft_dtw(
         )  # fmt: skip
         if wanted:
             _soft_dtw.backward[(batch,)](
-                left, up, steps, texts, spoiled, value, alignment, edge, n, width // 4, shares // 4, band or 0,
+                left, up, steps, texts, spoiled, value, alignment, edge, n, width // 4, how.held // 4, band or 0,
                 **how.constants,
             )  # fmt: skip
     return value, alignment[..., :m].contiguous() if wanted else alignment
@@ -74,53 +72,48 @@ def soft_dsta(
     band: int | None,
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The value (B,) and, where `wanted`, the expected alignment (B, n, m), float32.
-
-    Rows wider than 2048 texts, unless a band narrows them, run on the reference: the same figures, slower. A finite
-    window moves with no band: the whole width is held.
-    """
+    """The value (B,) and, where `wanted`, the expected alignment (B, n, m), float32."""
     batch, n, m = cost.shape
-    how = plan(n, m, band, narrows=windows is None)
-    if how.chunked and not how.narrow:
-        warn_of_width("soft-DSTA")
-        return reference.soft_dsta(
-            cost, steps, texts, windows=windows, gamma=gamma, order_weight=order_weight, order_margin=order_margin,
-            band=band, wanted=wanted,
-        )  # fmt: skip
+    how, in_memory = plan_dsta(n, m, band, windows)
     table = aligned(cost)
     width = table.shape[2]
-    held = how.layout.width if how.narrow else width
     value, corner = table.new_empty(batch), table.new_empty(batch, 2)
-    new_alignment = table.new_zeros if how.narrow else table.new_empty
+    apart = in_memory or how.narrow
+    new_alignment = table.new_zeros if apart else table.new_empty
     alignment = new_alignment((batch, n, width) if wanted else 0)
-    table_r = table.new_empty(batch, n, held) if wanted and how.narrow else alignment
-    table_e = table.new_empty((batch, n, held) if wanted else 0)
-    scale = -math.log2(math.e) / gamma
-    constants = how.constants | {"WINDOWED": windows is not None, "MARGIN": order_margin, "EVERY": how.layout.every}
-    del constants["CHUNKED"]
+    table_r = table.new_empty(batch, n, how.held) if wanted and apart else alignment
+    table_e = table.new_empty((batch, n, how.held) if wanted else 0)
     if batch == 0:
         return value, alignment[..., :m]
+    scale = -math.log2(math.e) / gamma
     reach = steps if windows is None else windows
-    shape = (
-        n,
-        width // 4,
-        table.stride(1) // 4,
-        table.stride(0) // 4,
-        held // 4,
-        scale,
-        order_weight * scale,
-        band or 0,
-    )
+    strides = (width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4)
+    shape = (n, *strides, scale, order_weight * scale, band or 0)
+    constants = how.constants | {"WINDOWED": windows is not None, "MARGIN": order_margin}
+    del constants["CHUNKED"]
     with on(cost.device):
-        spoiled = spoiled_pairs(table, steps, texts, n, m)
-        _soft_dsta.forward[(batch,)](
-            table, steps, texts, reach, spoiled, value, corner, table_r, table_e, *shape, STORE=wanted, **constants
-        )
-        if wanted:
-            _soft_dsta.backward[(batch,)](
-                table, steps, texts, reach, spoiled, corner, table_r, table_e, alignment, *shape, **constants
+        inputs = (table, steps, texts, reach, spoiled_pairs(table, steps, texts, n, m))
+        tables = (table_r, table_e)
+        if in_memory:
+            rows = table.new_empty(2, batch, 5, width).unbind()
+            _long_dsta.forward[(batch,)](
+                *inputs, value, corner, *tables, *rows, *shape, SOFT=True, STORE=wanted, **constants
             )
+            if wanted:
+                _long_dsta.backward[(batch,)](*inputs, corner, *tables, alignment, *rows, *shape, **constants)
+        else:
+            constants["EVERY"] = how.layout.every
+            _soft_dsta.forward[(batch,)](*inputs, value, corner, *tables, *shape, STORE=wanted, **constants)
+            if wanted:
+                _soft_dsta.backward[(batch,)](*inputs, corner, *tables, alignment, *shape, **constants)
     return value, alignment[..., :m].contiguous() if wanted else alignment
+
+
+def plan_dsta(steps: int, texts: int, band: int | None, windows: Tensor | None) -> tuple[Plan, bool]:
+    """The plan, and whether rows lie in memory: where none fits a program, or a finite window moves with a band."""
+    how = plan(steps, texts, band)
+    in_memory = how.chunked and (windows is not None or not how.narrow)
+    return (plan_in_memory(texts, band) if in_memory else how), in_memory
 
 
 def soft_drop_dtw(
@@ -143,19 +136,18 @@ def soft_drop_dtw(
     how = plan(n, m, band)
     table = aligned(cost)
     width, rows = table.shape[2], table.shape[1]
-    held = how.layout.width if how.narrow else width
     video, text = aligned_drops(drop_video, rows), None if drop_text is None else aligned_drops(drop_text, width)
     value, corner = table.new_empty(batch), table.new_empty(batch, 2)
     new_alignment = table.new_zeros if how.narrow else table.new_empty
     alignment = new_alignment((batch, rows, width) if wanted else 0)
-    table_r = table.new_empty(batch, rows, held) if wanted and how.narrow else alignment
-    table_e = table.new_empty((batch, rows, held) if wanted else 0)
+    table_r = table.new_empty(batch, rows, how.held) if wanted and how.narrow else alignment
+    table_e = table.new_empty((batch, rows, how.held) if wanted else 0)
     matched = table.new_zeros((batch, width) if wanted else 0)
     edge = table.new_empty((batch, 2, rows + 1, 4) if how.chunked else 0)
     if batch == 0:
         return value, alignment[..., :m], video.new_empty(0, n), video.new_empty(0, m)
     scale = -math.log2(math.e) / gamma
-    shape = (rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, held // 4, scale, band or 0)
+    shape = (rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4, scale, band or 0)
     constants = how.constants | {"DROP_TEXT": text is not None, "CONTIGUOUS": contiguous, "EVERY": how.layout.every}
     with on(cost.device):
         spoiled = spoiled_pairs(table, steps, texts, n, m)
@@ -184,9 +176,9 @@ def dtw_path(
     table = aligned(cost)
     how = plan(n, m, band)
     width, rows = table.shape[2], table.shape[1]
-    held, longest = how.layout.width if how.narrow else width, max(n + m - 1, 0)
+    longest = max(n + m - 1, 0)
     value = table.new_empty(batch)
-    choices = table.new_empty((batch, rows, held) if wanted else 0, dtype=torch.int8)
+    choices = table.new_empty((batch, rows, how.held) if wanted else 0, dtype=torch.int8)
     path = steps.new_empty((batch, longest, 2) if wanted else 0)
     path_lengths = steps.new_empty(batch if wanted else 0)
     edge = table.new_empty((batch, 2, rows) if how.chunked else 0)
@@ -196,13 +188,13 @@ def dtw_path(
         spoiled = spoiled_pairs(table, steps, texts, n, m)
         _dtw.forward[(batch,)](
             table, steps, texts, spoiled, value, choices, edge,
-            rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, held // 4, band or 0,
+            rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4, band or 0,
             STORE=wanted, **how.constants,
         )  # fmt: skip
         if wanted:
             _dtw.trace[(batch,)](
                 choices, steps, texts, value, torch.empty_like(path), path, path_lengths,
-                rows, longest, held // 4, band or 0,
+                rows, longest, how.held // 4, band or 0,
                 NARROW=how.narrow, Q=how.constants["Q"], L=how.layout.lanes, BLOCK=256, num_warps=1,
             )  # fmt: skip
     return value, path, path_lengths
@@ -219,38 +211,36 @@ def dsta_path(
     band: int | None,
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The value (B,) and, where `wanted`, the labels (B, n). Wide rows as in `soft_dsta`."""
+    """The value (B,) and, where `wanted`, the labels (B, n)."""
     batch, n, m = cost.shape
-    how = plan(n, m, band, narrows=windows is None)
-    if how.chunked and not how.narrow:
-        warn_of_width("DSTA")
-        return reference.dsta_path(
-            cost, steps, texts, windows=windows, order_weight=order_weight, order_margin=order_margin, band=band,
-            wanted=wanted,
-        )  # fmt: skip
+    how, in_memory = plan_dsta(n, m, band, windows)
     table = aligned(cost)
     width, rows = table.shape[2], table.shape[1]
-    held = how.layout.width if how.narrow else width
     value = table.new_empty(batch)
-    gains = table.new_empty((batch, rows, held) if wanted else 0)
+    gains = table.new_empty((batch, rows, how.held) if wanted else 0)
     labels = steps.new_empty((batch, n) if wanted else 0)
     if batch == 0:
         return value, labels
     constants = how.constants | {"WINDOWED": windows is not None, "MARGIN": order_margin}
     del constants["CHUNKED"]
     reach = steps if windows is None else windows
+    strides = (width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4)
     with on(cost.device):
-        spoiled = spoiled_pairs(table, steps, texts, n, m)
-        _dsta.forward[(batch,)](
-            table, steps, texts, reach, spoiled, value, gains,
-            rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, held // 4, order_weight, band or 0,
-            STORE=wanted, **constants,
-        )  # fmt: skip
+        inputs = (table, steps, texts, reach, spoiled_pairs(table, steps, texts, n, m))
+        if in_memory:
+            _long_dsta.forward[(batch,)](
+                *inputs, value, value, gains, gains, value, table.new_empty(batch, 5, width),
+                rows, *strides, -1.0, -order_weight, band or 0, SOFT=False, STORE=wanted, **constants,
+            )  # fmt: skip
+        else:
+            _dsta.forward[(batch,)](
+                *inputs, value, gains, rows, *strides, order_weight, band or 0, STORE=wanted, **constants
+            )
         if wanted:
             _dsta.trace[(batch,)](
-                gains, steps, texts, reach, value, labels, n, rows, held // 4, order_weight, band or 0,
-                MARGIN=order_margin, WINDOWED=windows is not None, NARROW=how.narrow, Q=how.constants["Q"],
-                BLOCK=256, num_warps=1,
+                gains, steps, texts, reach, value, labels, n, rows, how.held // 4, order_weight, band or 0,
+                MARGIN=order_margin, WINDOWED=windows is not None, BAND=band is not None, NARROW=how.narrow,
+                Q=how.constants["Q"], BLOCK=256, num_warps=1,
             )  # fmt: skip
     return value, labels
 
@@ -271,10 +261,9 @@ def drop_dtw(
     how = plan(n, m, band)
     table = aligned(cost)
     width, rows = table.shape[2], table.shape[1]
-    held = how.layout.width if how.narrow else width
     video, text = aligned_drops(drop_video, rows), None if drop_text is None else aligned_drops(drop_text, width)
     value = table.new_empty(batch)
-    choices = table.new_empty((batch, rows, held) if wanted else 0, dtype=torch.int8)
+    choices = table.new_empty((batch, rows, how.held) if wanted else 0, dtype=torch.int8)
     labels = steps.new_empty((batch, n) if wanted else 0)
     edge = table.new_empty((batch, 2, rows + 1, 2) if how.chunked else 0)
     if batch == 0:
@@ -285,12 +274,12 @@ def drop_dtw(
         spoiled |= spoiled_drops(video, steps) | (0 if text is None else spoiled_drops(text, texts))
         _drop_dtw.forward[(batch,)](
             table, video, video if text is None else text, steps, texts, spoiled, value, choices, edge,
-            rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, held // 4, band or 0,
+            rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4, band or 0,
             STORE=wanted, **constants,
         )  # fmt: skip
         if wanted:
             _drop_dtw.trace[(batch,)](
-                choices, steps, texts, value, labels, n, rows, held // 4, band or 0,
+                choices, steps, texts, value, labels, n, rows, how.held // 4, band or 0,
                 CONTIGUOUS=contiguous, NARROW=how.narrow, Q=how.constants["Q"], L=how.layout.lanes, BLOCK=256,
                 num_warps=1,
             )  # fmt: skip

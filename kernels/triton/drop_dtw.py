@@ -43,7 +43,7 @@ def forward(
     spoiled,
     value,  # (B,) out
     choices,  # (B, n, choice_row4 * 4) int8 out
-    edge,  # (B, n + 1, 2, 2) scratch: T = max(U, V) and S = max(M, Z) of a block's last column, by turns
+    edge,  # (B, 2, n + 1, 2) scratch: T = max(U, V) and S = max(M, Z) of a block's last column
     n,
     limit4,
     row4,
@@ -73,7 +73,7 @@ def forward(
     count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
     for block in range(count):
         base = first_column(0, block, N, NARROW, W, L)
-        edge_before, edge_here = edge + (block % 2) * 2, edge + ((block + 1) % 2) * 2
+        edge_before, edge_here = edge + (block % 2) * (n + 1) * 2, edge + ((block + 1) % 2) * (n + 1) * 2
         outside = outside_row(lane, 0, M - 1 - base, False, Q)
         dz = text_gains(drop_text, base, lane, limit, M, Q)
         m = same(NEVER, lane, Q)
@@ -107,10 +107,10 @@ def forward(
             t = [tl.maximum(u[q], v[q]) for q in Q]
             first_t, first_s = start, None
             if CHUNKED:
-                first = edge_before + i * 4
+                first = edge_before + i * 2
                 first_t = tl.load(first, block > 0, other=first_t)
-                first_s = tl.load(first + 5, block > 0, other=NEVER)
-                tl.store(edge_here + i * 4 + lane * 0, t[W - 1], lane == L - 1)
+                first_s = tl.load(first + 3, block > 0, other=NEVER)
+                tl.store(edge_here + i * 2 + lane * 0, t[W - 1], lane == L - 1)
             k = gains(load(cost + row_at(i, row4) + base, lane, limit - base, Q), outside, Q)
             dx = 0.0 - tl.load(drop_video + i)
 
@@ -125,7 +125,7 @@ def forward(
                 s, s_before = exponent_scan(dz, m, lane, first_s, False, Q)
                 z = [tl.maximum(s_before[q] + dz[q], NEVER) for q in Q]
                 if CHUNKED:
-                    tl.store(edge_here + i * 4 + 5 + lane * 0, s[W - 1], lane == L - 1)
+                    tl.store(edge_here + i * 2 + 3 + lane * 0, s[W - 1], lane == L - 1)
             u, v = [tl.maximum(m[q], x[q]) for q in Q], [tl.maximum(z[q], w[q]) for q in Q]
             if STORE:
                 byte = [

@@ -104,7 +104,8 @@ def forward(
     base = start_column(0, N, M, band, NARROW, W)
     cost_row, table_row = cost, table
     # the row above the first one: as if at the first text, but a window from before it reaches one text less
-    g = [tl.where(lane * W + q == 0, 0.0, NEVER) for q in Q]
+    first = tl.where(N > 0, lane * W, 1)
+    g = [tl.where(first == 0 - q, 0.0, NEVER) for q in Q]
     outside = outside_row(lane, 0, tl.minimum(M, window) - 1 - base, False, Q)
     for i in range(N):
         lanes = None
@@ -146,6 +147,7 @@ def trace(
     band,
     MARGIN: tl.constexpr,
     WINDOWED: tl.constexpr,
+    BAND: tl.constexpr,
     NARROW: tl.constexpr,
     Q: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -169,11 +171,15 @@ def trace(
         tl.store(labels + i, label.to(tl.int64))
         above = tl.maximum(i - 1, 0)
         base = start_column(above, N, M, band, NARROW, W)
+        low, high = M * 0, M - 1
+        if BAND:
+            low, high = band_edges(above, N, M, band)
+        low = tl.maximum(tl.maximum(low, label - window), base)
+        high = tl.minimum(tl.minimum(high, label + window), base + table_row - 1)
         best, best_text = tl.cast(-3.0e38, tl.float32), label
-        for start in range(0, tl.minimum(table_row, M - base), BLOCK):
-            p = base + start + tl.arange(0, BLOCK)
-            near = (p < M) & (p - base < table_row) & (tl.abs(p - label) <= window)
-            gain = tl.load(table + row_at(above, table_row4) + p - base, near, other=-3.0e38)
+        for start in range(low, high + 1, BLOCK):
+            p = start + tl.arange(0, BLOCK)
+            gain = tl.load(table + row_at(above, table_row4) + p - base, p <= high, other=-3.0e38)
             gain -= weight * tl.maximum(p - label - MARGIN, 0).to(tl.float32)
             here = tl.max(gain, 0)
             text = tl.min(tl.where(gain == here, p, M), 0)

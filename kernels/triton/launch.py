@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
 
 from . import rows
+
+#: options for programs of several warps: left alone, ptxas spills a few registers to fit one program more
+UNSPILLED: dict[str, object] = {} if torch.version.hip else {"maxnreg": 255}
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Layout:
 
     @property
     def constants(self) -> dict[str, object]:
-        return {"Q": tuple(range(self.columns)), "L": self.lanes, "num_warps": self.warps, "num_stages": 1}
+        options = {"num_warps": self.warps, "num_stages": 1} | (UNSPILLED if self.warps > 1 else {})
+        return {"Q": tuple(range(self.columns)), "L": self.lanes} | options
 
 
-#: The last is the widest row that one program holds in registers; wider ones go in blocks of the last but one, or to
-#: the reference.
+#: The last is the widest row that one program holds in registers; wider ones go in blocks of the last but one.
 LAYOUTS = (Layout(128, 1, 8), Layout(256, 1, 8), Layout(512, 2, 4), Layout(1024, 4, 4), Layout(2048, 8, 2))
+#: for rows in memory, which are renormalised each time: the last is the block of all wider ones
+MEMORY_LAYOUTS = (Layout(128, 1, 1), Layout(256, 2, 1), Layout(512, 4, 1))
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Plan:
     """The layout for a row of `texts` columns under a band, and the flags that follow from it."""
 
     layout: Layout
+    held: int  # columns of a row in a stored table, a multiple of 4
     band: int | None
     narrow: bool  # the band is narrower than the row, and only it is held and stored
     chunked: bool  # a row may take several blocks
@@ -57,31 +61,38 @@ class Plan:
         return self.layout.constants | {"BAND": self.band is not None, "NARROW": self.narrow, "CHUNKED": self.chunked}
 
 
-def plan(steps: int, texts: int, band: int | None, *, narrows: bool = True) -> Plan:
-    def layout(width: int) -> Layout:
-        fitting = [one for one in LAYOUTS if one.width >= width]
-        return fitting[0] if fitting else LAYOUTS[-2]
-
-    whole = layout(texts)
-    if band is not None and narrows:
-        # a band's row, a column on either side, and the step of a lane that its start is rounded to
-        needed = 2 * band + 3 + max(one.columns for one in LAYOUTS)
-        moving = layout(needed)
+def plan(steps: int, texts: int, band: int | None) -> Plan:
+    """For recurrences that hold a row in registers, block by block."""
+    whole, width = fitting(texts, LAYOUTS, LAYOUTS[-2]), padded(texts)
+    if band is not None:
+        needed = columns_of(band)
+        moving = fitting(needed, LAYOUTS, LAYOUTS[-2])
         # the one row of a pair of one step has no band, and takes the place of all
         if needed <= moving.width < texts <= steps * moving.width:
-            return Plan(moving, band, narrow=True, chunked=True)
-    return Plan(whole, band, narrow=False, chunked=whole.width < texts)
+            return Plan(moving, moving.width, band, narrow=True, chunked=True)
+    return Plan(whole, width, band, narrow=False, chunked=whole.width < texts)
 
 
-@cache
-def warn_of_width(name: str) -> None:
-    """Says once that rows are too wide for this kernel."""
-    warnings.warn(
-        f"{name} of more than {LAYOUTS[-1].width} texts runs on the reference in torch, which is slower; "
-        "a band without a window keeps it on the GPU's own kernel",
-        RuntimeWarning,
-        stacklevel=4,
-    )
+def plan_in_memory(texts: int, band: int | None) -> Plan:
+    """For recurrences whose rows lie in memory: blocks as wide as there are columns to visit, and any band narrow."""
+    width = padded(texts)
+    held = width if band is None else min(width, padded(columns_of(band)))
+    layout = fitting(held, MEMORY_LAYOUTS, MEMORY_LAYOUTS[-1])
+    return Plan(layout, held, band, narrow=held < width, chunked=True)
+
+
+def fitting(width: int, layouts: tuple[Layout, ...], blocks: Layout) -> Layout:
+    """The narrowest layout that holds a row of this width, or the one for blocks."""
+    return next((one for one in layouts if one.width >= width), blocks)
+
+
+def columns_of(band: int) -> int:
+    """A band's row, a column on either side, and the step of a lane that its start is rounded to."""
+    return 2 * band + 3 + max(one.columns for one in LAYOUTS)
+
+
+def padded(columns: int) -> int:
+    return max((columns + 3) // 4, 1) * 4
 
 
 def aligned(table: Tensor) -> Tensor:
@@ -90,7 +101,7 @@ def aligned(table: Tensor) -> Tensor:
     strides_fit = table.stride(2) == 1 and table.stride(1) % 4 == 0 and table.stride(0) % 4 == 0
     if table.dtype == torch.float32 and m and m % 4 == 0 and strides_fit and table.data_ptr() % 16 == 0:
         return table
-    wide = table.new_zeros(batch, max(n, 1), max((m + 3) // 4, 1) * 4, dtype=torch.float32)
+    wide = table.new_zeros(batch, max(n, 1), padded(m), dtype=torch.float32)
     wide[:, :n, :m] = table
     return wide
 

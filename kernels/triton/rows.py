@@ -10,7 +10,6 @@ SIZES = [
     "n",
     "m",
     "rows",
-    "blocks",
     "longest",
     "limit4",
     "row4",

@@ -288,7 +288,7 @@ def backward(
                 g, eg = plus(h, eh, g, eg, yx, Q)
             az, ez = aw, ew
             if DROP_TEXT:
-                az, ez, az_next, ez_next = sum_scan(y_next, aw, ew, lane, first_z, first_ez, True, Q)
+                az, ez, _, _ = sum_scan(y_next, aw, ew, lane, first_z, first_ez, True, Q)
 
             if BAND:
                 low, high = band_edges(i, N, M, band)
@@ -308,7 +308,7 @@ def backward(
                     if DROP_TEXT:
                         y_next = next_weights(drop_text, base, lane, limit, M, scale, Q)
                         y_new = [tl.where(lane < lanes, y_next[q], NEVER) for q in Q]
-                        az, ez, az_next, ez_next = sum_scan(y_new, az, ez, lane, None, None, True, Q)
+                        az, ez, _, _ = sum_scan(y_new, az, ez, lane, None, None, True, Q)
             if BAND:
                 outside = outside_row(lane, low - base, high - base, BAND, Q)
             column, held = place_of(base, table_row, n, N, NARROW)

@@ -225,8 +225,9 @@ def forward(
     base = start_column(0, N, M, band, NARROW, W)
     cost_row, r_row, e_row = cost, table_r, table_e
     # the row above the first one: as if at the first text, but a window from before it reaches one text less
-    r = [tl.where(lane * W + q == 0, 1.0, 0.0) for q in Q]
-    e = [tl.where(lane * W + q == 0, START, NEVER) for q in Q]
+    first = tl.where(N > 0, lane * W, 1)
+    r = [tl.where(first == 0 - q, 1.0, 0.0) for q in Q]
+    e = [tl.where(first == 0 - q, START, NEVER) for q in Q]
     outside = outside_row(lane, 0, tl.minimum(M, window) - 1 - base, False, Q)
     for i in range(N):
         lanes = None

@@ -92,6 +92,23 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs no wider than 128 columns, so that rows take several blocks and bands are held narrow."""
     small = launch.Layout(128, 1, 4)
     monkeypatch.setattr(launch, "LAYOUTS", (small, small))
+    monkeypatch.setattr(launch, "MEMORY_LAYOUTS", (small,))
+
+
+class Tiny(launch.Layout):
+    """Four lanes, fewer than any GPU has."""
+
+    @property
+    def lanes(self) -> int:
+        return 4
+
+
+@pytest.fixture
+def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs of 16 columns, for rows of 17 and more."""
+    tiny = Tiny(16, 1, 2)
+    monkeypatch.setattr(launch, "LAYOUTS", (tiny, tiny))
+    monkeypatch.setattr(launch, "MEMORY_LAYOUTS", (tiny,))
 
 
 def wide_pairs(seed: int, **options: Any) -> Pairs:
@@ -194,8 +211,7 @@ SOFT_DROP: dict[str, tuple[Pairs, dict[str, Any]]] = {
     "negative": (pairs(3, 7, 9, seed=25, low=-3.0, forbidden=0.1, shortest=4), {"gamma": 0.02, "low": -1.0}),
     # texts dropped before the first video step weigh less than float32 can say
     "sharp": (pairs(3, 4, 16, seed=30, shortest=3), {"gamma": 0.004}),
-    # sums that pass powers of two on their way: what an exponent there has no bits for must not be lost
-    "dropping pays": (pairs(2, 4, 100, seed=56, shortest=3), {"gamma": 0.1, "band": 3, "low": -0.5}),
+    "dropping pays": (pairs(2, 4, 40, seed=56, shortest=3), {"gamma": 0.1, "band": 3, "low": -0.5}),
     "steps that stay": (pairs(4, 8, 9, seed=26, forbidden=0.1), {"stay": 0.4}),
     "band": (pairs(4, 12, 15, seed=27), {"band": 2, "contiguous": False}),
     "one step": (pairs(2, 1, 6, seed=28), {}),
@@ -304,20 +320,31 @@ def test_drop_dtw(case: str) -> None:
 
 def test_stock_scan_agrees() -> None:
     """Small enough for the interpreter's own scan, which goes one element after the other."""
-    batch = pairs(1, 3, 6, seed=51)
+    assert_soft_forms(pairs(1, 3, 6, seed=51), window=3, band=None)
+
+
+@pytest.mark.usefixtures("tiny_blocks")
+@pytest.mark.parametrize("band", [None, 2])
+def test_stock_scan_agrees_in_blocks(band: int | None) -> None:
+    """Rows of two blocks, or a band that moves, or rows in memory."""
+    assert launch.plan(4, 30, band).narrow is (band is not None)
+    assert_soft_forms(pairs(1, 4, 30, seed=59), window=12, band=band)
+
+
+def assert_soft_forms(batch: Pairs, *, window: int, band: int | None) -> None:
     video, text = drop_costs(batch, {})
+    assert text is not None
     exact = batch.cost.double()
-    options: dict[str, Any] = {"gamma": 0.2, "band": None, "wanted": True}
-    order: dict[str, Any] = {"order_weight": 0.2, "order_margin": 1, "windows": torch.tensor([3])}
-    found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, **options)
-    truth = reference.soft_dtw(exact, batch.steps, batch.texts, **options)
-    found += backend.soft_dsta(batch.cost, batch.steps, batch.texts, **options, **order)
-    truth += reference.soft_dsta(exact, batch.steps, batch.texts, **options, **order)
-    found += backend.soft_drop_dtw(batch.cost, video, text, batch.steps, batch.texts, contiguous=True, **options)
-    truth += reference.soft_drop_dtw(
-        exact, video.double(), text.double() if text is not None else None, batch.steps, batch.texts, contiguous=True,
-        **options,
-    )  # fmt: skip
+    options: dict[str, Any] = {"gamma": 0.2, "band": band, "wanted": True}
+    order: dict[str, Any] = {"order_weight": 0.2, "order_margin": 1, "windows": torch.tensor([window])}
+    drops, exact_drops = (video, text * 0.2), (video.double(), (text * 0.2).double())
+    lengths = batch.steps, batch.texts
+    found = backend.soft_dtw(batch.cost, *lengths, **options)
+    truth = reference.soft_dtw(exact, *lengths, **options)
+    found += backend.soft_dsta(batch.cost, *lengths, **options, **order)
+    truth += reference.soft_dsta(exact, *lengths, **options, **order)
+    found += backend.soft_drop_dtw(batch.cost, *drops, *lengths, contiguous=True, **options)
+    truth += reference.soft_drop_dtw(exact, *exact_drops, *lengths, contiguous=True, **options)
     for one, true_one in zip(found, truth, strict=True):
         torch.testing.assert_close(one.double(), true_one, atol=2e-6, rtol=2e-7)
 
@@ -395,10 +422,12 @@ def test_exponents_far_from_0() -> None:
 def test_a_narrow_plan_holds_the_band() -> None:
     for texts in (1, 127, 129, 1000, 2049, 5000, 100_000):
         for band in (0, 3, 58, 200, 600, 1018, 1019, 2000, 50_000):
-            plan = launch.plan(texts, texts, band)
-            held = plan.layout.width
-            assert plan.narrow <= (2 * band + 3 + plan.layout.columns <= held < texts)
+            plan, in_memory = launch.plan(texts, texts, band), launch.plan_in_memory(texts, band)
+            assert plan.narrow <= (2 * band + 3 + plan.layout.columns <= plan.held == plan.layout.width < texts)
             assert plan.narrow or plan.chunked == (texts > launch.LAYOUTS[-1].width)
+            assert in_memory.narrow is (in_memory.held < texts)
+            assert in_memory.held >= min(texts, 2 * band + 3 + in_memory.layout.columns)
+            assert in_memory.held <= 2 * band + 16
     assert launch.plan(5000, 5000, 600).narrow
     assert not launch.plan(2, 5000, 600).narrow
 
@@ -444,11 +473,11 @@ def test_drop_dtw_in_a_band_that_leaps(contiguous: bool) -> None:
     assert_drop_dtw(batch, video, text * 0.2, contiguous, 2)
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("tiny_blocks")
 def test_every_text_matched_in_a_moving_band() -> None:
-    batch = pairs(1, 132, 130, seed=58)
+    batch = pairs(1, 27, 24, seed=58)
     video, _ = drop_costs(batch, {})
-    assert launch.plan(132, 130, 1).narrow
+    assert launch.plan(27, 24, 1).narrow
     assert_drop_dtw(batch, video, None, False, 1)
 
 
@@ -467,17 +496,80 @@ def assert_drop_dtw(batch: Pairs, video: Tensor, text: Tensor | None, contiguous
     assert torch.equal(labels[1], true_labels[1])
 
 
+#: windows narrower than a step's share of the text, as wide as a pair's text, and wider; bands below and above a block
+LONG_DSTA: dict[str, tuple[dict[str, Any], bool]] = {
+    "whole": ({}, True),
+    "windows": ({"windows": [60, 300, 0, 97]}, True),
+    "windows, no margin": ({"windows": [80, 300, 1, 67], "order_margin": 0}, True),
+    "windows, wide margin": ({"windows": [80, 300, 1, 67], "order_margin": 90}, True),
+    "narrow band": ({"band": 45}, False),
+    "wide band": ({"band": 100}, True),
+    "windows in a narrow band": ({"windows": [80, 300, 1, 67], "band": 45}, True),
+    "windows in a wide band": ({"windows": [80, 300, 1, 120], "band": 100}, True),
+}
+
+
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("band", [None, 45])
-def test_long_dsta(band: int | None) -> None:
-    """In a band held narrow; without one the row is too wide for a program of this size, and the reference answers."""
+@pytest.mark.parametrize("case", LONG_DSTA)
+def test_long_dsta(case: str) -> None:
+    changes, in_memory = LONG_DSTA[case]
     batch = wide_pairs(43)
-    options = {"windows": None, "order_weight": 0.1, "order_margin": 2, "band": band, "wanted": True}
-    found = backend.soft_dsta(batch.cost, batch.steps, batch.texts, gamma=0.2, **options)
-    truth = reference.soft_dsta(batch.cost.double(), batch.steps, batch.texts, gamma=0.2, **options)
+    options: dict[str, Any] = {"windows": None, "order_weight": 0.1, "order_margin": 2, "band": None} | changes
+    if options["windows"] is not None:
+        options["windows"] = torch.tensor(options["windows"])
+    how, found_in_memory = backend.plan_dsta(5, 290, options["band"], options["windows"])
+    assert found_in_memory is in_memory
+    assert how.narrow is (options["band"] is not None)
+    found = backend.soft_dsta(batch.cost, batch.steps, batch.texts, gamma=0.2, **options, wanted=True)
+    truth = reference.soft_dsta(batch.cost.double(), batch.steps, batch.texts, gamma=0.2, **options, wanted=True)
     assert_close(found[0], truth[0], 1e-7)
     assert_close(found[1], truth[1], 3e-6)
-    labels = backend.dsta_path(batch.cost, batch.steps, batch.texts, **options)
-    true_labels = reference.dsta_path(batch.cost.double(), batch.steps, batch.texts, **options)
+    labels = backend.dsta_path(batch.cost, batch.steps, batch.texts, **options, wanted=True)
+    true_labels = reference.dsta_path(batch.cost.double(), batch.steps, batch.texts, **options, wanted=True)
     assert_values(labels[0], true_labels[0])
     assert torch.equal(labels[1], true_labels[1])
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_long_dsta_of_masks_nan_and_nothing() -> None:
+    """A spoiled pair, one that cannot be aligned, one without video steps; the value alone, too."""
+    batch = pairs(4, 3, 140, seed=44, forbidden=0.2)
+    batch.steps[:], batch.texts[:] = torch.tensor([3, 3, 2, 0]), torch.tensor([140, 139, 140, 1])
+    batch.cost = torch.rand(4, 3, 140, generator=batch.draw)
+    spoil(batch, 1)
+    batch.cost[2, 1] = torch.inf
+    options: dict[str, Any] = {"windows": None, "order_weight": 0.1, "order_margin": 1, "band": None}
+    assert backend.plan_dsta(3, 140, None, None)[1]
+    found = backend.soft_dsta(batch.cost, batch.steps, batch.texts, gamma=0.2, **options, wanted=True)
+    truth = reference.soft_dsta(batch.cost.double(), batch.steps, batch.texts, gamma=0.2, **options, wanted=True)
+    assert truth[0].isfinite().tolist() == [True, False, False, False]
+    assert_close(found[0], truth[0], 1e-7)
+    assert_close(found[1], truth[1], 3e-6)
+    value, _ = backend.soft_dsta(batch.cost, batch.steps, batch.texts, gamma=0.2, **options, wanted=False)
+    assert_close(value, truth[0], 1e-7)
+    labels = backend.dsta_path(batch.cost, batch.steps, batch.texts, **options, wanted=True)
+    assert torch.equal(labels[1], reference.dsta_path(batch.cost, batch.steps, batch.texts, **options, wanted=True)[1])
+
+
+@pytest.mark.parametrize("form", ["soft_dtw", "soft_dsta", "dtw_path", "dsta_path"])
+def test_a_pair_without_video_steps_has_no_alignment(form: str) -> None:
+    order: dict[str, Any] = {"order_weight": 1.0, "order_margin": 1, "windows": None} if "dsta" in form else {}
+    soft = {"gamma": 0.1} if "soft" in form else {}
+    found = getattr(backend, form)(
+        torch.rand(2, 3, 4), torch.tensor([0, 3]), torch.tensor([1, 1]), band=None, wanted=False, **order, **soft
+    )
+    assert found[0].isinf().tolist() == [True, False]
+
+
+def test_exponents_that_pass_a_power_of_two() -> None:
+    """What a coarser exponent has no bits for must not be lost where rows are renormalised."""
+    draw = torch.Generator().manual_seed(0)
+    cost, video = torch.rand(1, 4, 300, generator=draw) * 2, torch.rand(1, 4, generator=draw) * 0.8
+    text = torch.rand(1, 300, generator=draw) * 0.08 - 0.08
+    lengths = torch.tensor([4]), torch.tensor([300])
+    options: dict[str, Any] = {"gamma": 0.3, "contiguous": True, "band": 10, "wanted": True}
+    found = backend.soft_drop_dtw(cost, video, text, *lengths, **options)
+    truth = reference.soft_drop_dtw(cost.double(), video.double(), text.double(), *lengths, **options)
+    assert_close(found[0], truth[0], 1e-6)
+    for share, true_share in zip(found[1:], truth[1:], strict=True):
+        torch.testing.assert_close(share.double(), true_share, atol=6e-6, rtol=0.0)

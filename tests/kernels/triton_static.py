@@ -23,6 +23,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from weaksync.kernels.triton.launch import UNSPILLED
+
 BASELINE = Path(__file__).with_name("triton_baseline.json")
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 TARGETS = {
@@ -69,7 +71,7 @@ CASES = [
     Case("DTW trace", "dtw", "trace", {"NARROW": False, "BLOCK": 256}),
     Case("DSTA labels", "dsta", "forward", DSTA | {"STORE": True}),
     Case("DSTA window labels", "dsta", "forward", DSTA | {"STORE": True, "WINDOWED": True}),
-    Case("DSTA trace", "dsta", "trace", {"NARROW": False, "WINDOWED": True, "MARGIN": 1, "BLOCK": 256}),
+    Case("DSTA trace", "dsta", "trace", DSTA | {"WINDOWED": True, "BLOCK": 256}),
     Case("Drop-DTW labels", "drop_dtw", "forward", DROP | {"STORE": True}),
     Case("Drop-DTW trace", "drop_dtw", "trace", {"CONTIGUOUS": True, "NARROW": False, "BLOCK": 256}),
     Case("spoiled pairs", "rows", "find_spoiled", {"BLOCK": 1024}, warps=4),
@@ -81,6 +83,8 @@ LONG = FLAGS | {"CHUNKED": True}
 DSTA_MOVING = DSTA | {"BAND": True, "NARROW": True}
 LONG_DROP, MOVING_DROP = DROP | LONG, DROP | MOVING
 WINDOW = DSTA | {"WINDOWED": True}
+WINDOW_MOVING = WINDOW | DSTA_MOVING | {"WINDOWED": True}
+SOFT, HARD, STORED_ROWS = {"SOFT": True}, {"SOFT": False}, {"STORE": True}
 TWO = ("sm_90", "gfx942")
 CASES += [
     Case("soft-DTW band forward", "soft_dtw", "forward", MOVING | STORED, targets=TWO),
@@ -91,6 +95,12 @@ CASES += [
     Case("soft-DSTA band backward", "soft_dsta", "backward", DSTA_MOVING | EVERY, targets=TWO),
     Case("soft-DSTA 2048 window forward", "soft_dsta", "forward", WINDOW | STORED, 2048, 8, TWO),
     Case("soft-DSTA 2048 window backward", "soft_dsta", "backward", WINDOW | EVERY, 2048, 8, TWO),
+    Case("soft-DSTA long forward", "long_dsta", "forward", DSTA | SOFT | STORED_ROWS, 512, 4, TWO),
+    Case("soft-DSTA long backward", "long_dsta", "backward", DSTA, 512, 4, TWO),
+    Case("soft-DSTA long window forward", "long_dsta", "forward", WINDOW | SOFT | STORED_ROWS, 512, 4, TWO),
+    Case("soft-DSTA long window backward", "long_dsta", "backward", WINDOW, 512, 4, TWO),
+    Case("DSTA long labels", "long_dsta", "forward", DSTA | HARD | STORED_ROWS, 512, 4, TWO),
+    Case("DSTA window band labels", "long_dsta", "forward", WINDOW_MOVING | HARD | STORED_ROWS, 128, 1, TWO),
     Case("soft Drop-DTW long forward", "soft_drop_dtw", "forward", LONG_DROP | STORED, 1024, 4, TWO),
     Case("soft Drop-DTW long backward", "soft_drop_dtw", "backward", LONG_DROP | EVERY, 1024, 4, TWO),
     Case("soft Drop-DTW band forward", "soft_drop_dtw", "forward", MOVING_DROP | STORED, targets=TWO),
@@ -110,7 +120,7 @@ def compiled(case: Case, target: str) -> Any:
     constants = dict(case.constants)
     if "Q" in function.arg_names:
         lanes = case.warps * goal.warp_size
-        constants["Q"] = tuple(range(case.columns // lanes))
+        constants["Q"] = tuple(range(max(case.columns // lanes, 4)))
         if "L" in function.arg_names:
             constants["L"] = lanes
     signature: dict[str, str] = {}
@@ -123,7 +133,8 @@ def compiled(case: Case, target: str) -> Any:
         if signature[name].startswith("*"):
             attributes[(place,)] = [["tt.divisibility", 16]]
     source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=attributes)
-    return triton.compile(source, target=goal, options={"num_warps": case.warps, "num_stages": 1})
+    unspilled = UNSPILLED if case.warps > 1 and goal.backend == "cuda" else {}
+    return triton.compile(source, target=goal, options={"num_warps": case.warps, "num_stages": 1} | unspilled)
 
 
 #: what is no pointer to float32
@@ -139,7 +150,6 @@ TYPES = {
     "labels": "*i64",
     "n": "i32",
     "m": "i32",
-    "blocks": "i32",
     "rows": "i32",
     "longest": "i32",
     "band": "i32",
