@@ -271,7 +271,7 @@ class SubtitleBatch:
 
 @dataclass
 class TubeBatch:
-    """Face tubes with their own sound, for the pre-training of SyncNet.
+    """Face tubes with their own sound, for the pre-training of SyncNet and for who speaks.
 
     Attributes:
         ids: B clips.
@@ -279,12 +279,14 @@ class TubeBatch:
         frames: (B, T, 3, S, S) uint8 RGB, 25 a second.
         waveform: (B, 640 T + 240) int16, 16 kHz, from the first frame on: as much as gives speech and lips the same
             number of features.
+        speaking: (B, T) bool, whether this face speaks; None where nobody knows.
     """
 
     ids: list[str]
     languages: list[str]
     frames: Tensor
     waveform: Tensor
+    speaking: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning
 import torch
@@ -21,6 +21,8 @@ from .spoken import SAMPLES_A_FRAME, TUBE_FPS, open_clips, sound, spoken_clip, t
 
 #: samples that follow those of the frames, so that spectra of 25 ms last as long as the tube
 LOOK_AHEAD = 240
+#: frames of the shortest clip that is evaluated
+LEAST = 13
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,21 @@ class TubeClip:
     id: str
     language: str
     frames: int
+
+
+@dataclass
+class Window:
+    """Some frames of a clip, and what goes with them.
+
+    Attributes:
+        frames: (T, 3, S, S) uint8.
+        sound: (640 T + 240,) int16.
+        speaking: (T,) bool, whether this face speaks; None where nobody knows.
+    """
+
+    frames: Tensor
+    sound: Tensor
+    speaking: Tensor | None = None
 
 
 class Tubes:
@@ -71,13 +88,13 @@ class Tubes:
     def __len__(self) -> int:
         return len(self.records)
 
-    def window(self, place: int, first: int, count: int) -> tuple[Tensor, Tensor]:
-        """`count` frames of a clip from `first` on, and their sound: (T, 3, S, S) uint8 and (640 T + 240,) int16."""
+    def window(self, place: int, first: int, count: int) -> Window:
+        """`count` frames of a clip from `first` on, and their sound."""
         record = self.records[place]
         frames = tube(self.clips, record.id, first=first, count=count)
         heard = sound(self.clips, record.id)
         start = first * SAMPLES_A_FRAME
-        return self.preprocess(frames), heard[start : start + count * SAMPLES_A_FRAME + LOOK_AHEAD]
+        return Window(self.preprocess(frames), heard[start : start + count * SAMPLES_A_FRAME + LOOK_AHEAD])
 
     def whole(self, place: int) -> TubeBatch:
         """A clip as a batch of one, but for the last frame, whose sound has no more that follows."""
@@ -105,6 +122,8 @@ class TubeDataModule(lightning.LightningDataModule):
         ValueError: it is of another kind, or the network takes another frame rate than tubes have.
     """
 
+    #: what a split of the set is
+    kind: ClassVar[type[Tubes]] = Tubes
     #: a rank may have no clip to evaluate where they are fewer than the ranks
     allow_zero_length_dataloader_with_multiple_devices = True
 
@@ -130,7 +149,7 @@ class TubeDataModule(lightning.LightningDataModule):
                 f"the network takes {preprocess.fps} frames a second, tubes have {TUBE_FPS}: lips and speech keep one "
                 f"pace in training with fps={TUBE_FPS}"
             )
-        self.clips = open_clips(folder)
+        self.clips = self.open(folder)
         self.preprocess = preprocess
         self.global_batch = global_batch
         self.frames = frames
@@ -141,21 +160,18 @@ class TubeDataModule(lightning.LightningDataModule):
         self._training: TubeLoader | None = None
         self._resumed: dict[str, Any] = {}
 
-    def tubes(self, split: str) -> Tubes:
-        """The clips of any split that last longer than a window.  Raises ValueError where there is none."""
-        tubes = Tubes(
-            self.clips,
-            split,
-            self.preprocess,
-            least=self.frames + 1,
-            languages=self.languages,
-            domain=self.domain,
-        )
+    @staticmethod
+    def open(folder: str | Path) -> ShardSet:
+        """The set.  Raises FileNotFoundError and ValueError where there is none, or one of another kind."""
+        return open_clips(folder)
+
+    def tubes(self, split: str, least: int = LEAST) -> Tubes:
+        """The clips of any split that have `least` frames.  Raises ValueError where there is none."""
+        tubes = self.kind(self.clips, split, self.preprocess, least=least, languages=self.languages, domain=self.domain)
         if not len(tubes):
             raise ValueError(
                 f"no clip of {self.clips.folder} in {split}, domain {self.domain or 'any'}, languages "
-                f"{', '.join(self.languages or ['any'])}, has more than {self.frames} frames ({tubes.too_short} are "
-                "too short)"
+                f"{', '.join(self.languages or ['any'])}, has {least} frames ({tubes.too_short} are too short)"
             )
         return tubes
 
@@ -170,7 +186,8 @@ class TubeDataModule(lightning.LightningDataModule):
                 "domain": self.domain,
                 "data": self.clips.fingerprint("train"),
             }
-            self._training = TubeLoader(self.tubes("train"), self.global_batch, self.frames, identity, *self.place())
+            tubes = self.tubes("train", self.frames + 1)  # the last frame has no sound that follows
+            self._training = TubeLoader(tubes, self.global_batch, self.frames, identity, *self.place())
             self._training.workers = self.workers
             if self._resumed:
                 self._training.load_state_dict(self._resumed)
@@ -290,8 +307,8 @@ class _Steps(Dataset[Read[TubeBatch]]):
         records = [self.tubes.records[clip] for clip in share]
         return Read(collate(records, [self._window(epoch, clip) for clip in share]), [])
 
-    def _window(self, epoch: int, clip: int) -> tuple[Tensor, Tensor]:
-        spare = self.tubes.records[clip].frames - 1 - self.frames  # the last frame has no sound that follows
+    def _window(self, epoch: int, clip: int) -> Window:
+        spare = self.tubes.records[clip].frames - 1 - self.frames
         first = int(chance(self.seed, epoch, clip).integers(spare + 1))
         return self.tubes.window(clip, first, self.frames)
 
@@ -306,11 +323,13 @@ class _Whole(Dataset[Read[TubeBatch]]):
         return Read(self.tubes.whole(place), [])
 
 
-def collate(clips: Sequence[TubeClip], windows: Sequence[tuple[Tensor, Tensor]]) -> TubeBatch:
+def collate(clips: Sequence[TubeClip], windows: Sequence[Window]) -> TubeBatch:
     """Windows of one length as a batch."""
+    known = [window.speaking for window in windows if window.speaking is not None]
     return TubeBatch(
         ids=[clip.id for clip in clips],
         languages=[clip.language for clip in clips],
-        frames=torch.stack([frames for frames, _ in windows]),
-        waveform=torch.stack([heard for _, heard in windows]),
+        frames=torch.stack([window.frames for window in windows]),
+        waveform=torch.stack([window.sound for window in windows]),
+        speaking=torch.stack(known) if known else None,
     )

@@ -42,6 +42,7 @@ TASKS = {
     "matching": Task("matching_config", "MatchingRecipe", "train_matching"),
     "subtitles": Task("subtitle_config", "SubtitleRecipe", "train_subtitles"),
     "syncnet": Task("syncnet_config", "SyncNetRecipe", "train_syncnet"),
+    "speaking": Task("speaking_config", "SpeakingRecipe", "train_speaking"),
 }
 
 

@@ -284,13 +284,14 @@ def _tubes(
             picture = reader.picture(frame)
             for at in here:
                 place = number - tracks[at].first
-                tubes[at][place] = _sized(crop(picture, *square(*paths[at][place].tolist())), rules.size)
+                tubes[at][place] = sized(crop(picture, *square(*paths[at][place].tolist())), rules.size)
     if reader.end < source.end - 1.0:
         raise ValueError(f"pictures end at {reader.end:.1f} s, the clip at {source.end:.1f} s")
     return tubes, scene.finish()
 
 
-def _sized(face: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def sized(face: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A square picture made so many pixels wide."""
     return np.asarray(Image.fromarray(face).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 

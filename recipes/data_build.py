@@ -13,7 +13,7 @@ import click
 from ..datamodules.captions import Cut
 from ..datamodules.languages import language_code
 from ..datamodules.msymon import TimeFormat
-from . import building, data_build_subtitles, data_build_yms
+from . import building, data_build_speaking, data_build_subtitles, data_build_yms
 from .building import Report, Settings
 from .clips import Pictures
 from .console import err, print_table, progress
@@ -105,6 +105,7 @@ def story(
         sys.exit(FAILED)
 
 
+command.add_command(data_build_speaking.command, "speaking")
 command.add_command(data_build_subtitles.command, "subtitles")
 command.add_command(data_build_yms.command, "yms")
 

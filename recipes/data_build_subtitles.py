@@ -13,8 +13,7 @@ import click
 from ..datamodules.captions import Cut
 from ..datamodules.groups import Grouping
 from ..datamodules.languages import language_code
-from ..zoo.speaking import LipsAndVoice
-from . import faces
+from . import faces, speaking
 from .building import REPORT
 from .building_clips import Report, Settings, build_clips
 from .clip_counts import FUNNEL, funnel_rows
@@ -23,7 +22,7 @@ from .conversation import Rules
 from .sources import Narration
 
 FAILED = 1
-MTCNN, BASELINE = "mtcnn", "baseline"
+MTCNN = "mtcnn"
 _PATH = click.Path(path_type=Path)
 _RULES, _GROUPING = Rules(), Grouping()
 
@@ -49,6 +48,8 @@ _RULES, _GROUPING = Rules(), Grouping()
               help="Least share of frames with a face.")  # fmt: skip
 @click.option("--crowded", default=_RULES.crowded, show_default=True,
               help="Greatest share of frames with three faces or more.")  # fmt: skip
+@click.option("--speaking", "scorer", default=speaking.BASELINE, show_default=True,
+              help="What tells who speaks: lip motion times voice, or a run of subtitles/speaking.")  # fmt: skip
 @click.option("--speaks", default=_RULES.speaking, show_default=True, help="Score, over a second, of a face that does.")
 @click.option("--size", default=_RULES.size, show_default=True, help="Side of the face tubes, in pixels.")
 @click.option("--scene", default=_RULES.scene, show_default=True, help="Short side of the scenes at most, in pixels.")
@@ -73,6 +74,7 @@ def command(
     margin: float,
     conversational: float,
     crowded: float,
+    scorer: str,
     speaks: float,
     size: int,
     scene: int,
@@ -91,7 +93,7 @@ def command(
     settings = Settings(
         Rules(conversational=conversational, crowded=crowded, speaking=speaks, size=size, scene=scene),
         Grouping(shortest, longest, silence, margin),
-        LipsAndVoice(),
+        speaking.choose(scorer),
         detect=faces.choose(device) if given == MTCNN else None,
         known=None if given == MTCNN else faces.read_known(Path(given)),
         domain=domain,

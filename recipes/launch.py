@@ -116,6 +116,7 @@ class EpochLines(Callback):
         "val/r1",
         "val/mrr",
         "val/content_accuracy",
+        "val/auc",
     )
 
     def setup(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:

@@ -7,30 +7,36 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .losses.gather import world_size
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def over_all_ranks(model: Module) -> Module:
+def over_all_ranks(model: Module, device: torch.device) -> Module:
     """Make every batch normalisation of a model see the batch of all ranks; names and weights stay.
+
+    Args:
+        device: on which it will train.
 
     Returns:
         The model, changed in place.
     """
-    whole: Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    for module in whole.modules():
-        if type(module) is nn.SyncBatchNorm:
+    if device.type != "cpu":
+        whole: Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return whole
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
             module.__class__ = RankBatchNorm
-    return whole
+    return model
 
 
-class RankBatchNorm(nn.SyncBatchNorm):
-    """torch's, which knows accelerators alone, and for other devices the same in plain operations."""
+class RankBatchNorm(_BatchNorm):
+    """What `nn.SyncBatchNorm` does, which knows accelerators alone, in plain operations."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if not self.training or world_size() == 1 or input.device.type != "cpu":
+        if not self.training or world_size() == 1:
             return super().forward(input)
         axes = [0, *range(2, input.ndim)]
         x = input.float()
@@ -43,6 +49,9 @@ class RankBatchNorm(nn.SyncBatchNorm):
             self._remember(mean, variance * count / (count - 1))
         scale = (variance + self.eps).rsqrt() * self.weight
         return (centred * _channels(scale, x) + _channels(self.bias, x)).to(input.dtype)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         running_mean, running_variance, seen = self.running_mean, self.running_var, self.num_batches_tracked
@@ -59,7 +68,8 @@ def _channels(values: Tensor, like: Tensor) -> Tensor:
 
 
 def _summed(x: Tensor) -> Tensor:
-    return _Sum.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+    total: Tensor = _Sum.apply(x)
+    return total
 
 
 class _Sum(torch.autograd.Function):

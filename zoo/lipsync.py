@@ -102,7 +102,7 @@ class LipSync(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         if self.trainer.world_size > 1:
-            self.model = over_all_ranks(self.model)
+            self.model = over_all_ranks(self.model, self.trainer.strategy.root_device)
 
     def on_fit_start(self) -> None:
         """A model that was loaded comes in evaluation mode."""

@@ -124,7 +124,7 @@ def test_evaluation_has_every_clip_once_over_all_ranks(clips: Path, monkeypatch:
 def test_clips_that_do_not_do_are_named(clips: Path) -> None:
     assert len(module(clips, languages=["es"]).tubes("train")) == 4
     assert len(module(clips, domain="movie").tubes("train")) == 5
-    with pytest.raises(ValueError, match=r"no clip .* has more than 50 frames \(9 are too short\)"):
+    with pytest.raises(ValueError, match=r"no clip .* has 51 frames \(9 are too short\)"):
         module(clips, frames=50).train_dataloader()
     with pytest.raises(ValueError, match="in train, domain opera, languages any"):
         module(clips, domain="opera").train_dataloader()

@@ -28,7 +28,7 @@ if __name__ == "__main__":
     rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=world)
-    model = over_all_ranks(network())
+    model = over_all_ranks(network(), torch.device("cpu"))
     # shares of other sizes: the statistics are those of the rows, not means of the ranks'
     batch, weights = (tensor.split([2, 4])[rank] for tensor in load_file(folder / "batch.safetensors").values())
     for _ in range(2):

@@ -31,6 +31,14 @@ MODELS = (
         },
     ),
     ModelRow(
+        name="speaking-tiny",
+        module="speaking",
+        model="Speaking",
+        family="subtitles",
+        parameters=27561,
+        description="Who speaks: a GRU over lip motion and voice activity, for faces of 64 pixels",
+    ),
+    ModelRow(
         name="lipspeech",
         module="lipspeech",
         model="LipSpeech",

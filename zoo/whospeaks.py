@@ -1,0 +1,129 @@
+"""The training of the model of who speaks as a LightningModule: windows of face tracks; whole tracks scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Adam
+from torch.optim.lr_scheduler import ExponentialLR
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
+from ..datamodules.batches import TubeBatch
+from .models.speaking import Speaking
+from .speaking import SAMPLES_A_FRAME, LipsAndVoice
+from .story import gather_by_id
+
+
+@dataclass(frozen=True)
+class ScoredTrack:
+    """What was found of one whole track, (T,) each.
+
+    Attributes:
+        score: of the model, a probability.
+        baseline: of `LipsAndVoice`.
+        speaking: the truth.
+    """
+
+    id: str
+    score: Tensor
+    baseline: Tensor
+    speaking: Tensor
+
+
+class WhoSpeaks(L.LightningModule):
+    """Trains a `Speaking` on tracks of which it is known when the face speaks.
+
+    Validation scores whole tracks: the area under the curve ``auc`` and the average precision ``ap`` over all frames,
+    beside those of the baseline, the same for any number of ranks.
+
+    Args:
+        model: what is trained.
+        lr: of Adam, in the first epoch.
+        decay: factor of the rate after each epoch.
+        weight_decay: added to gradients.
+
+    Attributes:
+        tracks: what the last evaluation found of each track of all ranks, by id.
+    """
+
+    def __init__(self, model: Speaking, *, lr: float = 3e-3, decay: float = 0.8, weight_decay: float = 0.0) -> None:
+        super().__init__()
+        self.model = model
+        self.lr, self.decay, self.weight_decay = lr, decay, weight_decay
+        self.tracks: list[ScoredTrack] = []
+        self._baseline = LipsAndVoice()
+        self._pending: list[ScoredTrack] = []
+        optim = {"lr": lr, "decay": decay, "weight_decay": weight_decay}
+        self.save_hyperparameters({"model": model.registry_name, "arguments": model.arguments, "optim": optim})
+
+    def on_fit_start(self) -> None:
+        """A model that was loaded comes in evaluation mode."""
+        self.model.train()
+
+    def training_step(self, batch: TubeBatch, batch_index: int) -> Tensor:
+        truth = _known(batch).to(self.dtype)
+        logits = self.model(batch.frames, batch.waveform)
+        loss = F.binary_cross_entropy_with_logits(logits, truth)
+        right = ((logits > 0) == (truth > 0.5)).float().mean()
+        figures = {"train/loss": loss, "train/accuracy": right}
+        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: TubeBatch, batch_index: int) -> None:
+        self._pending.append(self.scored(batch))
+
+    def test_step(self, batch: TubeBatch, batch_index: int) -> None:
+        self._pending.append(self.scored(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        self._score("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._score("test")
+
+    def scored(self, batch: TubeBatch) -> ScoredTrack:
+        """A whole track as the model and as the baseline see it."""
+        frames, sound = batch.frames[0].cpu(), batch.waveform[0].cpu()
+        return ScoredTrack(
+            id=batch.ids[0],
+            score=self.model.score(frames, sound),
+            baseline=self._baseline(frames, sound[: len(frames) * SAMPLES_A_FRAME]),
+            speaking=_known(batch)[0].cpu(),
+        )
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = Adam(self.model.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        return {"optimizer": optimizer, "lr_scheduler": ExponentialLR(optimizer, self.decay)}
+
+    def _score(self, stage: str) -> None:
+        """Gather the tracks of all ranks, and log the figures over their frames."""
+        tracks, self._pending = self._pending, []
+        self.tracks = gather_by_id(tracks)
+        if self.trainer.sanity_checking or not self.tracks:
+            return
+        for name, value in figures(self.tracks).items():
+            self.log(f"{stage}/{name}", value, prog_bar=name == "auc")
+
+
+def figures(tracks: list[ScoredTrack]) -> dict[str, float]:
+    """Area under the curve and average precision over the frames of all tracks, of the model and of the baseline."""
+    truth = torch.cat([track.speaking for track in tracks]).long()
+    found = {}
+    for prefix, scores in (
+        ("", torch.cat([track.score for track in tracks])),
+        ("baseline_", torch.cat([track.baseline for track in tracks])),
+    ):
+        found[f"{prefix}auc"] = float(binary_auroc(scores, truth))
+        found[f"{prefix}ap"] = float(binary_average_precision(scores, truth))
+    return found
+
+
+def _known(batch: TubeBatch) -> Tensor:
+    if batch.speaking is None:
+        raise ValueError(f"nobody knows when the face of {batch.ids[0]} speaks: train on a set of face tracks")
+    return batch.speaking
