@@ -1,0 +1,164 @@
+"""Evaluation of a whole matcher: every clip of a split asks an index, under each cue, fused, and after narrowing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..datamodules.spoken import open_clips, spoken_clip
+from ..zoo.fusion import fuse
+from ..zoo.matcher import ALIGNMENT, Matcher
+from ..zoo.metrics import Interval
+from .checkpointing import replace
+from .console import err, print_table
+from .index import load_matcher
+from .narrowing import SHARES
+from .paper_subtitles import MEDIAN, RECALLS
+from .pool_index import SubtitleIndex, open_index
+from .pool_scores import PoolScores, Query
+from .query import encode
+from .ranking import FUSION
+
+GLOBAL = "global cues"
+
+
+@dataclass(frozen=True)
+class MatcherEvaluation:
+    """What a matcher scores on clips whose own subtitles are in an index.
+
+    Attributes:
+        scores: under each cue, under all ``global cues``, and under their ``fusion`` with the alignment.
+        narrowed: share of the pool that narrowing keeps -> fusion after it.
+        kept: share of the pool that narrowing keeps -> share of the own subtitles among it.
+    """
+
+    scores: PoolScores
+    narrowed: dict[float, PoolScores]
+    kept: dict[float, float]
+
+    def rows(self) -> list[tuple[str, dict[str, Interval | float]]]:
+        """Name and figures of everything that was scored; recalls in per cent."""
+        found = [(name, self.scores.cells(name)) for name in self.scores.ranks]
+        return found + [(narrowing(share), one.cells(FUSION)) for share, one in self.narrowed.items()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain JSON values."""
+        ranks = {name: each[0].expected().tolist() for name, each in self.scores.ranks.items()}
+        return {
+            "clips": len(self.scores.queries),
+            "pool": self.scores.pool,
+            "rows": [
+                {"name": name, "figures": {key: _plain(value) for key, value in cells.items()}}
+                for name, cells in self.rows()
+            ],
+            "kept_recall": {f"{share:g}": recall for share, recall in self.kept.items()},
+            "per_clip": [
+                {**asdict(query), "rank": {name: each[place] for name, each in ranks.items()}}
+                for place, query in enumerate(self.scores.queries)
+            ],
+        }
+
+
+def evaluate_matcher(
+    model: Matcher | str | Path,
+    clips: str | Path,
+    pool: SubtitleIndex | str | Path,
+    *,
+    split: str = "test",
+    track: Callable[[int, int], None] | None = None,
+) -> MatcherEvaluation:
+    """Score a matcher: where each clip's own subtitle, which has the clip's id, stands in an index.
+
+    Args:
+        model: a matcher, its folder, or the folder of the run that trained it.
+        clips: set of conversational clips.
+        pool: index with the subtitles of the clips among others: weaksync index SPEECH POOL, of the clips' set of
+            speech and any further subtitles.
+        split: of the clips.
+        track: called with (clips encoded, clips).
+
+    Raises:
+        FileNotFoundError: no such model, set or index.
+        ValueError: an index by another model, or without the subtitle of a clip; a clip that is too short.
+    """
+    matcher, shards = load_matcher(model), open_clips(clips)
+    searched = pool if isinstance(pool, SubtitleIndex) else open_index(pool)
+    searched.check(matcher)
+    names = [entry.id for entry in shards.split(split)]
+    if absent := [name for name in names if name not in searched.columns]:
+        raise ValueError(
+            f"{searched.folder} has no subtitle of {len(absent)} clips, such as {absent[0]!r}: speak the clips with "
+            "weaksync data speech, and index that set beside the pool"
+        )
+    queries, rows = [], []
+    for number, name in enumerate(names):
+        if track is not None:
+            track(number, len(names))
+        record = spoken_clip(shards, name)
+        queries.append(Query(name, record.domain, record.hidden, record.offscreen))
+        rows.append(matcher.costs([encode(matcher, shards, name)], searched.pool))
+    if track is not None:
+        track(len(names), len(names))
+    costs = {cue: torch.cat([row[cue] for row in rows]) for cue in (*matcher.cues, ALIGNMENT)}
+    right = torch.tensor([searched.columns[name] for name in names])
+    return scored(queries, costs, right, matcher.weights)
+
+
+def scored(
+    queries: list[Query], costs: dict[str, Tensor], right: Tensor, weights: dict[str, float]
+) -> MatcherEvaluation:
+    """The evaluation of costs, cue -> (V, S), with the columns of the own subtitles (V,)."""
+    fused = fuse(costs, weights)
+    every = {**costs, FUSION: fused}
+    narrowed, kept = {}, {}
+    if cues := {name: cost for name, cost in costs.items() if name != ALIGNMENT}:
+        before = fuse(cues, weights)
+        every = {**cues, GLOBAL: before, ALIGNMENT: costs[ALIGNMENT], FUSION: fused}
+        places = before.argsort(dim=1, stable=True).argsort(dim=1)
+        for share in SHARES:
+            out = places >= max(1, round(share * fused.shape[1]))
+            own = right[:, None]
+            kept[share] = float((~out.gather(1, own)).float().mean())
+            # what is left out comes behind all others, and shares the last places
+            narrowed[share] = PoolScores.of(queries, {FUSION: [fused.masked_fill(out, torch.inf)]}, right)
+    return MatcherEvaluation(
+        PoolScores.of(queries, {name: [cost] for name, cost in every.items()}, right), narrowed, kept
+    )
+
+
+def narrowing(share: float) -> str:
+    """What a row is called."""
+    return f"{FUSION}, narrowed to {share:.0%}"
+
+
+def present(found: MatcherEvaluation, split: str, out: Path | None, as_json: bool) -> None:
+    """Print an evaluation, and write evaluation.json to `out`."""
+    plain = found.to_dict()
+    if as_json:
+        print(json.dumps(plain, indent=2, ensure_ascii=False))
+    else:
+        kept = {narrowing(share): f"{recall:.1%}" for share, recall in found.kept.items()}
+        rows = [
+            (name, *(_shown(cells[key]) for key in (*RECALLS, MEDIAN)), kept.get(name, ""))
+            for name, cells in found.rows()
+        ]
+        title = f"{plain['clips']} clips of {split}, a pool of {plain['pool']} subtitles; recalls in %, 95 % intervals"
+        print_table(title, ("", *RECALLS, MEDIAN, "own kept"), rows)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        replace(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
+        err.print(f"wrote {out / 'evaluation.json'}", highlight=False)
+
+
+def _shown(value: Interval | float) -> str:
+    return f"{value.value:.1f} [{value.low:.1f}, {value.high:.1f}]" if isinstance(value, Interval) else f"{value:g}"
+
+
+def _plain(value: Interval | float) -> Any:
+    return asdict(value) if isinstance(value, Interval) else value

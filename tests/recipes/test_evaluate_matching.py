@@ -1,0 +1,75 @@
+import json
+
+import pytest
+import torch
+
+pytest.importorskip("espeakng_loader", reason="needs the extra tts, for speech")
+
+from weaksync.datamodules.sample_clips import make_clips
+from weaksync.datamodules.speech import Espeak
+from weaksync.datamodules.speech_set import speak_clips
+from weaksync.datamodules.spoken import open_clips
+from weaksync.recipes.evaluate_matching import GLOBAL, evaluate_matcher, narrowing, present, scored
+from weaksync.recipes.index import index
+from weaksync.recipes.pool_scores import Query
+from weaksync.recipes.query import encode
+from weaksync.recipes.ranking import FUSION
+from weaksync.zoo.fusion import fuse
+
+from .tiny_matcher import tiny_matcher, write_pool
+
+
+@pytest.fixture(scope="module")
+def matcher():
+    return tiny_matcher()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, matcher):
+    folder = tmp_path_factory.mktemp("evaluation")
+    make_clips(folder / "clips", {"train": 1, "test": 3}, size=64, scene=(64, 64))
+    speak_clips(folder / "speech", folder / "clips", Espeak())
+    index(matcher, [folder / "speech", write_pool(folder / "srt")], folder / "index")
+    return folder
+
+
+def test_each_clip_asks_for_its_own_subtitle(folder, matcher):
+    found = evaluate_matcher(matcher, folder / "clips", folder / "index")
+    shards, searched = (
+        open_clips(folder / "clips"),
+        index(matcher, [folder / "speech", folder / "srt"], folder / "index"),
+    )
+    assert len(found.scores.queries) == 3 and found.scores.pool == 9
+    for place, query in enumerate(found.scores.queries):
+        costs = matcher.costs([encode(matcher, shards, query.id)], searched.pool)
+        for name, cost in {**costs, FUSION: matcher.fused(costs)}.items():
+            own = searched.columns[query.id]
+            expected = 1 + float((cost[0] < cost[0, own]).sum()) + float((cost[0] == cost[0, own]).sum() - 1) / 2
+            assert found.scores.ranks[name][0].expected()[place] == expected
+
+
+def test_narrowing_loses_what_its_cues_put_late(tmp_path, capsys):
+    generator = torch.Generator().manual_seed(0)
+    costs = {name: torch.rand(4, 100, generator=generator) for name in ("scene", "alignment")}
+    right = torch.tensor([3, 50, 7, 99])
+    costs["alignment"][torch.arange(4), right] = -1.0  # always the first by alignment
+    costs["scene"][0, 3], costs["scene"][1, 50], costs["scene"][2, 7], costs["scene"][3, 99] = -1.0, 0.055, 0.25, 2.0
+    weights = {"scene": 1.0, "alignment": 10.0}
+    found = scored([Query(f"c{number}") for number in range(4)], costs, right, weights)
+    before = fuse({"scene": costs["scene"]}, weights)
+    for share, recall in found.kept.items():
+        keep = round(100 * share)
+        assert recall == sum(int((before[v] < before[v, r]).sum()) < keep for v, r in enumerate(right.tolist())) / 4
+        assert found.narrowed[share].cells(FUSION)["r@1"].value == pytest.approx(100 * recall)
+    assert found.scores.cells(FUSION)["r@1"].value == 100 and found.kept[0.01] == 0.25
+    assert list(found.scores.ranks) == ["scene", GLOBAL, "alignment", FUSION]
+    present(found, "test", tmp_path, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((tmp_path / "evaluation.json").read_text())
+    assert [row["name"] for row in told["rows"]][-1] == narrowing(0.5)
+
+
+def test_an_index_without_a_clips_subtitle_is_refused(folder, matcher, tmp_path):
+    other = index(matcher, write_pool(tmp_path / "srt"), tmp_path / "index")
+    with pytest.raises(ValueError, match="has no subtitle of 3 clips, such as 'test0000': speak the clips"):
+        evaluate_matcher(matcher, folder / "clips", other)
