@@ -16,14 +16,17 @@ from ..zoo.fusion import fuse
 from ..zoo.matcher import ALIGNMENT, Matcher
 from ..zoo.metrics import Interval
 from .checkpointing import replace
-from .console import err, print_table
+from .config import load_any
+from .console import err, print_table, progress
 from .index import load_matcher
+from .matching_config import MatchingRecipe
 from .narrowing import SHARES
 from .paper_subtitles import MEDIAN, RECALLS
 from .pool_index import SubtitleIndex, open_index
 from .pool_scores import PoolScores, Query
 from .query import encode
 from .ranking import FUSION
+from .runs import RECIPE
 
 GLOBAL = "global cues"
 
@@ -108,6 +111,29 @@ def evaluate_matcher(
     costs = {cue: torch.cat([row[cue] for row in rows]) for cue in (*matcher.cues, ALIGNMENT)}
     right = torch.tensor([searched.columns[name] for name in names])
     return scored(queries, costs, right, matcher.weights)
+
+
+def evaluate_command(
+    model: Path, clips: str | None, pool: tuple[Path, ...], split: str, out: Path | None, as_json: bool
+) -> None:
+    """`weaksync eval` of a matcher, or of the run that trained it, which knows its clips.
+
+    Raises:
+        ValueError: it is not said which clips, or which index; and as `evaluate_matcher`.
+    """
+    if clips is None and (model / RECIPE).is_file():
+        recipe = load_any(str(model / RECIPE))
+        clips = recipe.data.clips if isinstance(recipe, MatchingRecipe) else None
+    if clips is None:
+        raise ValueError(f"{model} is no run, so nobody knows its clips: give --shards CLIPS")
+    if len(pool) != 1:
+        raise ValueError("a matcher chooses from one index: give --pool INDEX, which weaksync index made")
+    with progress("clips") as bar:
+        task = bar.add_task(split, total=None)
+        found = evaluate_matcher(
+            model, clips, pool[0], split=split, track=lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    present(found, split, out, as_json)
 
 
 def scored(

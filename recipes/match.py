@@ -78,7 +78,14 @@ def match(
         seconds: dict[str, float] = {}
         tell("clip", 0, 2)
         begun = time.perf_counter()
-        with find_clip(video, start=start, end=end, faces=faces, device=str(matcher.device)) as query:
+        with find_clip(
+            video,
+            start=start,
+            end=end,
+            faces=faces,
+            size=matcher.syncnet.config.image_size,
+            device=str(matcher.device),
+        ) as query:
             tell("clip", 1, 2)
             seconds["finding the face"] = time.perf_counter() - begun
             begun = time.perf_counter()

@@ -77,6 +77,7 @@ def find_clip(
     end: float | None = None,
     faces: str | Path | None = None,
     score: ScoreSpeaking | None = None,
+    size: int = Rules.size,
     device: str = "cpu",
 ) -> Iterator[Query]:
     """Find the speaker in a part of a video; what was made of it is removed at the end of the block.
@@ -85,6 +86,7 @@ def find_clip(
         start, end: of the part, in seconds; None is the end of the video.
         faces: file of known faces, see `recipes.faces`; None looks for them.
         score: tells who speaks; None is the baseline.
+        size: side of the tube in pixels; that which the matcher sees needs no second resize.
         device: where faces are looked for.
 
     Raises:
@@ -105,7 +107,7 @@ def find_clip(
         part = Path(folder) / "part.tar"
         whole = [Cue("", 0.0, last - first)]  # what is said, and when, is the question
         source = Source(_NAME, video, "", first, last, whole, known)
-        decision = build(source, part, Rules(), detect, score or LipsAndVoice(), threads=0)
+        decision = build(source, part, Rules(size=size + size % 2), detect, score or LipsAndVoice(), threads=0)
         if decision.step != "kept":
             raise ValueError(f"{video}, {first:g} to {last:g} s: {decision.reason}; {_REMEDIES[decision.step]}")
         pack(Path(folder) / "set", {"test": [part]}, {"kind": CLIPS})

@@ -105,7 +105,14 @@ def regenerate(
         own = _own(searched, Path(video).stem, original)
         narrowing = Narrowing(searched) if narrow is not None and narrow < len(searched) else None
         tell("clip", 0, 2)
-        with find_clip(video, start=start, end=end, faces=faces, device=str(matcher.device)) as query:
+        with find_clip(
+            video,
+            start=start,
+            end=end,
+            faces=faces,
+            size=matcher.syncnet.config.image_size,
+            device=str(matcher.device),
+        ) as query:
             tell("clip", 1, 2)
             clip = query.encode(matcher)
             tell("clip", 2, 2)

@@ -9,6 +9,7 @@ from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.speech import Espeak
 from weaksync.datamodules.speech_set import speak_clips
 from weaksync.datamodules.spoken import open_clips
+from weaksync.recipes.cli import main
 from weaksync.recipes.evaluate_matching import GLOBAL, evaluate_matcher, narrowing, present, scored
 from weaksync.recipes.index import index
 from weaksync.recipes.pool_scores import Query
@@ -73,3 +74,17 @@ def test_an_index_without_a_clips_subtitle_is_refused(folder, matcher, tmp_path)
     other = index(matcher, write_pool(tmp_path / "srt"), tmp_path / "index")
     with pytest.raises(ValueError, match="has no subtitle of 3 clips, such as 'test0000': speak the clips"):
         evaluate_matcher(matcher, folder / "clips", other)
+
+
+def test_the_verb_scores_a_matcher(folder, matcher, tmp_path, capsys):
+    matcher.save_pretrained(tmp_path / "model")
+    arguments = ["eval", str(tmp_path / "model"), "--pool", str(folder / "index"), "--json"]
+    main([*arguments, "--shards", str(folder / "clips")])
+    told = json.loads(capsys.readouterr().out)
+    assert told["clips"] == 3 and told["pool"] == 9
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "nobody knows its clips: give --shards CLIPS" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments, "--shards", str(folder / "clips"), "--policy", "logit"])
+    assert "--policy: not for a matcher" in capsys.readouterr().err

@@ -44,7 +44,7 @@ def found(folder, matcher):
 
 def test_a_ranking_is_that_of_the_weighted_costs(folder, matcher):
     searched = index(matcher, folder / "srt", folder / "index")
-    with find_clip(folder / "talk.mp4", faces=folder / "faces.json") as query:
+    with find_clip(folder / "talk.mp4", faces=folder / "faces.json", size=96) as query:
         clip = query.encode(matcher)
     assert len(clip.steps) == lip_steps(150) // 4
     ranking = rank(matcher, clip, searched)

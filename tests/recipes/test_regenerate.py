@@ -43,7 +43,7 @@ def made(folder, matcher):
 
 def test_the_best_is_taken_that_is_not_the_clips_own_nor_says_the_same(folder, matcher, made):
     searched = index(matcher, folder / "srt", folder / "index")
-    with find_clip(folder / "song.mp4", faces=folder / "faces.json") as query:
+    with find_clip(folder / "song.mp4", faces=folder / "faces.json", size=96) as query:
         costs = matcher.costs([query.encode(matcher)], searched.pool)
     fused = matcher.fused(costs)
     order = [searched.subtitles[column].id for column in fused[0].argsort().tolist()]
