@@ -9,10 +9,12 @@ READY := $(VENV)/.ready
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-# Installed again only where the dependencies have changed; the code itself is installed editable.
+# Installed again only where the dependencies have changed; the code itself is installed editable.  facenet-pytorch pins a
+# torch of years ago: it comes alone, for the weights of MTCNN, and none of its code is used.
 $(READY): pyproject.toml setup.cfg
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[shots,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps facenet-pytorch
 	@touch $(READY)
 
 install: $(READY)  ## make the virtual environment and install

@@ -8,6 +8,7 @@ from .cli import LazyGroup
 
 BENCH_VERBS = {
     "build": ("bench_build", "Cut videos into shots and pictures, beside bare decoding of the same files."),
+    "clips": ("bench_clips", "Find conversational clips, beside the face detector alone."),
     "encode": ("bench_encode", "Encode frames and sentences, beside bare timm and transformers; and memory."),
     "decode": ("bench_decode", "Decode: a full test set from similarities to labels."),
     "kernels": ("bench_kernels", "Align: every recurrence with its gradient, beside what else is installed."),

@@ -33,23 +33,32 @@ def film(
     swell = np.abs(np.sin(np.arange(frames) * 0.9)) * (np.arange(frames) % FPS < 20)  # a fifth of each second is quiet
     room = rng.integers(90, 160, (9, 12, 3), dtype=np.uint8).repeat(12, 0).repeat(16, 1)
     skin = {place: rng.integers(80, 220, (6, 6, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1) for place in PLACES}
+    pictures = []
+    for number in range(frames):
+        picture = room.copy()
+        for place in (*talks, *still):
+            x0, y0, x1, y1 = PLACES[place]
+            picture[y0:y1, x0:x1] = skin[place]
+            if place in talks:
+                picture[y0 + 36 : y0 + 38 + round(9 * swell[number]), x0 + 14 : x1 - 14] = (40, 0, 0)
+        pictures.append(picture)
+    time = np.arange(frames * RATE // FPS) / RATE
+    wave = np.sin(2 * np.pi * 180 * time) * np.interp(time * FPS, np.arange(frames), swell) * loud
+    with_sound(path, pictures, wave.astype(np.int16) if sound else None)
+
+
+def with_sound(path: Path, pictures: Sequence[np.ndarray], sound: np.ndarray | None) -> None:
+    """Write pictures, 25 a second, and sound at 16 kHz as a film."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "crf": "12"})
-        video.width, video.height, video.pix_fmt = 192, 108, "yuv420p"
-        audio = container.add_stream("aac", rate=RATE, layout="mono") if sound else None
-        for number in range(frames):
-            picture = room.copy()
-            for place in (*talks, *still):
-                x0, y0, x1, y1 = PLACES[place]
-                picture[y0:y1, x0:x1] = skin[place]
-                if place in talks:
-                    picture[y0 + 36 : y0 + 38 + round(9 * swell[number]), x0 + 14 : x1 - 14] = (40, 0, 0)
-            container.mux(video.encode(VideoFrame.from_ndarray(picture, "rgb24")))
+        video.height, video.width = pictures[0].shape[:2]
+        video.pix_fmt = "yuv420p"
+        audio = None if sound is None else container.add_stream("aac", rate=RATE, layout="mono")
+        for picture in pictures:
+            container.mux(video.encode(VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")))
         container.mux(video.encode(None))
-        if audio is not None:
-            time = np.arange(frames * RATE // FPS) / RATE
-            wave = np.sin(2 * np.pi * 180 * time) * np.interp(time * FPS, np.arange(frames), swell) * loud
-            heard = AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")
+        if audio is not None and sound is not None:
+            heard = AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
             heard.sample_rate, heard.time_base, heard.pts = RATE, Fraction(1, RATE), 0
             container.mux(audio.encode(heard))
             container.mux(audio.encode(None))
