@@ -114,14 +114,13 @@ class Comparison:
         Args:
             draw: makes the picture, a function of this and of its path; by default `report.comparison`'s.
         """
-        if draw is None:
-            from .report.comparison import comparison_figure as draw  # matplotlib takes longer to import than the rest
+        from .report.comparison import comparison_figure  # matplotlib takes longer to import than the rest
 
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"{self.table.name}{suffix}" for suffix in (".csv", ".md", ".png")]
         replace(paths[0], self.csv().encode())
         replace(paths[1], self.markdown().encode())
-        draw(self, paths[2])
+        (draw or comparison_figure)(self, paths[2])
         return paths
 
     def csv(self) -> str:

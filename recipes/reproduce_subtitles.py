@@ -86,8 +86,8 @@ def _alignments(name: str, runs: SubtitleRuns, out: Path | None, clip: str | Non
     own = runs.aligner(seed, "soft-dsta")
     chosen = clip or runs.hidden_most(seed)
     if name == "figure6":
-        folders = [runs.aligner_folder(seed, aligner) for aligner in ("dtw", "dsta")]
-        found = figures.hidden(*folders, own.video, own.text, chosen, runs.hidden_zone(chosen))
+        dtw, dsta = (runs.aligner_folder(seed, aligner) for aligner in ("dtw", "dsta"))
+        found = figures.hidden(dtw, dsta, own.video, own.text, chosen, runs.hidden_zone(chosen))
     else:
         term = "order" if name == "figure4" else "duration"
         found = figures.terms(runs.aligner_folder(seed, "soft-dsta"), own.video, own.text, chosen, term)

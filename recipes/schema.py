@@ -72,7 +72,7 @@ def _value(hint: Any, data: Any, faults: list[str], where: str, field: dataclass
 def _part(hint: Any) -> type | None:
     """The dataclass that a hint is, or allows."""
     choices = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
-    return next((choice for choice in choices if dataclasses.is_dataclass(choice)), None)
+    return next((choice for choice in choices if isinstance(choice, type) and dataclasses.is_dataclass(choice)), None)
 
 
 def _convert(hint: Any, data: Any) -> Any:

@@ -31,7 +31,7 @@ from .train_subtitles import least_steps
 ORDERS, DURATIONS = (0.0, 0.1, 1.0, 10.0), (0.0, 0.1, 0.5, 2.0)
 
 
-COLUMNS = ("", "backward", "from the diagonal, s", "right", "right where lips are still")
+COLUMNS = ("", "backward", "off diagonal, s", "right", "right, lips still")
 
 
 @dataclass(frozen=True)
@@ -163,13 +163,15 @@ def course(name: str, labels: NDArray[np.int64], of: Pair, near: float = 0.25) -
 def terms(folder: Path, lips: Path, speech: Path, clip: str, term: str) -> tuple[Pair, list[Panel], list[Course]]:
     """Figures 4 and 5: the expected alignment and the best path as a weight grows.
 
+    That of the order grows without the duration term, which keeps a path in order by itself.
+
     Args:
         folder: checkpoint of a `LipSpeech`.
         term: ``order`` or ``duration``.
     """
     panels, courses, seen = [], [], None
     for weight in ORDERS if term == "order" else DURATIONS:
-        settings: dict[str, Any] = {f"{term}_weight": weight}
+        settings: dict[str, Any] = {"duration_weight": 0.0, f"{term}_weight": weight}
         model = zoo.load(folder, **settings).eval()
         assert isinstance(model, LipSpeech)
         seen = seen or pair(model, lips, speech, clip)
