@@ -16,6 +16,7 @@ from ..datamodules.story import StoryDataModule
 from ..zoo.decoding import DEFAULT, Decoder, Policy, VideoSimilarity
 from ..zoo.evaluation import Evaluation
 from ..zoo.evaluation import evaluate as score
+from ..zoo.matcher import CONFIG as MATCHER
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.models.neumatch import NeuMATCH
 from ..zoo.story import StoryAlignment
@@ -27,7 +28,7 @@ from .console import err
 from .feature_config import FeatureRecipe
 from .launch import answering_sigterm, leads, progress_bar, say, trainer
 from .report.evaluation import evaluation_figure, evaluation_page
-from .runs import RECIPE, model_folder
+from .runs import MODEL, RECIPE, model_folder
 from .score_tables import show
 from .texts import translations_for
 
@@ -149,10 +150,15 @@ def model_decoder(model: DualEncoder) -> Decoder:
 @click.option("--contiguous/--not-contiguous", default=None, help="Whether a sentence's clips must be neighbours.")
 @click.option("--drops", type=(float, float), metavar="CLIP SENTENCE", help="Drop costs, instead of tuned ones.")
 @click.option("--within", type=click.FloatRange(0), metavar="SECONDS", help="Also decode so near to the narration.")
+@click.option("--pool", multiple=True, type=click.Path(path_type=Path),
+              help="Further subtitles to choose from, as features; repeatable.")  # fmt: skip
+@click.option("--against", type=click.Path(path_type=Path), help="Another run of subtitle matching, on the same clips.")
 @click.option("--workers", default=1, show_default=True, help="Reading processes.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for evaluation.json, report.html and f1.png.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for evaluation.json, a report and pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
 def command(
+    context: click.Context,
     model: Path,
     shards: str | None,
     translations: str | None,
@@ -164,11 +170,16 @@ def command(
     contiguous: bool | None,
     drops: tuple[float, float] | None,
     within: float | None,
+    pool: tuple[Path, ...],
+    against: Path | None,
     workers: int,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Score MODEL (a run's folder, or a checkpoint folder) beside the baselines and the oracle.
+    """Score MODEL: a run's folder, or a checkpoint folder.
+
+    Story alignment is scored beside the baselines and the oracle; subtitle matching by the place of each clip's own
+    subtitle among those of the whole split, and of a --pool; a matcher by its place in the index that --pool names.
 
     Drop costs are those that were tuned with the model.  With --policy or --not-contiguous they are tuned on validation
     again, by similarity and times; --drops gives them, and decodes by similarity alone.
@@ -176,8 +187,21 @@ def command(
     if not model.is_dir():
         raise FileNotFoundError(f"{model}: no such run or checkpoint folder")
     settings = TrainerConfig()
+    if (model / MATCHER).is_file() or (model / MODEL / MATCHER).is_file():
+        refuse_others(context, {"shards", "split", "pool", "out", "as_json"}, "a matcher")
+        from .evaluate_matching import evaluate_command
+
+        evaluate_command(model, shards, pool, split, out, as_json)
+        return
     if (model / RECIPE).is_file():
         recipe = recipes.load_any(str(model / RECIPE))
+        if recipes.task_of(recipe) == "subtitles":
+            refuse_others(context, {"split", "pool", "against", "out", "as_json"}, "subtitle matching")
+            from .evaluate_subtitles import evaluate_run
+            from .evaluate_subtitles import present as present_ranks
+
+            present_ranks(evaluate_run(model, split, pool, against), split, out, as_json)
+            return
         settings = recipe.trainer
         if isinstance(recipe, recipes.StoryRecipe | FeatureRecipe):
             if shards is None:  # on other shards its languages may not be there
@@ -185,6 +209,8 @@ def command(
             shards = shards or recipe.data.shards
         if isinstance(recipe, FeatureRecipe):
             features = features or recipe.data.features
+    if pool or against is not None:
+        raise click.UsageError("--pool and --against are for runs of subtitle matching")
     if shards is None:
         raise click.UsageError(f"{model} is no run, so nobody knows its data: give --shards")
     loaded = zoo.load(model_folder(model))
@@ -219,6 +245,18 @@ def command(
         settings=settings,
     )
     present(evaluation, model, shards, split, out, as_json)
+
+
+def refuse_others(context: click.Context, allowed: set[str], what: str) -> None:
+    """Raises UsageError where an option was given that has no meaning for what is scored."""
+    given = click.core.ParameterSource.COMMANDLINE
+    names = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    if others := [
+        shown
+        for name, shown in names.items()
+        if name not in allowed | {"model"} and context.get_parameter_source(str(name)) is given
+    ]:
+        raise click.UsageError(f"{', '.join(others)}: not for {what}")
 
 
 def evaluate_labels(

@@ -59,6 +59,7 @@ class SubtitleMatching(L.LightningModule):
         optim: how; `StepOptimConfig`'s defaults if None.
 
     Attributes:
+        more: further subtitles that the clips of an evaluation choose from; None where there are none.
         coded: clips of the last evaluation with their subtitles, of all ranks, by id.
         ranked: where their subtitles stand, by id.
 
@@ -83,6 +84,7 @@ class SubtitleMatching(L.LightningModule):
         self.alignment_weight = alignment_weight
         self.ranking = PairwiseRanking(model.values, margin=margin, directions=directions)
         self.path_loss = PathCrossEntropy(reduction="none")
+        self.more: Pool | None = None
         self.coded: list[CodedClip] = []
         self.ranked: list[RankedClip] = []
         self._pending: list[CodedClip] = []
@@ -100,7 +102,7 @@ class SubtitleMatching(L.LightningModule):
     def setup(self, stage: str) -> None:
         """Several processes normalise over the batch of all, as one does."""
         if stage == "fit" and self.trainer.world_size > 1:
-            self.model = over_all_ranks(self.model)
+            self.model = over_all_ranks(self.model, self.trainer.strategy.root_device)
 
     def on_fit_start(self) -> None:
         """A model that was loaded comes in evaluation mode."""
@@ -153,14 +155,19 @@ class SubtitleMatching(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._rank("test")
 
+    @property
+    def pool(self) -> int:
+        """How many subtitles each clip of the last evaluation chose from."""
+        return len(self.coded) + (0 if self.more is None else len(self.more))
+
     def _rank(self, stage: str) -> None:
         """Rank the subtitles of all ranks' clips for each of them, a share of the clips on each rank."""
         coded, self._pending = self._pending, []
         self.coded = gather_by_id(coded)
         if self.trainer.sanity_checking or not self.coded:
             return
-        self.ranked = rank_all(self.model, self.coded)
-        figures = figures_of(self.ranked, len(self.coded))
+        self.ranked = rank_all(self.model, self.coded, self.more)
+        figures = figures_of(self.ranked, self.pool)
         for name, value in shown(figures).items():
             self.log(f"{stage}/{name}", value, prog_bar=name == "r1")
 

@@ -40,7 +40,8 @@ def training_figure(metrics: str | Path, out: str | Path, *, title: str = "") ->
     """
     curves = read_curves(metrics)
     loss = {name: points for name, points in curves.items() if "loss" in name}
-    scores = {name: points for name, points in curves.items() if name.startswith("val/") and "spread" not in name}
+    shares = [name for name in curves if name.startswith("val/") and "spread" not in name and "rank" not in name]
+    scores = {name: curves[name] for name in shares}
     panels = [(label, panel) for label, panel in (("loss", loss), ("validation", scores)) if panel] or [("", curves)]
     with canvas(4.6 * len(panels), 3.0, columns=len(panels)) as (figure, axes):
         for ax, (label, panel) in zip(axes if len(panels) > 1 else [axes], panels, strict=True):
