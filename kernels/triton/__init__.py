@@ -6,7 +6,8 @@ checked, as that would wait for the device. A single cost / gamma of 10**30 coun
 lie beyond the table is NaN, with a gradient of 0.
 
 Rows of any width go in blocks; those of DSTA, which are read in both directions, lie in memory where no program holds
-them at once (long_dsta.py). Tables that a backward pass or a walk back needs are as wide as the band.
+them at once (long_dsta.py). Tables that a backward pass or a walk back needs are as wide as the band; DTW and Drop-DTW
+hold whole rows where no program holds a band's (a band beyond 1018).
 """
 
 from __future__ import annotations
