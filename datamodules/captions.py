@@ -31,6 +31,9 @@ _NO_CHAIN: tuple[Any, ...] = ()
 #: marks that stand before a sentence, and those after one; French sets some of them off by a space
 _OPENING = re.compile(r"(?:[¿¡«„“‘「『《（(\[]\s?|(?<!\S)[\"'])+$")
 _CLOSING = re.compile(r"(?:\s?[!?;:»]|[.,…।॥。，、！？；：”’」』》）)\]\"'])+")
+#: what stands in captions for those who cannot hear, and is not said: sounds, songs, who speaks; and the dash of a turn
+_UNSAID = re.compile(r"\[[^\]]*\]|\([^)]*\)|[♪♫♩♬][^♪♫♩♬]*[♪♫♩♬]|[♪♫♩♬]")
+_SPEAKER = re.compile(r"^[A-ZÀ-Þ][A-ZÀ-Þ0-9.' ]{1,24}:\s+|^[-–—]+\s*|(?<=[.!?…])\s+[-–—]+\s+")
 _FIRST_CJK = "\u2e80"
 #: places of one sentence in the subtitles that `locate` weighs against each other
 MAX_PLACES = 512
@@ -112,6 +115,23 @@ def sentences(
         cursor = start + len(sentence)
         found.append(Sentence(sentence, narration=(times[start][0], times[cursor - 1][1])))
     return found
+
+
+def said(captions: Sequence[Caption], notes: list[str] | None = None) -> list[Caption]:
+    """The captions without what nobody says: sounds in brackets, songs between notes, names of speakers, dashes.
+
+    Raises ValueError where nothing is left.
+    """
+    kept = []
+    for caption in captions:
+        text = " ".join(_SPEAKER.sub(" ", " ".join(_UNSAID.sub(" ", caption.text).split())).split())
+        if any(letter.isalnum() for letter in text):
+            kept.append(Caption(caption.start, caption.end, text))
+    if not kept:
+        raise ValueError("there are sounds in its captions, and nothing that is said")
+    if unsaid := len(captions) - len(kept):
+        _tell([f"{unsaid} captions in which nothing is said left out"], notes, "subtitles")
+    return kept
 
 
 def split_text(text: str, language: str, *, cut: Cut = "auto", notes: list[str] | None = None) -> list[str]:

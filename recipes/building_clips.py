@@ -23,7 +23,7 @@ from ..datamodules.records import Cue
 from ..datamodules.spoken import CLIPS, TUBE_FPS
 from ..zoo.speaking import ScoreSpeaking
 from .building import PARTS, REPORT, Failure, key_of, stat_of, with_words
-from .conversation import STEPS, Decision, Rules, Source, build
+from .conversation import STEPS, Decision, Rules, Source, build, started
 from .faces import DetectFaces, KnownFaces
 from .sources import Narration, Story, find_stories
 from .splits import read_splits
@@ -86,11 +86,10 @@ class Report:
 
 
 @dataclass
-class _Sentences:
+class Sentences:
     """What became of the sentences of a build before any picture was looked at."""
 
-    videos: int = 0
-    seconds: float = 0.0
+    videos: dict[str, float] = field(default_factory=dict)  # name -> seconds
     all: int = 0
     lone: int = 0
     left: int = 0
@@ -152,7 +151,7 @@ def build_clips(
     folder = out / PARTS
     folder.mkdir(parents=True, exist_ok=True)
 
-    tally = _Sentences()
+    tally = Sentences()
     tasks: list[tuple[_Task, str]] = []
     for number, story in enumerate(stories):
         for language in story.subtitles:
@@ -163,19 +162,22 @@ def build_clips(
                 report.failures.append(Failure(story.video.name, str(fault)))
         if looked is not None:
             looked(number + 1, len(stories))
-    _decide([task for task, _ in tasks], report, folder, jobs, decided)
+    unread = list(report.failures)
+    broken = _decide([task for task, _ in tasks], report, folder, jobs, decided)
+    report.failures += [Failure(name, reason) for name, reason in broken.items()]
 
     parts: dict[str, list[Path]] = {}
     for task, name in tasks:
-        if not task.decision.exists():  # its work broke off, which is among the failures
-            continue
-        decision = Decision(**json.loads(task.decision.read_text(encoding="utf-8")))
+        if task.source.id in broken:
+            decision = started(task.source).fall("pictures", broken[task.source.id])
+        else:
+            decision = Decision(**json.loads(task.decision.read_text(encoding="utf-8")))
         decision.split = assigned[name]
         report.decisions.append(decision)
         if decision.step == "kept":
             parts.setdefault(decision.split, []).append(task.part)
     report.failures.sort(key=lambda failure: failure.video)
-    report.funnel = funnel(report.decisions, report.failures, asdict(tally))
+    report.funnel = funnel(report.decisions, unread, tally)
     if not parts:
         write_report(out, report)
         raise ValueError(f"no clip could be made from {videos}: {_why_none(report)}; see {out / REPORT}")
@@ -193,8 +195,13 @@ def build_clips(
     return report
 
 
-def funnel(decisions: Iterable[Decision], failures: Iterable[Failure], sentences: dict[str, Any]) -> dict[str, Any]:
+def funnel(decisions: Iterable[Decision], unread: Iterable[Failure], sentences: Sentences) -> dict[str, Any]:
     """How many fell at which step, and why.
+
+    Args:
+        decisions: on all groups.
+        unread: videos that gave no group.
+        sentences: of the others.
 
     Returns:
         ``videos``, ``seconds`` and ``sentences`` that were read, ``lone`` sentences of talks that are too short and
@@ -208,12 +215,12 @@ def funnel(decisions: Iterable[Decision], failures: Iterable[Failure], sentences
         if step != "kept"
     }
     return {
-        "videos": sentences["videos"],
-        "seconds": round(sentences["seconds"], 1),
-        "sentences": sentences["all"],
-        "lone": sentences["lone"],
-        "left": sentences["left"],
-        "failures": dict(Counter(_without_names(failure) for failure in failures).most_common()),
+        "videos": len(sentences.videos),
+        "seconds": round(sum(sentences.videos.values()), 1),
+        "sentences": sentences.all,
+        "lone": sentences.lone,
+        "left": sentences.left,
+        "failures": dict(Counter(_without_names(failure) for failure in unread).most_common()),
         "groups": len(decisions),
         "fell": fell,
         "kept": sum(one.step == "kept" for one in decisions),
@@ -240,11 +247,11 @@ def _assigned(names: list[str], splits: Path | None, seed: int) -> dict[str, str
     }
 
 
-def _sources(story: Story, language: str, settings: Settings, tally: _Sentences, *, many: bool) -> list[Source]:
+def _sources(story: Story, language: str, settings: Settings, tally: Sentences, *, many: bool) -> list[Source]:
     """The groups of one video in one language.  Raises ValueError where its subtitles or its faces cannot be read."""
     notes = list(story.notes)
     path = story.subtitles[language]
-    read = captions.read(path, language=language, encoding=settings.encoding, notes=notes)
+    read = captions.said(captions.read(path, language=language, encoding=settings.encoding, notes=notes), notes)
     check_words(" ".join(caption.text for caption in read), language, str(path))
     said = with_words(captions.sentences(read, language, cut=settings.sentences, notes=notes), notes)
     spans = [(one.narration or (0.0, 0.0)) for one in said]
@@ -256,8 +263,7 @@ def _sources(story: Story, language: str, settings: Settings, tally: _Sentences,
     info = media.probe(story.video)
     duration = info.duration or spans[-1][1]
     found = group(spans, duration, settings.grouping)
-    tally.videos += 1
-    tally.seconds += duration
+    tally.videos[story.name] = duration
     tally.all += len(said)
     tally.lone += len(found.lone)
     tally.left += len(found.left)
@@ -302,20 +308,22 @@ def _task(source: Source, story: Story, settings: Settings, folder: Path) -> _Ta
 
 def _decide(
     tasks: list[_Task], report: Report, folder: Path, jobs: int | None, decided: Callable[[int, int], None] | None
-) -> None:
-    """Do what is not done yet."""
+) -> dict[str, str]:
+    """Do what is not done yet; returns group -> reason of those whose work broke off: the next call does them again."""
     todo = [task for task in tasks if not task.decision.exists()]
     report.resumed = len(tasks) - len(todo)
     jobs = max(1, min(jobs or os.cpu_count() or 1, len(todo)))
     if decided is not None:
         decided(report.resumed, len(tasks))
+    broken: dict[str, str] = {}
     for number, (task, outcome) in enumerate(each(_work, todo, jobs, folder), start=1):
         if isinstance(outcome, str):
-            report.failures.append(Failure(task.source.id, outcome))
+            broken[task.source.id] = outcome
         else:
             report.built += 1
         if decided is not None:
             decided(report.resumed + number, len(tasks))
+    return broken
 
 
 def _work(task: _Task) -> bool:

@@ -161,11 +161,7 @@ def build(
     Raises:
         OSError: the part cannot be written.
     """
-    decision = Decision(
-        source.id, source.video.name, source.language, source.start, source.end, len(source.cues), domain=source.domain
-    )
-    if source.known is not None:
-        decision.domain = source.known.domain or source.domain
+    decision = started(source)
     try:
         sound = read_sound(source.video, SPEECH_RATE, start=source.start, seconds=source.frames / TUBE_FPS)
     except ValueError as fault:
@@ -188,11 +184,18 @@ def build(
     if not any(_best_second(scores[number]) >= rules.speaking for number in set(owner[owner >= 0].tolist())):
         best = max(decision.tubes, default=0.0)
         return decision.fall("speaking", f"nobody speaks: the best face scores {best:.2f}, not {rules.speaking:g}")
-    clip = _clip(source, tracks, scores, owner, size)
+    clip = _clip(source, tracks, scores, owner, size, decision.domain)
     decision.score, decision.shown = clip.score, round(float((owner >= 0).mean()), 3)
     decision.step = "kept"
     write_clip(part, clip, _tube(tubes, tracks, owner, rules.size), scene, sound, decision=vars(decision))
     return decision
+
+
+def started(source: Source) -> Decision:
+    """The decision on a group before anything is known of it."""
+    domain = (source.known.domain if source.known else "") or source.domain
+    cues = len(source.cues)
+    return Decision(source.id, source.video.name, source.language, source.start, source.end, cues, domain=domain)
 
 
 def choose(
@@ -323,6 +326,7 @@ def _clip(
     scores: Sequence[NDArray[np.float32]],
     owner: NDArray[np.int64],
     size: tuple[int, int],
+    domain: str,
 ) -> SpokenClip:
     faces = np.full((source.frames, 4), np.nan, np.float32)
     kept = []
@@ -342,7 +346,7 @@ def _clip(
         frames=source.frames,
         faces=faces,
         size=size,
-        domain=(known.domain if known else "") or source.domain,
+        domain=domain,
         speaker=known.speaker if known else "",
         score=round(float(np.concatenate(kept).mean()), 4),
         hidden=known.hidden_share(source.start, source.end) if known else None,

@@ -247,3 +247,28 @@ def test_languages_without_rules_and_a_few_words_are_not_judged() -> None:
     check_words(TALK["en"], "de", "subtitles")
     check_words("Mais non, et vous?", "en", "subtitles")
     check_words("Mais non, et vous?" * 30, "ru", "subtitles")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("[door slams] Who is there?", "Who is there?"),
+        ("MRS. SMITH: (quietly) Come in.", "Come in."),
+        ("- Are you well? - Very well.", "Are you well? Very well."),
+        ("\u266a Oh, the days of summer \u266a", None),
+        ("[MUSIC PLAYING]", None),
+        ("He said: well-known, half-past ten.", "He said: well-known, half-past ten."),
+        ("¿Quién? -preguntó.", "¿Quién? -preguntó."),
+        ("Я — врач.", "Я — врач."),
+    ],
+)
+def test_what_nobody_says_is_left_out(written: str, said: str | None) -> None:
+    notes: list[str] = []
+    kept = captions.said([Caption(0, 1, "Well."), Caption(1, 2, written)], notes)
+    assert [caption.text for caption in kept] == ["Well.", *([said] if said else [])]
+    assert notes == ([] if said else ["1 captions in which nothing is said left out"])
+
+
+def test_captions_of_sounds_alone_are_refused() -> None:
+    with pytest.raises(ValueError, match="nothing that is said"):
+        captions.said([Caption(0, 1, "[rain]")])

@@ -14,7 +14,7 @@ from weaksync.datamodules.records import Cue, SpokenClip
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.recipes import data_check, data_stats
 from weaksync.recipes.building import Failure
-from weaksync.recipes.building_clips import funnel
+from weaksync.recipes.building_clips import Sentences, funnel
 from weaksync.recipes.clip_counts import count_clips, funnel_rows
 from weaksync.recipes.conversation import Decision
 
@@ -59,8 +59,9 @@ def test_the_funnel_adds_up() -> None:
 
     decisions = [one("kept"), one("faces", "no face"), one("faces", "no face"), one("sound", "none"), one("kept")]
     failures = [Failure("b.mp4", "/films/b.mp4: not a video"), Failure("c.mp4", "/films/c.mp4: not a video")]
-    sentences = {"videos": 3, "seconds": 99.0, "all": 30, "lone": 6, "left": 4}
+    sentences = Sentences({"a": 60.0, "d": 20.0, "e": 19.0}, 30, 6, 4)
     whole = funnel(decisions, failures, sentences)
+    assert whole["seconds"] == 99
     assert whole["failures"] == {"not a video": 2} and whole["fell"]["faces"] == {"no face": 2}
     assert funnel_rows(whole) == [
         ["videos read", 3, 2, "not a video (2)"],

@@ -153,6 +153,29 @@ def test_a_stopped_build_goes_on_and_replace_makes_it_anew(
     assert (folder / "out/manifest.json").read_bytes() == manifest  # the same films, the same bytes
 
 
+def test_work_that_breaks_off_is_counted_and_done_again(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copied(films, tmp_path, "talk", "pair")
+    faces = ["--faces", f"{folder}/faces.json"]
+    work = building_clips._work
+
+    def breaks(task: building_clips._Task) -> bool:
+        if task.source.id == "pair_0000":
+            raise MemoryError("too much")
+        return work(task)
+
+    monkeypatch.setattr(building_clips, "_work", breaks)
+    assert run(folder, *faces).exit_code == 1
+    report = json.loads((folder / "out/build.json").read_text())
+    assert report["failures"] == [{"video": "pair_0000", "reason": "MemoryError: too much"}]
+    assert report["funnel"]["fell"]["pictures"] == {"MemoryError: too much": 1} and report["funnel"]["failures"] == {}
+    monkeypatch.setattr(building_clips, "_work", work)
+    assert run(folder, *faces, "--replace").exit_code == 0
+    report = json.loads((folder / "out/build.json").read_text())
+    assert (report["resumed"], report["built"], report["funnel"]["kept"]) == (1, 1, 2)
+
+
 def test_videos_are_divided_whole_and_by_their_names(films: Path, tmp_path: Path) -> None:
     names = [f"film-{number}" for number in range(30)]
     once, again = (building_clips._assigned(order, None, 0) for order in (names, names[::-1]))
