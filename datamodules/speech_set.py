@@ -13,7 +13,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from . import captions
 from .batches import SPEECH_RATE, Phoneme, Speech, Synthesize, Word
 from .captions import Cut
 from .derived import SPEECH, origin
+from .groups import Grouping, group
 from .index import ShardSet, open_set
 from .records import AnnotatedVideo, Sentence
 from .shards import MANIFEST, Origin, pack, whole_file, write_record
@@ -77,6 +78,7 @@ def write_speech(
     *,
     language: str,
     cut: Cut = "auto",
+    grouping: Grouping | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Speak subtitle files into a set.
@@ -90,6 +92,8 @@ def write_speech(
         synthesize: what speaks.
         language: of the texts.
         cut: where sentences end, as in `captions.sentences`.
+        grouping: divides files that are longer than a clip, as films are divided into clips: ``film`` becomes
+            ``film_0000``, ``film_0001``, ...; None keeps each file whole.
         progress: called with (sentences spoken, sentences of different wording).
 
     Raises:
@@ -98,11 +102,14 @@ def write_speech(
     """
     folder, subtitles = _new(folder), Path(subtitles)
     report = Report()
-    records = _records(subtitle_files(subtitles), language, cut, report)
+    records = _records(subtitle_files(subtitles), language, cut, grouping, report)
     texts = list(dict.fromkeys(sentence.text for record in records for sentence in record.sentences))
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
     made_of = Origin(SPEECH, str(subtitles), {SPLIT: digest}, synthesize.producer)
-    _speak(folder, {SPLIT: records}, synthesize, {"language": language, "cut": cut}, made_of, report, progress)
+    settings: dict[str, Any] = {"language": language, "cut": cut}
+    if grouping is not None:
+        settings["grouping"] = asdict(grouping)
+    _speak(folder, {SPLIT: records}, synthesize, settings, made_of, report, progress)
     return report
 
 
@@ -236,12 +243,12 @@ def _said(sentences: Sequence[Sentence], notes: list[str]) -> tuple[list[Sentenc
     return said, notes
 
 
-def _records(files: Sequence[Path], language: str, cut: Cut, report: Report) -> list[AnnotatedVideo]:
+def _records(
+    files: Sequence[Path], language: str, cut: Cut, grouping: Grouping | None, report: Report
+) -> list[AnnotatedVideo]:
     records: dict[str, AnnotatedVideo] = {}
     for path in files:
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem)
-        if name in records:
-            raise ValueError(f"{path} and {records[name].url} would both be {name!r}: rename one of them")
         notes: list[str] = []
         try:
             read = captions.read(path, language=language, notes=notes)
@@ -254,11 +261,28 @@ def _records(files: Sequence[Path], language: str, cut: Cut, report: Report) -> 
             report.left_out[str(path)] = "there is nothing to say in it"
             continue
         own = [Sentence(sentence.text, narration=sentence.narration) for sentence in said]
-        records[name] = AnnotatedVideo(name, str(path), 0.0, own, language=language, annotated=False, notes=notes)
+        parts = _parts(name, own, grouping)
+        for part, sentences in parts.items():
+            if part in records:
+                raise ValueError(f"{path} and {records[part].url} would both be {part!r}: rename one of them")
+            records[part] = AnnotatedVideo(
+                part, str(path), 0.0, sentences, language=language, annotated=False, notes=notes
+            )
+        if lost := len(own) - sum(len(sentences) for sentences in parts.values()):
+            report.left_out[str(path)] = f"{lost} of its {len(own)} sentences are in no talk of the length of a clip"
     if not records:
         first = next(iter(report.left_out.items()))
         raise ValueError(f"none of {len(files)} subtitle files can be spoken; {first[0]}: {first[1]}")
     return list(records.values())
+
+
+def _parts(name: str, sentences: list[Sentence], grouping: Grouping | None) -> dict[str, list[Sentence]]:
+    """The whole of a file by its name, or the groups of one that is longer than a clip."""
+    spans = [sentence.narration for sentence in sentences if sentence.narration is not None]
+    if grouping is None or spans[-1][1] - spans[0][0] <= grouping.longest:
+        return {name: sentences}
+    found = group(spans, spans[-1][1], grouping).groups
+    return {f"{name}_{number:04d}": sentences[one.first : one.last] for number, one in enumerate(found)}
 
 
 def _tally(report: Report, counted: dict[str, dict[str, float]], record: AnnotatedVideo) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..datamodules.captions import Cut
+from ..datamodules.groups import Grouping
 from ..datamodules.index import ShardSet
 from ..datamodules.shards import MANIFEST, whole_file
 from ..datamodules.speech import Espeak
@@ -55,6 +56,7 @@ def index(
     language: str | None = None,
     split: str | None = None,
     cut: Cut = "auto",
+    whole: bool = False,
     search: bool = False,
     track: Track | None = None,
 ) -> SubtitleIndex:
@@ -62,12 +64,13 @@ def index(
 
     Args:
         model: a matcher, its folder, the folder of the run that trained it, or ``hf://org/repo``.
-        pool: subtitle files, folders of them, or sets of speech.  Each file is one subtitle, and is spoken in the
-            matcher's voice into ``out/speech``.
+        pool: subtitle files, folders of them, or sets of speech.  Each file is one subtitle, or those of the groups of
+            15 to 30 s that it is divided into, and is spoken in the matcher's voice into a folder of `out`.
         out: folder of the index.
         language: code, of subtitle files; the matcher's only one if None.
         split: of sets of speech; None takes all of each.
         cut: where sentences of files end, as in `captions.sentences`.
+        whole: take each file as one subtitle, however long it is.
         search: also prepare narrowing by global cues, which needs the extra ``search``.
         track: called with what is done, how much of it, and how much there is.
 
@@ -83,7 +86,7 @@ def index(
         raise ValueError("the pool is empty: name subtitle files, or folders of them")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    sets = [_speech(matcher, each, out, language, cut, tell) for each in pools]
+    sets = [_speech(matcher, each, out, language, cut, None if whole else Grouping(), tell) for each in pools]
     parts = [(shards, name) for shards in sets for name in ([split] if split is not None else shards.splits)]
     sources = [_source(out, shards, name) for shards, name in parts]
     if is_index(out):
@@ -125,7 +128,9 @@ def known_language(matcher: Matcher, language: str | None, what: object) -> str:
     raise ValueError(f"which language are the subtitles of {what} in? Give --language, {known}")
 
 
-def _speech(matcher: Matcher, pool: Path, out: Path, language: str | None, cut: Cut, tell: Track) -> ShardSet:
+def _speech(
+    matcher: Matcher, pool: Path, out: Path, language: str | None, cut: Cut, grouping: Grouping | None, tell: Track
+) -> ShardSet:
     """The set of speech of a pool; subtitles are spoken into the folder of the index, once."""
     if (pool / MANIFEST).is_file():
         shards = open_speech(pool)
@@ -134,13 +139,20 @@ def _speech(matcher: Matcher, pool: Path, out: Path, language: str | None, cut: 
     code = known_language(matcher, language, pool)
     synthesize = speaker(matcher.voice)
     synthesize.voice_for(code)  # raises where there is none
-    whole = hashlib.sha256(json.dumps([asdict(matcher.voice), synthesize.producer, code, cut]).encode())
+    settings = [asdict(matcher.voice), synthesize.producer, code, cut, asdict(grouping) if grouping else None]
+    whole = hashlib.sha256(json.dumps(settings).encode())
     for path in subtitle_files(pool):
         whole.update(f"{path.name}\n".encode() + path.read_bytes())
     folder = out / f"speech-{whole.hexdigest()[:12]}"
     if not (folder / MANIFEST).is_file():
         report = write_speech(
-            folder, pool, synthesize, language=code, cut=cut, progress=lambda done, total: tell("speaking", done, total)
+            folder,
+            pool,
+            synthesize,
+            language=code,
+            cut=cut,
+            grouping=grouping,
+            progress=lambda done, total: tell("speaking", done, total),
         )
         for file, reason in report.left_out.items():
             err.print(f"left out: {file}: {reason}", highlight=False, markup=False, soft_wrap=True)
@@ -303,6 +315,18 @@ def _pack(
         file.write(facts.to_json().encode())
 
 
+def tracker(bar: Any) -> Track:
+    """What adds a line to a progress bar for everything that is done."""
+    tasks: dict[str, Any] = {}
+
+    def track(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total)
+        bar.update(tasks[what], completed=done, total=total)
+
+    return track
+
+
 @click.command()
 @click.argument("pool", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", required=True, help="Folder of a matcher, or of the run that trained it, or hf://org/repo.")
@@ -310,6 +334,7 @@ def _pack(
 @click.option("--language", help="Code of the subtitles' language.  [default: the model's only one]")
 @click.option("--split", help="Of sets of speech, such as test.  [default: all]")
 @click.option("--sentences", "cut", type=click.Choice(get_args(Cut)), default="auto", show_default=True)
+@click.option("--whole", is_flag=True, help="Take each file as one subtitle, however long it is.")
 @click.option("--search", is_flag=True, help="Prepare narrowing by global cues: pip install 'weaksync[search]'.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def command(
@@ -319,23 +344,21 @@ def command(
     language: str | None,
     split: str | None,
     cut: Cut,
+    whole: bool,
     search: bool,
     as_json: bool,
 ) -> None:
     """Index POOL for weaksync match: subtitle files, folders of them, or sets of speech.
 
-    Each file is one subtitle.  It is spoken in the model's voice, and features of the speech and the vectors of its
-    words are kept as float16.  A call that was stopped goes on.
+    Each file is one subtitle, and one that is longer than a clip is divided into groups of 15 to 30 s.  It is spoken in
+    the model's voice; features of the speech and the vectors of its words are kept as float16.  A call that was stopped
+    goes on.
     """
     with progress("subtitles") as bar:
-        tasks: dict[str, Any] = {}
-
-        def track(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
-        found = index(model, pool, out, language=language, split=split, cut=cut, search=search, track=track)
+        track = tracker(bar)
+        found = index(
+            model, pool, out, language=language, split=split, cut=cut, whole=whole, search=search, track=track
+        )
     for text, reason in found.facts.left_out.items():
         err.print(f"left out: {text}: {reason}", highlight=False, markup=False, soft_wrap=True)
     facts, size = found.facts, sum(found.facts.sizes.values())

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -16,15 +15,17 @@ from ..zoo.matcher import Matcher
 from .align import writable
 from .candidates import candidate, speaking_of, variants
 from .checkpointing import replace
+from .clip_options import clip_options
 from .console import err, print_table, progress
 from .dubbing import RATE, dub, encode_clip, encode_sound
-from .index import Track, index, load_matcher
+from .index import Track, index, load_matcher, tracker
 from .matches import Match
 from .narrowing import Narrowing, expected_loss
 from .pool_index import SubtitleIndex, is_index, open_index
 from .query import find_clip
 from .ranking import FUSION, rank
 from .report.match_page import render
+from .speaking import BASELINE, choose
 
 JSON, REPORT, POOL = "match.json", "report.html", "pool"
 #: the first candidates can be heard in the report, at a seventh of a megabyte each
@@ -44,6 +45,7 @@ def match(
     start: float = 0.0,
     end: float | None = None,
     faces: str | Path | None = None,
+    speaking: str = BASELINE,
     narrow: int | None = None,
     language: str | None = None,
     keep: str | Path | None = None,
@@ -58,6 +60,7 @@ def match(
         top: how many candidates are given.
         start, end: of the clip in the video, in seconds; by default the whole.
         faces: file of known faces, see `recipes.faces`; None looks for them.
+        speaking: what tells who speaks: ``baseline``, or the run or checkpoint of a model that was trained for it.
         narrow: align only so many subtitles, those that fit best by global cues; None aligns all.
         language: of subtitle files; the matcher's only one if None.
         keep: folder for the index of subtitle files, which is made there or found; None makes it anew.
@@ -83,6 +86,7 @@ def match(
             start=start,
             end=end,
             faces=faces,
+            score=choose(speaking),
             size=matcher.syncnet.config.image_size,
             device=str(matcher.device),
         ) as query:
@@ -175,32 +179,9 @@ def opened(
             yield index(matcher, pools, folder, language=language, track=tell)
 
 
-def tracker(bar: Any) -> Track:
-    """What adds a line to a progress bar for everything that is done."""
-    tasks: dict[str, Any] = {}
-
-    def track(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = bar.add_task(what, total=total)
-        bar.update(tasks[what], completed=done, total=total)
-
-    return track
-
-
 @click.command()
-@click.argument("video", type=click.Path(path_type=Path))
-@click.option("--model", required=True, help="Folder of a matcher, or of the run that trained it, or hf://org/repo.")
-@click.option(
-    "--pool", required=True, multiple=True, type=click.Path(path_type=Path), help="An index; or subtitles, repeatable."
-)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for match.json and report.html.")
+@clip_options
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many subtitles are shown.")
-@click.option("--start", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Of the clip in the video.")
-@click.option("--end", type=click.FloatRange(0), metavar="SECONDS", help="Of the clip.  [default: the video's end]")
-@click.option("--faces", type=click.Path(path_type=Path), help="File of known faces; else MTCNN finds them.")
-@click.option("--narrow", type=click.IntRange(1), metavar="N", help="Align the N that fit best by global cues alone.")
-@click.option("--language", help="Code of subtitle files' language.  [default: the model's only one]")
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def command(
     video: Path,
     model: str,
@@ -210,6 +191,7 @@ def command(
     start: float,
     end: float | None,
     faces: Path | None,
+    speaking: str,
     narrow: int | None,
     language: str | None,
     as_json: bool,
@@ -229,6 +211,7 @@ def command(
             start=start,
             end=end,
             faces=faces,
+            speaking=speaking,
             narrow=narrow,
             language=language,
             keep=out / POOL,

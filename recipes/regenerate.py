@@ -18,16 +18,18 @@ from ..zoo.matcher import Matcher
 from .align import writable
 from .candidates import candidate, speaking_of, variants
 from .checkpointing import replace as write
+from .clip_options import clip_options
 from .console import err, print_table, progress
 from .dubbing import RATE, Background, dub, encode_clip, encode_sound, mixed
-from .index import Track, load_matcher
-from .match import CRF, POOL, SHORT_SIDE, opened, shortened, tracker
+from .index import Track, load_matcher, tracker
+from .match import CRF, POOL, SHORT_SIDE, opened, shortened
 from .matches import Candidate, Match
 from .narrowing import Narrowing, expected_loss
 from .pool_index import SubtitleIndex
 from .query import find_clip
 from .ranking import FUSION, Ranking, rank
 from .report.match_page import render
+from .speaking import BASELINE, choose
 
 JSON, SRT, VIDEO, REPORT = "regenerated.json", "regenerated.srt", "dubbed.mp4", "report.html"
 
@@ -79,6 +81,7 @@ def regenerate(
     start: float = 0.0,
     end: float | None = None,
     faces: str | Path | None = None,
+    speaking: str = BASELINE,
     narrow: int | None = None,
     language: str | None = None,
     keep: str | Path | None = None,
@@ -93,7 +96,7 @@ def regenerate(
             says the same is not taken either.
         background: ``keep`` has the original sound behind the new speech, quiet where either voice is heard; ``drop``
             leaves the new speech alone.
-        model, video, pool, start, end, faces, narrow, language, keep, track: as in `match`.
+        model, video, pool, start, end, faces, speaking, narrow, language, keep, track: as in `match`.
 
     Raises:
         ValueError: an `original` that the pool has not, or a pool with no other subtitle; and as `match`.
@@ -110,6 +113,7 @@ def regenerate(
             start=start,
             end=end,
             faces=faces,
+            score=choose(speaking),
             size=matcher.syncnet.config.image_size,
             device=str(matcher.device),
         ) as query:
@@ -217,22 +221,9 @@ def save(made: Regenerated, out: str | Path, *, track: Track | None = None) -> l
 
 
 @click.command()
-@click.argument("video", type=click.Path(path_type=Path))
-@click.option("--model", required=True, help="Folder of a matcher, or of the run that trained it, or hf://org/repo.")
-@click.option(
-    "--pool", required=True, multiple=True, type=click.Path(path_type=Path), help="An index; or subtitles, repeatable."
-)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the four files.")
-@click.option(
-    "--original", multiple=True, metavar="ID", help="The clip's own subtitle in the pool.  [default: by name]"
-)
+@clip_options
+@click.option("--original", multiple=True, metavar="ID", help="The clip's own in the pool.  [default: by name]")
 @click.option("--background", type=click.Choice(get_args(Background)), default="keep", show_default=True)
-@click.option("--start", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Of the clip in the video.")
-@click.option("--end", type=click.FloatRange(0), metavar="SECONDS", help="Of the clip.  [default: the video's end]")
-@click.option("--faces", type=click.Path(path_type=Path), help="File of known faces; else MTCNN finds them.")
-@click.option("--narrow", type=click.IntRange(1), metavar="N", help="Align the N that fit best by global cues alone.")
-@click.option("--language", help="Code of subtitle files' language.  [default: the model's only one]")
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def command(
     video: Path,
     model: str,
@@ -243,6 +234,7 @@ def command(
     start: float,
     end: float | None,
     faces: Path | None,
+    speaking: str,
     narrow: int | None,
     language: str | None,
     as_json: bool,
@@ -263,6 +255,7 @@ def command(
             start=start,
             end=end,
             faces=faces,
+            speaking=speaking,
             narrow=narrow,
             language=language,
             keep=out / POOL,

@@ -11,6 +11,7 @@ import torch
 
 from weaksync.datamodules.batches import Phoneme, Speech, Word
 from weaksync.datamodules.derived import SPEECH, open_derived
+from weaksync.datamodules.groups import Grouping, group
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.sample_set import make_set
 from weaksync.datamodules.shards import Manifest
@@ -164,3 +165,31 @@ def test_clips_stopped_midway_go_on(tmp_path: Path) -> None:
     make_set(tmp_path / "story", {"train": [2]})
     with pytest.raises(ValueError, match="no conversational clips"):
         speak_clips(tmp_path / "other", tmp_path / "story", Beeps())
+
+
+def test_what_is_longer_than_a_clip_is_divided_as_films_are(tmp_path: Path) -> None:
+    folder = tmp_path / "subtitles"
+    folder.mkdir()
+    spans = [(number * 6.0, number * 6.0 + 5.5) for number in range(8)] + [(60.0, 63.0)]  # 48 s, and one far away
+    words = ("boats", "nets", "sails", "fish", "ropes", "gulls", "waves", "piers", "lamps")
+    rows = [
+        f"{number + 1}\n00:{int(start) // 60:02d}:{_seconds(start)} --> 00:{int(end) // 60:02d}:{_seconds(end)}\n"
+        f"We saw the {word}.\n"
+        for number, ((start, end), word) in enumerate(zip(spans, words, strict=True))
+    ]
+    (folder / "film.srt").write_text("\n".join(rows))
+    (folder / "short.srt").write_text(SRT.format("We chop the onions.", "Then we sit down and eat."))
+    report = write_speech(tmp_path / "set", folder, Beeps(), language="en", grouping=Grouping())
+    shards = open_speech(tmp_path / "set")
+    expected = group(spans, spans[-1][1]).groups
+    assert list(shards.entries) == [f"film_{number:04d}" for number in range(len(expected))] + ["short"]
+    for number, one in enumerate(expected):
+        texts = [sentence.text for sentence in shards.record(f"film_{number:04d}").sentences]
+        assert texts == [f"We saw the {word}." for word in words[one.first : one.last]]
+    assert report.left_out == {str(folder / "film.srt"): "1 of its 9 sentences are in no talk of the length of a clip"}
+    assert shards.manifest.settings["grouping"]["longest"] == 30.0
+    assert write_speech(tmp_path / "whole", folder, Beeps(), language="en").files == 2
+
+
+def _seconds(time: float) -> str:
+    return f"{time % 60:06.3f}".replace(".", ",")
