@@ -133,7 +133,8 @@ def compiled(case: Case, target: str) -> Any:
         if signature[name].startswith("*"):
             attributes[(place,)] = [["tt.divisibility", 16]]
     source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=attributes)
-    unspilled = UNSPILLED if case.warps > 1 and goal.backend == "cuda" else {}
+    in_layout = "Q" in constants and case.warps > 1
+    unspilled = UNSPILLED if in_layout and goal.backend == "cuda" else {}
     return triton.compile(source, target=goal, options={"num_warps": case.warps, "num_stages": 1} | unspilled)
 
 
