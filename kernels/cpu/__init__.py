@@ -315,7 +315,7 @@ class _Call:
         batch, n, m = cost.shape
         self.longest = max(n, m)
         self.value = cost.new_empty(batch)
-        self.beyond_range = torch.empty(batch, dtype=torch.bool, device="cpu")
+        self.beyond_range = (ctypes.c_bool * batch)()
         self.batch = _Batch(
             cost.data_ptr(),
             batch,
@@ -329,7 +329,7 @@ class _Call:
             double,
             min(torch.get_num_threads(), 1 + cost.numel() // CELLS_PER_THREAD),
             self.value.data_ptr(),
-            self.beyond_range.data_ptr(),
+            ctypes.addressof(self.beyond_range),
         )
         self.beyond = 0
 
@@ -352,7 +352,7 @@ class _Call:
         """Has the reference compute the pairs that are beyond the range of the arithmetic."""
         if not self.beyond:
             return
-        pairs = self.beyond_range.nonzero().squeeze(1)
+        pairs = torch.tensor(self.beyond_range[:], device="cpu").nonzero().squeeze(1)
         self.value[pairs], *results = reference(pairs)
         for output, result in zip(outputs, results, strict=True):
             if output.numel():

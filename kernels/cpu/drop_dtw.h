@@ -7,15 +7,12 @@
 #pragma once
 #include "rows.h"
 
-typedef int8_t Marks __attribute__((vector_size(HALF)));
-typedef Marks UnalignedMarks __attribute__((aligned(1), may_alias));
-
 // What the best path into each cell did before, one byte for each cell of the table (steps + 1) x (texts + 1).
 constexpr int64_t OPEN_DROPPED = 1;   // X is better than M
 constexpr int64_t CLOSED_DROPPED = 2; // W is better than Z
 constexpr int64_t GAP_CLOSED = 4;     // min(Z, W) is better than min(M, X)
 constexpr int64_t STAYED = 8;         // M of this row came from its own text, not from the one before
-constexpr int64_t RUN = 16;           // Z of this row came from Z, not from M
+constexpr int64_t RUN = 16;           // Z of the next column came from Z here, not from M
 
 struct DropStates {
   double *M, *X, *Z, *W, *paid; // columns 0..texts, with +inf around
@@ -24,18 +21,12 @@ struct DropStates {
 
 // Z of a row from its M, and marks where a run of dropped texts goes on.
 template <bool wanted> INLINE void drop_run(const DropStates &states, int8_t *marks) {
-  const Doubles inf = all_lanes(__builtin_inf());
-  Doubles best = inf, before = inf, before_run = inf;
+  Doubles best = all_lanes(__builtin_inf());
   for (long j = 0; j < states.columns; j += HALF) {
-    const Doubles paid = load_doubles(states.paid + j), opened = load_doubles(states.M + j) - paid;
+    const Doubles opened = load_doubles(states.M + j) - load_doubles(states.paid + j);
     const Doubles run = smaller(running_minimum<RIGHTWARDS>(opened), best); // min over p <= j
-    if (wanted) {
-      // Z[j] comes from p = j - 1 exactly where M[p] - P[p] is the least so far
-      const Longs goes_on = (shift<1>(run, before_run) < shift<1>(opened, before)) & RUN;
-      *(UnalignedMarks *)(marks + j) |= __builtin_convertvector(goes_on, Marks);
-    }
-    store(states.Z + j, shift<1>(run, before_run) + paid);
-    before = opened, before_run = run;
+    if (wanted) store(marks + j, load_bytes(marks + j) | low_bytes((run < opened) & RUN));
+    store(states.Z + j + 1, run + load_doubles(states.paid + j + 1));
     best = last_lane<RIGHTWARDS>(run);
   }
 }
@@ -63,8 +54,8 @@ INLINE void drop_step(const DropStates &states, const T *cost, Span span, double
     store(states.W + j, closed + drop);
     if (wanted) {
       const Longs choices = ((X < M) & OPEN_DROPPED) | ((W < Z) & CLOSED_DROPPED) | ((closed < open) & GAP_CLOSED);
-      *(UnalignedMarks *)(marks_before + j) |= __builtin_convertvector(choices, Marks);
-      *(UnalignedMarks *)(marks + j) = __builtin_convertvector((staying < next) & STAYED, Marks);
+      store(marks_before + j, load_bytes(marks_before + j) | low_bytes(choices));
+      store(marks + j, low_bytes((staying < next) & STAYED));
     }
   }
   states.Z[0] = __builtin_inf();
@@ -77,15 +68,13 @@ static void trace_drop_dtw(long steps, long texts, DropState state, bool contigu
                            int64_t *labels) {
   long i = steps, j = texts;
   while (i > 0) {
-    const int8_t here = marks[i * width + j];
     if (state == TEXT_DROPPED) { // back along the run to the match before it
-      state = here & RUN ? TEXT_DROPPED : MATCHED;
-      j--;
+      state = marks[i * width + --j] & RUN ? TEXT_DROPPED : MATCHED;
       continue;
     }
+    const bool stayed = state == MATCHED && marks[i * width + j] & STAYED;
     i--;
     labels[i] = state == MATCHED ? j - 1 : -1;
-    const bool stayed = state == MATCHED && here & STAYED;
     if (state == MATCHED && !stayed) j--;
     const int8_t from = marks[i * width + j];
     const bool closed = state == MATCHED ? !stayed && from & GAP_CLOSED : state == VIDEO_DROPPED;
@@ -110,10 +99,7 @@ template <class T> static double drop_dtw_of(const Cost<T> &cost, Drops drops, i
   states.Z[0] = 0;
   for (long j = 0; j < texts && drops.text; j++) states.Z[j + 1] = states.paid[j + 1] = states.paid[j] + drops.text[j];
   int8_t *marks = labels ? workspace.take<int8_t>((steps + 1) * width) : nullptr;
-  if (labels) { // before the first step a gap is a run from the start
-    __builtin_memset(marks, 0, width);
-    for (long j = 1; j <= texts; j++) marks[j] = RUN;
-  }
+  if (labels) __builtin_memset(marks, 0, width);
   for (long i = 1; i <= steps; i++) {
     const Span span = span_of(cost, i - 1);
     int8_t *after = labels ? marks + i * width : nullptr, *before = labels ? after - width : nullptr;

@@ -6,8 +6,6 @@
 
 constexpr int HARD_REGISTERS = LANES == 16 ? 2 : 4, HARD_HEIGHT = HARD_REGISTERS * HALF;
 typedef Strip<HARD_HEIGHT> HardStrip;
-typedef int8_t Codes __attribute__((vector_size(HALF)));
-typedef Codes UnalignedCodes __attribute__((aligned(1), may_alias));
 constexpr int64_t UP = 1, LEFT = 2; // and 0: diagonally
 
 // Walks one strip; `above` holds the last row of the strip before, and then that of this one.  Moves are stored
@@ -35,7 +33,7 @@ static void walk_strip(const Cost<T> &cost, const HardStrip &strip, int8_t *move
         if (wanted) {
           const Longs side = upper[h] <= now[h] ? (Longs){} + UP : (Longs){} + LEFT;
           const Longs move = before[h] <= straight ? (Longs){} : side;
-          *(UnalignedCodes *)(moves + (d + t) * HARD_HEIGHT + h * HALF) = __builtin_convertvector(move, Codes);
+          store(moves + (d + t) * HARD_HEIGHT + h * HALF, low_bytes(move));
         }
         now[h] = smaller(straight, before[h]) + cells[h][t];
         before[h] = upper[h];

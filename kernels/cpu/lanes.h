@@ -15,9 +15,10 @@ typedef Ints UnalignedInts __attribute__((aligned(4), may_alias));
 constexpr int HALF = LANES / 2;
 typedef double Doubles __attribute__((vector_size(8 * HALF)));
 typedef int64_t Longs __attribute__((vector_size(8 * HALF)));
-typedef float HalfFloats __attribute__((vector_size(4 * HALF)));
 typedef Doubles UnalignedDoubles __attribute__((aligned(8), may_alias));
-typedef HalfFloats UnalignedHalfFloats __attribute__((aligned(4), may_alias));
+typedef int8_t HalfBytes __attribute__((vector_size(HALF)));
+typedef HalfBytes UnalignedHalfBytes __attribute__((aligned(1), may_alias));
+typedef int8_t Bytes __attribute__((vector_size(16)));
 
 // A row is walked block by block, a block being LANES columns.  Forward tables are filled rightwards, and their
 // adjoints, which obey the same recurrence seen from the other corner, leftwards.
@@ -37,8 +38,14 @@ static const Longs HALF_LANE = {0, 1};
 INLINE Floats load_floats(const float *from) { return *(const UnalignedFloats *)from; }
 INLINE Ints load_ints(const int32_t *from) { return *(const UnalignedInts *)from; }
 INLINE Doubles load_doubles(const double *from) { return *(const UnalignedDoubles *)from; }
-INLINE Doubles load_doubles(const float *from) {
-  return __builtin_convertvector(*(const UnalignedHalfFloats *)from, Doubles);
+INLINE Doubles load_doubles(const float *x) { // spelled out this becomes one instruction; __builtin_convertvector, five
+#if LANES == 16
+  return (Doubles){x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]};
+#elif LANES == 8
+  return (Doubles){x[0], x[1], x[2], x[3]};
+#else
+  return (Doubles){x[0], x[1]};
+#endif
 }
 INLINE void read(Floats &x, const float *from) { x = load_floats(from); }
 template <class T> INLINE void read(Doubles &x, const T *from) { x = load_doubles(from); }
@@ -46,12 +53,36 @@ INLINE void store(float *to, Floats x) { *(UnalignedFloats *)to = x; }
 INLINE void store(int32_t *to, Ints x) { *(UnalignedInts *)to = x; }
 INLINE void store(double *to, Doubles x) { *(UnalignedDoubles *)to = x; }
 
+// One byte for each of HALF small numbers.
+INLINE HalfBytes load_bytes(const int8_t *from) { return *(const UnalignedHalfBytes *)from; }
+INLINE void store(int8_t *to, HalfBytes x) { *(UnalignedHalfBytes *)to = x; }
+INLINE HalfBytes low_bytes(Longs x) {
+#if LANES != 8
+  return __builtin_convertvector(x, HalfBytes);
+#else // where GCC would take lane after lane apart
+  const Ints words = __builtin_shuffle((Ints)x, LANE * 2 & (LANES - 1));
+  Bytes bytes;
+  __builtin_memcpy(&bytes, &words, sizeof bytes);
+  bytes = __builtin_shuffle(bytes, (Bytes){0, 4, 8, 12});
+  HalfBytes low;
+  __builtin_memcpy(&low, &bytes, sizeof low);
+  return low;
+#endif
+}
+
 INLINE Floats all_lanes(float x) { return x - (Floats){}; }
 INLINE Ints all_lanes(int32_t x) { return x - (Ints){}; }
 INLINE Doubles all_lanes(double x) { return x - (Doubles){}; }
 
 INLINE Ints larger(Ints a, Ints b) { return a > b ? a : b; }
 INLINE Doubles smaller(Doubles a, Doubles b) { return b < a ? b : a; }
+
+// Whether a comparison holds in any lane.
+INLINE bool any(Ints mask) {
+  int32_t found = 0;
+  for (int lane = 0; lane < LANES; lane++) found |= mask[lane];
+  return found;
+}
 
 // Lane l takes x[l - distance]; lanes without a source take theirs from the block that is walked through before.
 template <int distance> INLINE Floats shift(Floats x, Floats before) {

@@ -8,10 +8,18 @@
 #pragma once
 #include "windows.h"
 
+// Smaller by so many powers of two, a sum is lost in the rounding of another, however many cells they are of.
+constexpr int NEGLIGIBLE = 48;
+
+// A penalty soon leaves next to nothing, and then a sum through the rest of the row, which costs half of one over a
+// window, is the same.  After so many rows in which it is not, it is no longer tried.
+constexpr int CHANCES = 8;
+
 struct DstaRows {
   long texts, window, margin; // margin <= window
   bool free;                  // the window is wider than any step between two rows
   bool late;                  // there is a penalised part
+  int chances;                // how many more rows may show that it is not over within the window
   Row weight, row, near, far, doubled;
   Row decay, growth; // q^j and q^-j
 };
@@ -52,33 +60,55 @@ static DstaRows make_dsta_rows(const Cost<float> &cost, OrderPenalty order, doub
   if (!rows.free) rows.doubled = make_row(workspace, texts, reach + 2 * LANES);
   rows.decay = make_row(workspace, texts, reach + 2 * LANES);
   rows.growth = make_row(workspace, texts, reach + 2 * LANES);
+  const double step = -order.weight / gamma * LOG2_E;
+  const long penalised = rows.window - rows.margin;
+  rows.chances = penalised >= LANES && -step * penalised > NEGLIGIBLE ? CHANCES : 0;
   if (rows.late) {
-    const double step = -order.weight / gamma * LOG2_E;
     put_powers(rows.decay, -rows.margin, texts + rows.margin, step);
     put_powers(rows.growth, -rows.margin, texts + rows.margin, -step);
   }
   return rows;
 }
 
+// Whether sums[j + far], through the rest of the row, are those over `width` columns: what lies beyond is negligible.
+template <int direction> INLINE bool faded(Row sums, Span before, Span span, long far, long width) {
+  long begin = span.begin, end = span.end; // of the columns whose window ends within the row
+  if (direction > 0 && before.end - far - width < end) end = before.end - far - width;
+  if (direction < 0 && before.begin - far + width - LANES > begin)
+    begin = block_floor(before.begin - far + width - LANES);
+  Ints counts = {};
+  for (long j = begin; j < end; j += LANES) {
+    const Ints all = load_ints(sums.exponent + j + far), beyond = load_ints(sums.exponent + j + far + direction * width);
+    counts |= (all - beyond < NEGLIGIBLE) & (all > NOTHING / 2);
+  }
+  return !any(counts);
+}
+
 // Shows arrive(j, A) for the blocks of `span`, from the row before.
 template <int direction, class Arrive>
-INLINE void dsta_arrivals(const DstaRows &rows, Span before, Span span, Arrive arrive) {
+INLINE void dsta_arrivals(DstaRows &rows, Span before, Span span, Arrive arrive) {
   const long window = rows.window, margin = rows.margin;
   const Row decay = direction > 0 ? rows.decay : rows.growth, growth = direction > 0 ? rows.growth : rows.decay;
   const auto plain = [&](long j) INLINED { return load(rows.row, j); };
   const auto decayed = [&](long j) INLINED { return load(rows.row, j) * load(decay, j); };
-  long near, far; // where the sums for column j stand
+  long near = direction * margin, far = direction * (margin + 1); // where the sums for column j stand
+  const long begin = block_floor(direction > 0 ? span.begin : span.begin - margin - 1);
+  const long end = block_ceiling(direction > 0 ? span.end + margin + 1 : span.end);
   if (rows.free) {
-    near = direction * margin, far = direction * (margin + 1);
-    const long begin = block_floor(direction > 0 ? span.begin : span.begin - margin - 1);
-    const long end = block_ceiling(direction > 0 ? span.end + margin + 1 : span.end);
     sums_so_far<direction>(plain, before, begin, end, rows.near);
-    if (rows.late) sums_so_far<-direction>(decayed, before, begin, end, rows.far);
   } else {
-    near = direction > 0 ? -window : -margin, far = direction > 0 ? margin + 1 : -window;
-    const long begin = span.begin, end = span.end;
-    window_sums(plain, before, window + margin + 1, begin + near, end + near, rows.doubled, rows.near);
-    if (rows.late) window_sums(decayed, before, window - margin, begin + far, end + far, rows.doubled, rows.far);
+    near = direction > 0 ? -window : -margin;
+    window_sums(plain, before, window + margin + 1, span.begin + near, span.end + near, rows.doubled, rows.near);
+  }
+  bool summed = !rows.late;
+  if (rows.late && (rows.free || rows.chances)) {
+    sums_so_far<-direction>(decayed, before, begin, end, rows.far);
+    summed = rows.free || faded<direction>(rows.far, before, span, far, window - margin);
+    rows.chances -= !summed;
+  }
+  if (!summed) {
+    far = direction > 0 ? margin + 1 : -window;
+    window_sums(decayed, before, window - margin, span.begin + far, span.end + far, rows.doubled, rows.far);
   }
   for (long j = span.begin; j < span.end; j += LANES) {
     Extended arriving = load(rows.near, j + near);
@@ -88,7 +118,7 @@ INLINE void dsta_arrivals(const DstaRows &rows, Span before, Span span, Arrive a
 }
 
 // Replaces rows.row (the row before, in the blocks of `before`) by the next one.  Shows visit(j, A, R) for each block.
-template <int direction, class Visit> INLINE void dsta_row(const DstaRows &rows, Span before, Span span, Visit visit) {
+template <int direction, class Visit> INLINE void dsta_row(DstaRows &rows, Span before, Span span, Visit visit) {
   dsta_arrivals<direction>(rows, before, span, [&](long j, Extended arriving) INLINED {
     Extended reached = normalised(arriving * load(rows.weight, j));
     store(rows.row, j, reached);
@@ -115,7 +145,7 @@ static double soft_dsta(const Cost<float> &cost, OrderPenalty order, double gamm
   const Band band(cost);
   if (!band.whole || order.window == 0) return no_alignment(alignment, steps), __builtin_inf();
   const Factor factor(-LOG2_E / gamma);
-  const DstaRows rows = make_dsta_rows(cost, order, gamma, workspace);
+  DstaRows rows = make_dsta_rows(cost, order, gamma, workspace);
   Table arrivals = alignment.data ? Table(workspace, steps, band.width) : Table();
 
   for (long i = 0; i < steps; i++) {

@@ -2,8 +2,8 @@
 #pragma once
 #include "rows.h"
 
-// Up to so many additions for each cell, doubling is quicker than two running sums.
-constexpr int MOST_DOUBLINGS = 8;
+// Up to so many additions for each cell of a row, doubling is quicker than two running sums.
+constexpr int MOST_ADDITIONS = 8;
 
 // Running sums of x in `direction`, for the blocks of [begin, end).  `of(j)` is the block x[j ..], which is nothing
 // outside of `span`.
@@ -51,12 +51,13 @@ INLINE void wide_window_sums(Of of, Span span, long width, long begin, long end,
   begin = block_floor(begin), end = block_ceiling(end);
   const long segment = block_floor(width), surplus = width - segment;
   const long segments = (end - begin + segment - 1) / segment, last = begin + segments * segment;
-  segment_sums<LEFTWARDS>(of, span, segment, begin, last + segment, sums);
+  const bool meets_last = last - LANES < end; // some window may hold the whole segment from `last` on
+  segment_sums<LEFTWARDS>(of, span, segment, begin, meets_last ? last + segment : last, sums);
   segment_sums<RIGHTWARDS>(of, span, segment, begin + segment, block_ceiling(end + width), so_far);
   if (surplus == 0) // the window from a border on is its segment, and has no second part
     for (long border = begin; border < last; border += segment) clear(so_far, border + segment - 1, border + segment);
   if (surplus > 1)
-    for (long border = begin + segment; border <= last; border += segment) {
+    for (long border = begin + segment; border < last + meets_last; border += segment) {
       const Extended whole = last_lane<LEFTWARDS>(load(sums, border));
       const Extended between = where(LANE > (int32_t)(LANES - surplus), whole, zero());
       store(sums, border - LANES, load(sums, border - LANES) + between);
@@ -80,12 +81,15 @@ template <class Of> INLINE void narrow_window_sums(Of of, long width, long begin
   }
 }
 
-// How many additions a cell of a window costs by doubling.
-INLINE int doublings(long width) { return 62 - __builtin_clzl(width) + __builtin_popcountl(width); }
+// Whether sums over windows are quicker by doubling, which also runs past the row, on average by half a window.
+static bool quicker_doubled(long width, long columns) {
+  const int additions = 62 - __builtin_clzl(width) + __builtin_popcountl(width);
+  return width < LANES || additions * (columns + width / 2) <= MOST_ADDITIONS * columns;
+}
 
 template <class Of> INLINE void window_sums(Of of, Span span, long width, long begin, long end, Row scratch, Row sums) {
-  if (width >= LANES && doublings(width) > MOST_DOUBLINGS)
-    wide_window_sums(of, span, width, begin, end, scratch, sums);
-  else
+  if (quicker_doubled(width, end - begin))
     narrow_window_sums(of, width, begin, end, scratch, sums);
+  else
+    wide_window_sums(of, span, width, begin, end, scratch, sums);
 }

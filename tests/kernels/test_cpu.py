@@ -187,6 +187,22 @@ def test_every_window(instructions: str, window: int, margin: int) -> None:
     assert torch.equal(labels, path)
 
 
+@pytest.mark.parametrize("window", [17, 40, 64, 99])
+def test_no_way_back_is_longer_than_the_window(instructions: str, window: int) -> None:
+    cost = torch.rand(2, 30, 160, generator=torch.Generator().manual_seed(window)) * 2
+    wall, back = 140, 140 - window
+    cost[:, 14, :wall] = torch.inf  # from here only `back` is within the window, and in the second pair nothing
+    cost[:, 15, back + 1 :] = torch.inf
+    cost[1, 15, back] = torch.inf
+    lengths = torch.tensor([30, 30]), torch.tensor([160, 160])
+    given_ = {"windows": torch.tensor([window] * 2), "order_weight": 1.0, "order_margin": 1, "band": None}
+    truth, share = reference.soft_dsta(cost.double(), *lengths, **given_, gamma=0.1, wanted=True)
+    value, alignment = cpu.soft_dsta(cost, *lengths, **given_, gamma=0.1, wanted=True)
+    assert truth.isfinite().tolist() == [True, False]
+    hold_values(value, truth, 0.1)
+    hold_to(alignment, share, GRADIENT)
+
+
 @pytest.mark.parametrize("gamma", [1e-3, 0.1, 10.0])
 def test_long_pairs_stay_accurate(gamma: float) -> None:
     cost = torch.rand(1, 600, 500, generator=torch.Generator().manual_seed(3)) * 2
