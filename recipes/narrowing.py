@@ -99,10 +99,12 @@ def kept_recall(costs: dict[str, Tensor], right: Tensor, weights: dict[str, floa
 
     Returns:
         Share of the pool that is kept -> share of the clips whose own subtitle is among it; ties count against it.
+        Shares of less than one subtitle are left out.
     """
     fused = fuse({name: cost for name, cost in costs.items() if name != ALIGNMENT}, weights)
     before = (fused <= fused.gather(1, right[:, None])).sum(dim=1) - 1
-    return {share: float((before < max(1, round(share * fused.shape[1]))).float().mean()) for share in SHARES}
+    keep = {share: round(share * fused.shape[1]) for share in SHARES if share * fused.shape[1] >= 1}
+    return {share: float((before < kept).float().mean()) for share, kept in keep.items()}
 
 
 def expected_loss(recall: dict[float, float], share: float) -> float | None:

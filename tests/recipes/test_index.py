@@ -165,6 +165,7 @@ def test_recall_lost_is_counted_against_ties():
     costs = {"scene": scene, "alignment": torch.rand(3, 100)}
     recall = kept_recall(costs, torch.tensor([1, 50, 30]), {"scene": 1.0})
     assert recall[0.01] == 0 and recall[0.02] == pytest.approx(1 / 3) and recall[0.5] == pytest.approx(2 / 3)
+    assert list(kept_recall({"scene": scene[:, :9]}, torch.tensor([1, 5, 3]), {"scene": 1.0})) == [0.2, 0.3, 0.5]
     assert expected_loss(recall, 1.0) == pytest.approx(0) and expected_loss({}, 0.1) is None
     assert expected_loss(recall, 0.015) == pytest.approx(1 - 1 / 6)
 
