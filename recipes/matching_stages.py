@@ -20,7 +20,7 @@ from ..zoo.checkpoint import CONFIG
 from . import config as recipes
 from .config import TASKS, Recipe
 from .console import progress
-from .data_streams import make_stream
+from .data_streams import HASHED, make_stream
 from .launch import say
 from .matching_config import CUES, CueConfig, MatchingRecipe, StageConfig
 from .runs import MODEL, RECIPE, model_folder
@@ -41,6 +41,30 @@ class Stages:
         self.recipe = recipe
         self.folder = recipe.folder
         self.seconds: dict[str, float] = {}
+
+    def check(self) -> None:
+        """Find what is wrong with any stage before the first begins.
+
+        Raises:
+            ConfigError: with the faults of a stage's recipe.
+            FileNotFoundError, ValueError: weights or words that are to be taken, and are not there.
+        """
+        recipe = self.recipe
+        streams = dict.fromkeys(("data.speech", "data.video", "data.text"), self.folder)
+        learnt: dict[str, StageConfig | CueConfig] = {SYNCNET: recipe.syncnet, ALIGNMENT: recipe.alignment}
+        for name, stage in {**learnt, **recipe.cues}.items():
+            if stage.model is None:
+                given = {"data.clips": recipe.data.clips, **({} if name == SYNCNET else streams)}
+                self.stage_recipe(name, stage, given)
+        known = {row.name for row in zoo.list_models()}
+        taken = {f"{name}.model": stage.model for name, stage in {**learnt, **recipe.cues}.items() if stage.model}
+        taken |= {f"{name}.net": cue.net for name, cue in recipe.cues.items() if cue.net not in known}
+        for key, source in taken.items():
+            if not source.startswith("hf://") and not (model_folder(source) / CONFIG).is_file():
+                raise FileNotFoundError(f"{key}: {source} holds no checkpoint; `weaksync ls models` lists names")
+        words = recipe.data.words
+        if recipe.cues and words != HASHED and not Path(words).is_file():
+            raise FileNotFoundError(f"data.words: no such file of vectors: {words}; data.words=hashed needs none")
 
     def syncnet(self) -> Path:
         """The checkpoint of SyncNet."""
@@ -130,7 +154,7 @@ class Stages:
     def _learnt(self, name: str, stage: StageConfig | CueConfig, given: dict[str, Any]) -> Path:
         """The checkpoint folder of a stage, which is trained where it has not ended."""
         if stage.model is not None:
-            return model_folder(stage.model)
+            return Path(stage.model) if stage.model.startswith("hf://") else model_folder(stage.model)
         recipe = self.stage_recipe(name, stage, given)
         resume = (recipe.folder / RECIPE).is_file()
         if not (recipe.folder / MODEL).is_dir():

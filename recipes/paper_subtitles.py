@@ -96,8 +96,8 @@ TABLES = {table.name: table for table in (TABLE_1, TABLE_2, TABLE_3)}
 
 #: figures of the paper that hold pictures and no numbers
 PICTURES = {
-    "figure4": "Effect of the order-based term (Eq. 4)",
-    "figure5": "Effect of the duration-based term (Eq. 5)",
+    "figure4": "Effect of the order-based term (Equation 4)",
+    "figure5": "Effect of the duration-based term (Equation 5)",
     "figure6": "Alignments of DTW and DSTA where lips cannot be seen",
     "figure7": "Re-generated subtitles",
 }

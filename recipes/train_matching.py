@@ -48,12 +48,13 @@ def train(recipe: MatchingRecipe, *, resume: bool = False, force: bool = False) 
             "the stages of a matcher run one after the other in one process; to train a stage on several, give it its "
             "own run (weaksync train subtitles/soft_dsta ...), and name that here: alignment.model=FOLDER"
         )
+    stages = Stages(recipe)
+    stages.check()
     begin(recipe, resume=resume, force=force)
     folder = recipe.folder / MODEL
     if folder.is_dir():
         say(f"{recipe.folder} is trained already (--force trains it anew)")
         return recipe.folder
-    stages = Stages(recipe)
     parts = {ALIGNMENT: stages.alignment(), **{name: stages.cue(name) for name in recipe.cues}}
     matcher = assemble(stages, parts)
     matcher.save_pretrained(folder)

@@ -139,8 +139,15 @@ def test_faults_are_listed_at_once(folder: Path) -> None:
         recipe(folder, "data.per_second=0", "data.workers=-1", "action={net: i3d}", "syncnet.recpie=x")
     said = str(found.value)
     assert "4 faults" in said and "missing key action.recipe" in said and "syncnet.recpie (did you mean" in said
-    with pytest.raises(ConfigError, match=r"unknown key optim\.lrr"):
-        Stages(recipe(folder, "syncnet.set.optim.lrr=1", name="faulty")).syncnet()
+    for fault, said in (
+        ("object.set.optim.lrr=1", r"unknown key optim\.lrr"),
+        ("alignment.model=nowhere", r"alignment\.model: nowhere holds no checkpoint"),
+        ("object.net=nowhere", r"object\.net: nowhere"),
+        ("data.words=glove.txt", r"data\.words: no such file"),
+    ):
+        with pytest.raises((ConfigError, FileNotFoundError), match=said):
+            train(recipe(folder, fault, name="faulty"))
+    assert not (folder / "runs" / "faulty").exists()
 
 
 def test_a_matcher_is_trained_in_one_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
