@@ -15,6 +15,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+FILES = [str(HERE / "triton_interpreted.py"), str(HERE / "triton_blocks.py")]
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed here")
 
@@ -37,7 +38,7 @@ def test_every_kernel_in_the_interpreter(scan: str) -> None:
     """In a process of its own, since Triton reads TRITON_INTERPRET when it is imported."""
     select = ["-k", "stock"] if scan == "stock" else []
     done = run(
-        ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "triton_interpreted.py"), *select],
+        ["-m", "pytest", "-q", "-p", "no:cacheprovider", *FILES, *select],
         {"TRITON_INTERPRET": "1", "STOCK_SCAN": "1" if scan == "stock" else "0", "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
