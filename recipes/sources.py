@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,12 +88,23 @@ def find_stories(videos: Path, narrations: list[Narration]) -> tuple[list[Story]
                 subtitles[narration.language] = found
         if not subtitles:
             places = " or ".join(f"{narration.language} subtitles in {narration.subtitles}" for narration in narrations)
-            failures.append((file.name, f"no {places}"))
+            failures.append((file.name, f"no {places}{_other_languages(file.stem, listings.values())}"))
         else:
             safe = safe_id(file.stem)
             notes = [] if safe == file.stem else [f"named {file.stem!r} on disk"]
             stories.append(Story(file.stem, safe, file, subtitles, notes))
     return stories, failures
+
+
+def _other_languages(stem: str, listings: Iterable[list[Path]]) -> str:
+    """What to say where there are subtitles of a video under other codes than were asked for."""
+    codes = {
+        path.stem.removeprefix(f"{stem}.")
+        for listing in listings
+        for path in listing
+        if path.suffix.lower() in SUBTITLES and path.stem.startswith(f"{stem}.")
+    }
+    return f", but some in {', '.join(sorted(codes))}: give that --language" if codes else ""
 
 
 def safe_id(stem: str) -> str:

@@ -201,6 +201,13 @@ def test_two_languages_are_two_clips_of_one_video(films: Path, tmp_path: Path) -
     assert "2 --subtitles and 1 --language" in told(folder, "--subtitles", "x")
 
 
+def test_subtitles_under_another_code_are_named(films: Path, tmp_path: Path) -> None:
+    folder = copied(films, tmp_path, "talk")
+    (folder / "en/talk.srt").rename(folder / "en/talk.fr.srt")
+    fault = told(folder, "--faces", f"{folder}/faces.json")
+    assert "no clip could be made" in fault and "but some in fr: give that --language" in fault
+
+
 class Finder:
     """Finds the faces at given places, and counts the pictures that it has looked at."""
 
