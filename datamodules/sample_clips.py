@@ -29,7 +29,7 @@ def make_clips(
     scene: tuple[int, int] = (24, 32),
     cues: int = 2,
     languages: Sequence[str] = ("en",),
-    domains: Sequence[str] = ("movie", "video"),
+    domains: Sequence[str] = ("movie", "youtube"),
     shard_bytes: int = 1 << 20,
     seed: int = 0,
 ) -> Manifest:
