@@ -202,6 +202,11 @@ def command(
 
             present_ranks(evaluate_run(model, split, pool, against), split, out, as_json)
             return
+        if recipes.task_of(recipe) in ("syncnet", "speaking"):
+            raise click.UsageError(
+                f"{model} trained a {recipes.task_of(recipe)} model, which is scored at the end of its training: its "
+                f"figures on validation and test are in {model / MODEL / 'README.md'}"
+            )
         settings = recipe.trainer
         if isinstance(recipe, recipes.StoryRecipe | FeatureRecipe):
             if shards is None:  # on other shards its languages may not be there

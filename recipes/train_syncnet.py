@@ -76,15 +76,24 @@ def build_data(recipe: SyncNetRecipe, model: SyncNet) -> TubeDataModule:
 
 
 def finish(runner: L.Trainer, task: LipSync, data: TubeDataModule, best: str, *, validates: bool) -> None:
-    """Score the best weights on validation, and save them as a checkpoint folder."""
+    """Score the best weights on validation and on test, and save them as a checkpoint folder."""
     if best:  # a run of a few steps has none
         task.load_state_dict(DurableCheckpointIO().load_checkpoint(best)["state_dict"])
-    found = runner.validate(task, datamodule=data, verbose=False) if validates else []
+    found = dict(runner.validate(task, datamodule=data, verbose=False)[0]) if validates else {}
+    if "test" in data.clips.splits:
+        found |= runner.test(task, datamodule=data, verbose=False)[0]
     if runner.is_global_zero:
         draw(Path(runner.default_root_dir))
-        folder = task.model.save_pretrained(
-            Path(runner.default_root_dir) / MODEL, metrics=dict(found[0]) if found else {}
-        )
+        folder = task.model.save_pretrained(Path(runner.default_root_dir) / MODEL, metrics=found)
+        for split in ("val", "test"):
+            if f"{split}/in_sync" in found:
+                accuracy, chance, in_sync = (
+                    found[f"{split}/{name}"] for name in ("content_accuracy", "chance", "in_sync")
+                )
+                say(
+                    f"{split}: lips find their speech {accuracy:.1%} of the time (chance {chance:.1%}), and "
+                    f"{in_sync:.0%} of the clips are found to be in sync"
+                )
         say(
             f"saved {folder}: weaksync data features {data.clips.folder} --stream lips --model {folder.parent} "
             "--out features/lips"
