@@ -78,9 +78,9 @@ def fit(
         raise ValueError("there is nothing to fit: a subtitle needs a sentence, and a clip a step of its face")
     course = monotone(path)
     wanted = [(_latest(course, times, start), _earliest(course, times, end)) for start, end in spoken]
-    if speaking:
-        wanted = [_drawn_in(span, speaking) for span in wanted]
     lengths = np.array([end - start for start, end in spoken])
+    if speaking:
+        wanted = [_drawn_in(span, speaking, length) for span, length in zip(wanted, lengths.tolist(), strict=True)]
     least = lengths / max(FASTEST, lengths.sum() / duration)
     spans = _apart(wanted, least, lengths / SLOWEST, duration)
     rates = [length / max(end - start, 1e-6) for length, (start, end) in zip(lengths.tolist(), spans, strict=True)]
@@ -133,10 +133,20 @@ def _between(course: Times, times: Times, moment: float, place: int) -> float:
     return float(times[place - 1] + share * (times[place] - times[place - 1]))
 
 
-def _drawn_in(span: Interval, speaking: Sequence[Interval]) -> Interval:
-    """The part of a span from where somebody first speaks in it to where somebody last does; itself where nobody."""
+def _drawn_in(span: Interval, speaking: Sequence[Interval], length: float) -> Interval:
+    """The part of a span from where somebody first speaks in it to where somebody last does; itself where nobody.
+
+    As far as the span goes, no less than `length` is left: who speaks is guessed too, and a sentence needs its time.
+    """
     met = [(max(start, span[0]), min(end, span[1])) for start, end in speaking if start < span[1] and end > span[0]]
-    return (met[0][0], met[-1][1]) if met else span
+    if not met:
+        return span
+    start, end = met[0][0], met[-1][1]
+    lacking = min(length, span[1] - span[0]) - (end - start)
+    if lacking > 0:
+        start = min(max(span[0], start - lacking / 2), span[1] - (end - start) - lacking)
+        end = max(end, min(span[1], start + min(length, span[1] - span[0])))
+    return start, end
 
 
 def _apart(wanted: Sequence[Interval], least: Times, most: Times, duration: float) -> list[Interval]:

@@ -76,7 +76,7 @@ def match(
     if top < 1 or (narrow is not None and narrow < 1):
         raise ValueError(f"top is {top}, and narrow {narrow}: both must be 1 or more")
     matcher, name = load_matcher(model), "a matcher in memory" if isinstance(model, Matcher) else str(model)
-    with opened(matcher, pool, keep, language, tell) as searched:
+    with opened(matcher, pool, keep, language, tell, search=narrow is not None) as searched:
         narrowing = Narrowing(searched) if narrow is not None and narrow < len(searched) else None
         seconds: dict[str, float] = {}
         tell("clip", 0, 2)
@@ -158,8 +158,12 @@ def opened(
     keep: str | Path | None,
     language: str | None,
     tell: Track,
+    *,
+    search: bool,
 ) -> Iterator[SubtitleIndex]:
     """The index of a pool: open, of a folder, or made of subtitles, and removed again where nobody wants to keep it.
+
+    One that is made can be narrowed where `search` says so.
 
     Raises as `weaksync.recipes.index.index`, and ValueError where another model made it.
     """
@@ -173,10 +177,10 @@ def opened(
         found.check(matcher)
         yield found
     elif keep is not None:
-        yield index(matcher, pools, keep, language=language, track=tell)
+        yield index(matcher, pools, keep, language=language, search=search, track=tell)
     else:
         with tempfile.TemporaryDirectory(prefix="weaksync-") as folder:
-            yield index(matcher, pools, folder, language=language, track=tell)
+            yield index(matcher, pools, folder, language=language, search=search, track=tell)
 
 
 @click.command()

@@ -104,7 +104,7 @@ def regenerate(
     """
     tell = track or (lambda what, done, total: None)
     matcher, name = load_matcher(model), "a matcher in memory" if isinstance(model, Matcher) else str(model)
-    with opened(matcher, pool, keep, language, tell) as searched:
+    with opened(matcher, pool, keep, language, tell, search=narrow is not None) as searched:
         own = _own(searched, Path(video).stem, original)
         narrowing = Narrowing(searched) if narrow is not None and narrow < len(searched) else None
         tell("clip", 0, 2)

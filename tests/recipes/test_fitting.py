@@ -32,8 +32,18 @@ def test_a_sentence_that_the_path_skips_still_gets_room():
 
 def test_a_sentence_is_drawn_in_to_where_somebody_speaks():
     times = np.arange(0, 10, 0.16)
-    made = fit([(0.0, 9.5)], times, times, 10.0, speaking=[(1.0, 3.0), (4.0, 8.5)])
+    path = times * 0.7
+    made = fit([(0.0, 6.8)], path, times, 10.0, speaking=[(1.0, 3.0), (4.0, 8.5)])
     np.testing.assert_allclose(made.spans, [(1.0, 8.5)], atol=1e-6)
+
+
+def test_a_sentence_keeps_its_time_where_hardly_anybody_seems_to_speak():
+    times = np.arange(0, 10, 0.16)
+    path = np.interp(times, [0, 2, 8, 10], [0, 0, 4, 4])  # 4 s of speech in 6 s of the clip
+    for stretch, expected in (((4.0, 4.4), (2.2, 6.2)), ((2.1, 2.4), (2.08, 6.08)), ((7.5, 7.9), (4.0, 8.0))):
+        made = fit([(0.0, 4.0)], path, times, 10.0, speaking=[stretch])
+        np.testing.assert_allclose(made.spans, [expected], atol=0.2)  # steps are 0.16 s apart
+        assert made.rates == pytest.approx([1.0], abs=1e-6)
 
 
 def test_words_keep_their_place_in_the_sentence():
