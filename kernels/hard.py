@@ -20,6 +20,7 @@ from .arguments import (
     check_whole,
     windows_of,
 )
+from .dispatch import call
 
 
 @torch.no_grad()
@@ -51,7 +52,7 @@ def dtw_path(
     """
     check_tensors(cost, video_lengths, text_lengths)
     check_whole("band", band)
-    return ops.dtw_path(at_least_float32(cost), video_lengths, text_lengths, band, False, validate, True)
+    return call(ops.dtw_path, at_least_float32(cost), video_lengths, text_lengths, band, False, validate, True)
 
 
 @torch.no_grad()
@@ -79,8 +80,18 @@ def dsta_path(
     check_device("window", window, cost)
     windows = windows_of(window, len(cost))
     cost = at_least_float32(cost)
-    return ops.dsta_path(
-        cost, video_lengths, text_lengths, windows, order_weight, order_margin, band, False, validate, True
+    return call(
+        ops.dsta_path,
+        cost,
+        video_lengths,
+        text_lengths,
+        windows,
+        order_weight,
+        order_margin,
+        band,
+        False,
+        validate,
+        True,
     )
 
 
@@ -127,4 +138,4 @@ def drop_dtw(
     batch, n, m = cost.shape
     video = broadcast_drop("drop_video", drop_video, batch, n, cost)
     text = None if drop_text is None else broadcast_drop("drop_text", drop_text, batch, m, cost)
-    return ops.drop_dtw(cost, video, text, video_lengths, text_lengths, contiguous, band, validate, True)
+    return call(ops.drop_dtw, cost, video, text, video_lengths, text_lengths, contiguous, band, validate, True)

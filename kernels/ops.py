@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import custom_op, register_autocast
+from torch.library import register_autocast
 
 from . import cpu, derivatives, reference
 from .arguments import check_ordered, check_text_drops, check_windows, lengths_of
+from .dispatch import operator
 from .geometry import check_dsta, check_dtw, check_every_text_fits
 
 
@@ -52,7 +53,7 @@ def _compiled() -> bool:
     return cpu.available()
 
 
-@custom_op("weaksync::soft_dtw", mutates_args=())
+@operator("soft_dtw")
 def soft_dtw(
     cost: Tensor,
     video_lengths: Tensor | None,
@@ -70,7 +71,7 @@ def soft_dtw(
     return _told(value, validate), alignment
 
 
-@custom_op("weaksync::soft_dsta", mutates_args=())
+@operator("soft_dsta")
 def soft_dsta(
     cost: Tensor,
     video_lengths: Tensor | None,
@@ -100,7 +101,7 @@ def soft_dsta(
     return _told(value, validate), alignment
 
 
-@custom_op("weaksync::soft_drop_dtw", mutates_args=())
+@operator("soft_drop_dtw")
 def soft_drop_dtw(
     cost: Tensor,
     drop_video: Tensor,
@@ -130,7 +131,7 @@ def soft_drop_dtw(
     return _told(value, validate), *shares
 
 
-@custom_op("weaksync::dtw_path", mutates_args=())
+@operator("dtw_path")
 def dtw_path(
     cost: Tensor,
     video_lengths: Tensor | None,
@@ -147,7 +148,7 @@ def dtw_path(
     return _told(value, validate), path, path_lengths
 
 
-@custom_op("weaksync::dsta_path", mutates_args=())
+@operator("dsta_path")
 def dsta_path(
     cost: Tensor,
     video_lengths: Tensor | None,
@@ -175,7 +176,7 @@ def dsta_path(
     return _told(value, validate), labels
 
 
-@custom_op("weaksync::drop_dtw", mutates_args=())
+@operator("drop_dtw")
 def drop_dtw(
     cost: Tensor,
     drop_video: Tensor,

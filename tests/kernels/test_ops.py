@@ -11,7 +11,7 @@ import torch
 from torch._dynamo.testing import CompileCounter
 
 from weaksync import kernels
-from weaksync.kernels import ops
+from weaksync.kernels import dispatch, ops
 
 B, N, M = 3, 5, 4
 LENGTHS = (torch.tensor([5, 4, 3]), torch.tensor([4, 2, 3]))
@@ -153,6 +153,39 @@ def test_a_second_derivative_is_an_error_and_not_a_zero(name):
     (gradient,) = torch.autograd.grad(calls(cost, LENGTHS)[name]().sum(), cost, create_graph=True)
     with pytest.raises(NotImplementedError, match="no second derivative"):
         gradient.square().sum().backward()
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+def test_a_graph_that_is_kept_gives_its_derivatives_again(name):
+    cost = cost_of().requires_grad_()
+    value = calls(cost, LENGTHS)[name]()
+    first, again = (torch.autograd.grad(value.sum(), cost, retain_graph=True)[0].clone() for _ in range(2))
+    (tripled,) = torch.autograd.grad(3 * value.sum(), cost, retain_graph=True)
+    (last,) = torch.autograd.grad(value.sum(), cost)
+    assert torch.equal(first, again) and torch.equal(first, last)
+    torch.testing.assert_close(tripled, 3 * first)
+
+
+@pytest.mark.parametrize("name", list(SOFT))
+@pytest.mark.parametrize("kept", [True, False])
+def test_many_upstream_gradients_at_once(name, kept):
+    cost = cost_of().requires_grad_()
+    (whole,) = torch.autograd.grad(calls(cost, LENGTHS)[name]().sum(), cost)
+    value = calls(cost, LENGTHS)[name]()
+    (parts,) = torch.autograd.grad(value, cost, torch.eye(B), is_grads_batched=True, retain_graph=kept)
+    torch.testing.assert_close(parts.sum(0), whole)
+
+
+@pytest.mark.parametrize("name", [*SOFT, *HARD])
+def test_called_through_the_dispatcher_or_past_it(name):
+    drops, settings = {**SOFT, **HARD}[name]
+    operator = getattr(ops, name)
+    past = dispatch.call(operator, cost_of(), *drops, *settings)
+    for one, other in zip(operator(cost_of(), *drops, *settings), past, strict=True):
+        assert torch.equal(one, other)
+    with torch.profiler.profile() as profile:
+        dispatch.call(operator, cost_of(), *drops, *settings)
+    assert f"weaksync::{name}" in {event.key for event in profile.key_averages()}
 
 
 def test_drop_costs_get_their_derivatives():
