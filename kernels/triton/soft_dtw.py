@@ -115,8 +115,9 @@ def forward(
             cost_row += row4 * 4
 
             if STORE:
-                # 1 / r: r has not drifted far from 1 since it was renormalised; where it is 0, any number will do
-                inverse = [tl.rsqrt(r[q] * r[q] + 1.0e-37) for q in Q]
+                # 1 / r, with no square of r that could leave the range of float32; where it is 0, any number will do
+                inverse = [tl.rsqrt(tl.maximum(r[q], 1.0e-37)) for q in Q]
+                inverse = [one * one for one in inverse]
                 # 1 where nothing comes from above, so that a long way along a row loses no mass to rounding, and 0,
                 # not the rounding of a difference, where nothing comes from the left
                 from_left = [tl.where(r[q] > b[q], 1.0 - b[q] * inverse[q], 0.0) for q in Q]
