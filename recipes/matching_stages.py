@@ -17,9 +17,11 @@ from ..datamodules.shards import MANIFEST
 from ..datamodules.speech import Espeak
 from ..datamodules.speech_set import speak_clips
 from ..zoo.checkpoint import CONFIG
+from ..zoo.models.syncnet import SyncNet
 from . import config as recipes
 from .config import TASKS, Recipe
 from .console import progress
+from .content_streams import content_stream
 from .data_streams import HASHED, make_stream
 from .launch import say
 from .matching_config import CUES, CueConfig, MatchingRecipe, StageConfig
@@ -89,13 +91,25 @@ class Stages:
                 say(f"left out: {name}: {reason}")
         return folder
 
-    def lips(self) -> Path:
-        """Features of lips."""
-        return self.stream("lips", self.recipe.data.clips, model=str(self.syncnet()))
+    def lips(self, *, content: bool = False) -> Path:
+        """Features of lips; of `content`, in the space in which SyncNet compares them with speech."""
+        folder = self.stream("lips", self.recipe.data.clips, model=str(self.syncnet()))
+        return self.content(folder) if content else folder
 
-    def spoken(self) -> Path:
-        """Features of speech."""
-        return self.stream("speech", self.speech(), model=str(self.syncnet()))
+    def spoken(self, *, content: bool = False) -> Path:
+        """Features of speech; of `content`, as for `lips`."""
+        folder = self.stream("speech", self.speech(), model=str(self.syncnet()))
+        return self.content(folder) if content else folder
+
+    def content(self, features: Path) -> Path:
+        """A stream of lips or speech as SyncNet's content head sees it, beside it."""
+        out = features.with_name(f"{features.name}-content")
+        if not (out / MANIFEST).is_file():
+            with self._timed(f"content of {features.name}"):
+                syncnet = zoo.load(self.syncnet()).eval()
+                assert isinstance(syncnet, SyncNet)
+                content_stream(features, syncnet, out)
+        return out
 
     def words(self) -> Path:
         """Vectors of the subtitles' words."""
@@ -138,9 +152,9 @@ class Stages:
                 say(f"left out: {clip}: {reason}")
         return out
 
-    def alignment(self, stage: StageConfig | None = None, name: str = ALIGNMENT) -> Path:
+    def alignment(self, stage: StageConfig | None = None, name: str = ALIGNMENT, *, content: bool = False) -> Path:
         """The checkpoint of the front end and its aligner; another `stage` on the same features goes by its `name`."""
-        streams = {"data.video": self.lips(), "data.text": self.spoken()}
+        streams = {"data.video": self.lips(content=content), "data.text": self.spoken(content=content)}
         return self._learnt(name, stage or self.recipe.alignment, {**self._sets(), **streams})
 
     def cue(self, name: str) -> Path:

@@ -87,7 +87,8 @@ def _alignments(name: str, runs: SubtitleRuns, out: Path | None, clip: str | Non
     chosen = clip or runs.hidden_most(seed)
     if name == "figure6":
         dtw, dsta = (runs.aligner_folder(seed, aligner) for aligner in ("dtw", "dsta"))
-        found = figures.hidden(dtw, dsta, own.video, own.text, chosen, runs.hidden_zone(chosen))
+        seen = runs.aligner(seed, "dsta")
+        found = figures.hidden(dtw, dsta, seen.video, seen.text, chosen, runs.hidden_zone(chosen))
     else:
         term = "order" if name == "figure4" else "duration"
         found = figures.terms(runs.aligner_folder(seed, "soft-dsta"), own.video, own.text, chosen, term)

@@ -29,7 +29,7 @@ from .pool_scores import PoolScores, Query
 from .runs import MODEL, RECIPE, model_folder
 from .train_matching import begin, reading, train
 
-#: aligners that are trained; the others compare features as they are
+#: aligners that are trained; the others compare lips with speech as SyncNet does
 LEARNT = ("soft-dtw", "soft-dsta")
 
 
@@ -92,16 +92,20 @@ class SubtitleRuns:
         own = stages.recipe.alignment
         if name == "soft-dsta" and domain is None:
             return stages.alignment()
-        settings = dict(own.set) if name in LEARNT else {}
+        learns = name in LEARNT
+        settings = dict(own.set) if learns else {}
         if domain is not None:
             settings["data.domain"] = domain
         stage = StageConfig(f"subtitles/{name.replace('-', '_')}", set=settings)
-        return stages.alignment(stage, name if domain is None else f"{name}-{domain}")
+        return stages.alignment(stage, name if domain is None else f"{name}-{domain}", content=not learns)
 
     def aligner(self, seed: int, name: str, domain: str | None = None) -> Reads:
         """An aligner with the streams that it reads; arguments as for `aligner_folder`."""
-        part = zoo.load(self.aligner_folder(seed, name, domain))
-        return self._with_pool(seed, ALIGNMENT, reading(self.stages[seed], ALIGNMENT, part))
+        stages, content = self.stages[seed], name not in LEARNT
+        reads = reading(stages, ALIGNMENT, zoo.load(self.aligner_folder(seed, name, domain)))
+        own = replace(reads, video=stages.lips(content=content), text=stages.spoken(content=content))
+        found = self._with_pool(seed, ALIGNMENT, own)
+        return replace(found, more=stages.content(found.more)) if content and found.more is not None else found
 
     def cues(self, seed: int) -> dict[str, Reads]:
         """The parts of a seed's matcher, by cue."""

@@ -49,8 +49,8 @@ def aligners(scores: PoolScores, *, seeds: int, apart: bool) -> Comparison:
     trained = "trained for each domain by itself" if apart else "trained on all domains together"
     notes = [
         asked(scores, seeds),
-        f"DTW and DSTA compare SyncNet's features as they are; soft-DTW and soft-DSTA are {trained}, on the same "
-        "features, with the same budget and the same seeds",
+        "DTW and DSTA learn nothing: they compare lips with speech by SyncNet's content heads, as its own loss does; "
+        f"soft-DTW and soft-DSTA are {trained}, on the same features, with the same budget and the same seeds",
     ]
     if gained := hidden_gain(scores):
         notes.append(gained)
