@@ -80,7 +80,8 @@ class MatchingRecipe:
         root: folder of all runs.
         seed: of every stage.
         syncnet: features of lips and of speech.
-        alignment: the front end on them, and the aligner.
+        alignment: the front end on them, and the aligner; the rate of its duration prior is measured on the training
+            clips, unless ``set`` says one.
         object, scene, action: global cues; none leaves one out.
         trainer: for every stage.
     """

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from .. import zoo
 from ..datamodules.shards import MANIFEST
 from ..datamodules.speech import Espeak
 from ..datamodules.speech_set import speak_clips
+from ..datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS, known, open_stream
 from ..zoo.checkpoint import CONFIG
 from ..zoo.models.syncnet import SyncNet
 from . import config as recipes
@@ -154,8 +156,12 @@ class Stages:
 
     def alignment(self, stage: StageConfig | None = None, name: str = ALIGNMENT, *, content: bool = False) -> Path:
         """The checkpoint of the front end and its aligner; another `stage` on the same features goes by its `name`."""
-        streams = {"data.video": self.lips(content=content), "data.text": self.spoken(content=content)}
-        return self._learnt(name, stage or self.recipe.alignment, {**self._sets(), **streams})
+        video, text = self.lips(content=content), self.spoken(content=content)
+        chosen = stage or self.recipe.alignment
+        given = {**self._sets(), "data.video": video, "data.text": text}
+        starts_anew = _dotted(chosen.set).get("model.name", "lipspeech") in {row.name for row in zoo.list_models()}
+        rate = {"model.arguments.rate": measured_rate(video, text)} if starts_anew else {}  # a checkpoint has its own
+        return self._learnt(name, chosen, given, rate)
 
     def cue(self, name: str) -> Path:
         """The checkpoint of the model of a global cue."""
@@ -165,22 +171,26 @@ class Stages:
     def _sets(self) -> dict[str, Any]:
         return {"data.clips": self.recipe.data.clips, "data.speech": self.speech()}
 
-    def _learnt(self, name: str, stage: StageConfig | CueConfig, given: dict[str, Any]) -> Path:
-        """The checkpoint folder of a stage, which is trained where it has not ended."""
+    def _learnt(
+        self, name: str, stage: StageConfig | CueConfig, given: dict[str, Any], usual: dict[str, Any] | None = None
+    ) -> Path:
+        """The checkpoint folder of a stage, trained where it has not ended; `usual` is what its `set` may change."""
         if stage.model is not None:
             return Path(stage.model) if stage.model.startswith("hf://") else model_folder(stage.model)
-        recipe = self.stage_recipe(name, stage, given)
+        recipe = self.stage_recipe(name, stage, given, usual)
         resume = (recipe.folder / RECIPE).is_file()
         if not (recipe.folder / MODEL).is_dir():
             with self._timed(name):
                 train_any(recipe, resume=resume)
         return recipe.folder / MODEL
 
-    def stage_recipe(self, name: str, stage: StageConfig | CueConfig, given: dict[str, Any]) -> Recipe:
+    def stage_recipe(
+        self, name: str, stage: StageConfig | CueConfig, given: dict[str, Any], usual: dict[str, Any] | None = None
+    ) -> Recipe:
         """The ordinary recipe of a stage.  Raises ConfigError with its faults."""
         machine = {f"trainer.{key}": value for key, value in vars(self.recipe.trainer).items()}
         own = {"name": name, "root": self.folder, "seed": self.recipe.seed, "trainer.devices": 1}
-        asked = {**machine, **_dotted(stage.set), **given, **own}
+        asked = {**machine, **(usual or {}), **_dotted(stage.set), **given, **own}
         return recipes.load_any(stage.recipe, [f"{key}={_written(value)}" for key, value in asked.items()])
 
     @contextmanager
@@ -190,6 +200,19 @@ class Stages:
         yield
         self.seconds[name] = time.monotonic() - start
         say(f"{name}: {self.seconds[name]:.0f} s")
+
+
+def measured_rate(video: Path, text: Path) -> float:
+    """Steps of the synthesised speech to a step of the lips, the median over training clips: omega of Eq. 5.
+
+    The paper takes 0.85; it is a matter of how fast people speak, and how fast the synthesiser.
+    """
+    lips, speech = open_stream(video, None, VIDEO_STREAMS), open_stream(text, None, TEXT_STREAMS)
+    names = [entry.id for entry in lips.split("train") if entry.id in speech.entries]
+    rates = [known(speech, name).steps / known(lips, name).steps for name in names if known(lips, name).steps]
+    if not rates:
+        raise ValueError(f"no training clip of {video} has its speech in {text}")
+    return round(median(rates), 3)
 
 
 def train_any(recipe: Recipe, *, resume: bool = False) -> Path:

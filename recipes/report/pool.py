@@ -81,7 +81,8 @@ def curves(found: Mapping[str, Mapping[str, Sequence[Bin]]], words: Mapping[str,
         panels = list(np.atleast_1d(axes))
         for ax, (share, models) in zip(panels, found.items(), strict=True):
             for number, (model, bins) in enumerate(models.items()):
-                shares = [100 * part.share for part in bins]
+                aside = 0.3 * (number - (len(models) - 1) / 2)  # so that no interval hides another
+                shares = [100 * part.share + aside for part in bins]
                 values = [part.r1.value for part in bins]
                 ends = [[part.r1.value - part.r1.low for part in bins], [part.r1.high - part.r1.value for part in bins]]
                 ax.errorbar(

@@ -124,6 +124,19 @@ def test_other_settings_are_refused(folder: Path, run: Path) -> None:
         train(recipe(folder, name="other"), resume=True)
 
 
+def test_the_rate_of_the_prior_is_that_of_the_clips(folder: Path, run: Path) -> None:
+    stages = Stages(recipe(folder))
+    lips, speech = open_stream(stages.lips(), None, ("lips",)), open_stream(stages.spoken(), None, ("speech",))
+    pace = sorted(known(speech, entry.id).steps / known(lips, entry.id).steps for entry in lips.split("train"))
+    expected = (pace[1] + pace[2]) / 2  # of four
+    matcher = Matcher.from_pretrained(run / "model")
+    assert matcher.lipspeech.config.rate == pytest.approx(expected, abs=1e-3)
+    asked = stages.recipe.alignment
+    asked.set["model"] = {"name": "lipspeech-tiny", "arguments": {"rate": 0.5}}
+    chosen: Any = stages.stage_recipe("x", asked, {"data.clips": "c"}, {"model.arguments.rate": expected})
+    assert chosen.model.arguments["rate"] == 0.5
+
+
 def test_given_weights_are_not_trained(folder: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = []
     monkeypatch.setattr("weaksync.recipes.matching_stages.train_any", lambda recipe, **more: names.append(recipe.name))
