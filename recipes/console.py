@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any, Literal
 
@@ -80,6 +80,22 @@ def progress(unit: str) -> Progress:
     count = (DownloadColumn(), TransferSpeedColumn()) if unit == BYTES else (MofNCompleteColumn(), _Rate(unit))
     columns = (TextColumn("{task.description}"), BarColumn(), *count, TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(*columns, console=err)
+
+
+#: what long work calls: with what is done, how much of it, and how much there is
+Track = Callable[[str, int, int], None]
+
+
+def tracker(bar: Progress) -> Track:
+    """What adds a line to a progress bar for everything that is done."""
+    tasks: dict[str, TaskID] = {}
+
+    def track(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total)
+        bar.update(tasks[what], completed=done, total=total)
+
+    return track
 
 
 class _Lines(Progress):

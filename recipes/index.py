@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -23,7 +23,7 @@ from ..datamodules.speech import Espeak
 from ..datamodules.speech_set import cue_spans, open_speech, spoken, subtitle_files, write_speech
 from ..zoo.matcher import Matcher, Voice
 from ..zoo.speech import Vits
-from .console import err, print_table, progress
+from .console import Track, err, print_table, progress, tracker
 from .data_speech import synthesizer
 from .narrowing import write_search
 from .pool_index import (
@@ -43,9 +43,6 @@ from .runs import model_folder
 
 #: subtitles that are kept together on the way
 TOGETHER = 32
-
-#: called with what is done, how much of it, and how much there is
-Track = Callable[[str, int, int], None]
 
 
 def index(
@@ -313,18 +310,6 @@ def _pack(
     )
     with whole_file(out / INDEX) as file:
         file.write(facts.to_json().encode())
-
-
-def tracker(bar: Any) -> Track:
-    """What adds a line to a progress bar for everything that is done."""
-    tasks: dict[str, Any] = {}
-
-    def track(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = bar.add_task(what, total=total)
-        bar.update(tasks[what], completed=done, total=total)
-
-    return track
 
 
 @click.command()

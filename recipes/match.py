@@ -16,9 +16,9 @@ from .align import writable
 from .candidates import candidate, speaking_of, variants
 from .checkpointing import replace
 from .clip_options import clip_options
-from .console import err, print_table, progress
+from .console import Track, err, print_table, progress, tracker
 from .dubbing import RATE, dub, encode_clip, encode_sound
-from .index import Track, index, load_matcher, tracker
+from .index import index, load_matcher
 from .matches import Match
 from .narrowing import Narrowing, expected_loss
 from .pool_index import SubtitleIndex, is_index, open_index

@@ -19,9 +19,9 @@ from .align import writable
 from .candidates import candidate, speaking_of, variants
 from .checkpointing import replace as write
 from .clip_options import clip_options
-from .console import err, print_table, progress
+from .console import Track, err, print_table, progress, tracker
 from .dubbing import RATE, Background, dub, encode_clip, encode_sound, mixed
-from .index import Track, load_matcher, tracker
+from .index import load_matcher
 from .match import CRF, POOL, SHORT_SIDE, opened, shortened
 from .matches import Candidate, Match
 from .narrowing import Narrowing, expected_loss

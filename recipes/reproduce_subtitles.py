@@ -10,7 +10,7 @@ import click
 
 from . import subtitle_tables as tables
 from .comparison import Comparison
-from .console import progress
+from .console import progress, tracker
 from .launch import say
 from .options import InOrder, leave_out
 from .paper_subtitles import PICTURES, TABLES
@@ -172,14 +172,7 @@ def _with_own(name: str, verb: click.Command) -> click.Command:
 def made(world: Path, size: SpeakersSize) -> tuple[Path, Path]:
     """The clips and the pool of synthetic speakers, made where they are missing."""
     with progress("made") as bar:
-        tasks: dict[str, Any] = {}
-
-        def track(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
-        return speakers_set(world, size, jobs=os.cpu_count() or 1, track=track)
+        return speakers_set(world, size, jobs=os.cpu_count() or 1, track=tracker(bar))
 
 
 def numbers(seeds: str) -> tuple[int, ...]:

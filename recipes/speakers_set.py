@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ..datamodules.speech import Espeak
 from ..datamodules.speech_set import write_speech
 from ..zoo.speaking import LipsAndVoice
 from .building_clips import Settings, build_clips
+from .console import Track
 from .conversation import Rules
 from .faces import read_known
 from .sources import Narration
@@ -20,8 +20,6 @@ from .sources import Narration
 SPEAKERS, CLIPS, POOL = "speakers", "clips", "pool"
 #: side of the face tubes in pixels: what syncnet-tiny sees
 SIZE = 96
-
-Track = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
