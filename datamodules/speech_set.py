@@ -66,7 +66,11 @@ def subtitle_files(source: Path) -> list[Path]:
         return [source]
     found = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        what = f"no subtitles ({', '.join(SUFFIXES)}) in {source}" if source.is_dir() else f"no such file: {source}"
+        what = (
+            f"no subtitles ({', '.join(SUFFIXES)}) in {source}"
+            if source.is_dir()
+            else f"no such file or folder: {source}"
+        )
         raise FileNotFoundError(what)
     return found
 

@@ -191,15 +191,20 @@ def _table(title: str | None, columns: Sequence[str], lines: list[list[Any]], sh
 
 
 def _parts(columns: Sequence[str], lines: list[list[Any]]) -> list[list[int]]:
-    """Which columns stand together: figures that are too many for one width go below each other, none is broken."""
+    """Which columns stand together: figures that are too many for one width go below each other, none is broken.
+
+    Each part begins with the words that say what a row is.
+    """
     every = list(range(len(columns)))
-    if not all(_side(lines, number) == "right" for number in every[1:]):
+    figures = [number for number in every[1:] if _side(lines, number) == "right"]
+    if not figures or figures != every[figures[0] :]:
         return [every]  # words wrap
-    parts = [[0]]
-    for number in every[1:]:
+    names = every[: figures[0]]
+    parts = [[*names]]
+    for number in figures:
         wide = _table(None, columns, lines, [*parts[-1], number]).__rich_measure__(out, out.options.update(width=9999))
-        if wide.maximum > out.width and len(parts[-1]) > 1:
-            parts.append([0])
+        if wide.maximum > out.width and len(parts[-1]) > len(names):
+            parts.append([*names])
         parts[-1].append(number)
     return parts
 

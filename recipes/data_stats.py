@@ -15,7 +15,7 @@ from ..datamodules.records import AnnotatedVideo
 from ..datamodules.shards import CLIPS, Manifest
 from . import paper
 from .clip_counts import FUNNEL, ClipCounts, count_clips, funnel_rows
-from .console import print_table
+from .console import err, print_table
 from .data_check import words
 from .published import languages_present, release
 from .release_counts import MsymonCounts, msymon_counts, yms_counts
@@ -83,6 +83,7 @@ def command(target: str, data: Path | None, figure: Path | None, as_json: bool) 
             from .report.contact import contact_sheet
 
             contact_sheet(target, figure)
+            err.print(f"wrote {figure}", highlight=False)
         return
     stats = shard_stats(target)
     show(target, {name: each.table() for name, each in stats.items()}, as_json)
@@ -90,6 +91,7 @@ def command(target: str, data: Path | None, figure: Path | None, as_json: bool) 
         from .report.counts import counts_figure  # matplotlib takes longer to import than the counting
 
         counts_figure(stats, figure)
+        err.print(f"wrote {figure}", highlight=False)
 
 
 def derived_stats(manifest: Manifest) -> dict[str, dict[str, Any]]:

@@ -249,6 +249,7 @@ def present(evaluation: Evaluation, split: str, out: Path | None, as_json: bool)
                 for share in evaluation.shares
             }
             curves(found, SHARES, out / "curves.png")
+            say(f"drew {out / 'curves.png'}")
         else:
             say("nobody knows what cannot be seen in these clips: no curves over it")
         say(f"wrote {out / 'evaluation.json'}")

@@ -28,6 +28,7 @@ from .data_streams import HASHED, make_stream
 from .launch import say
 from .matching_config import CUES, CueConfig, MatchingRecipe, StageConfig
 from .runs import MODEL, RECIPE, model_folder
+from .schema import ConfigError
 
 SYNCNET, ALIGNMENT, SPEECH = "syncnet", "alignment", "speech"
 
@@ -50,25 +51,35 @@ class Stages:
         """Find what is wrong with any stage before the first begins.
 
         Raises:
-            ConfigError: with the faults of a stage's recipe.
-            FileNotFoundError, ValueError: weights or words that are to be taken, and are not there.
+            ConfigError: with all of it: settings of stages, weights or words that are to be taken and are not there.
         """
         recipe = self.recipe
         streams = dict.fromkeys(("data.speech", "data.video", "data.text"), self.folder)
         learnt: dict[str, StageConfig | CueConfig] = {SYNCNET: recipe.syncnet, ALIGNMENT: recipe.alignment}
+        faults = []
         for name, stage in {**learnt, **recipe.cues}.items():
             if stage.model is None:
                 given = {"data.clips": recipe.data.clips, **({} if name == SYNCNET else streams)}
-                self.stage_recipe(name, stage, given)
+                try:
+                    self.stage_recipe(name, stage, given)
+                except ConfigError as found:
+                    faults += [f"{name}.set, which goes to {stage.recipe}: {fault}" for fault in found.faults]
         known = {row.name for row in zoo.list_models()}
         taken = {f"{name}.model": stage.model for name, stage in {**learnt, **recipe.cues}.items() if stage.model}
         taken |= {f"{name}.net": cue.net for name, cue in recipe.cues.items() if cue.net not in known}
         for key, source in taken.items():
-            if not source.startswith("hf://") and not (model_folder(source) / CONFIG).is_file():
-                raise FileNotFoundError(f"{key}: {source} holds no checkpoint; `weaksync ls models` lists names")
+            try:
+                absent = not source.startswith("hf://") and not (model_folder(source) / CONFIG).is_file()
+            except (FileNotFoundError, ValueError) as fault:
+                faults.append(f"{key}: {fault}")
+                continue
+            if absent:
+                faults.append(f"{key}: {source} holds no checkpoint; `weaksync ls models` lists names")
         words = recipe.data.words
         if recipe.cues and words != HASHED and not Path(words).is_file():
-            raise FileNotFoundError(f"data.words: no such file of vectors: {words}; data.words=hashed needs none")
+            faults.append(f"data.words: no such file of vectors: {words}; data.words=hashed needs none")
+        if faults:
+            raise ConfigError(faults, recipe.name)
 
     def syncnet(self) -> Path:
         """The checkpoint of SyncNet."""

@@ -54,7 +54,9 @@ def faults(recipe: Recipe) -> list[str]:
 
         checks = [lambda: train_features.build_model(recipe, train_features.build_data(recipe))]
     else:
-        raise ValueError(f"the files of a recipe of {recipe.name} are looked at by weaksync train alone")
+        raise ValueError(
+            f"{recipe.name} trains on other files than story videos: weaksync train looks at them before it begins"
+        )
     found = [f"{recipe.folder} holds a run: name=OTHER, or train with --resume or --force"]
     found = found if (recipe.folder / RECIPE).exists() else []
     for look in checks:

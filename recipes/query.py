@@ -109,7 +109,10 @@ def find_clip(
         source = Source(_NAME, video, "", first, last, whole, known)
         decision = build(source, part, Rules(size=size + size % 2), detect, score or LipsAndVoice(), threads=0)
         if decision.step != "kept":
-            raise ValueError(f"{video}, {first:g} to {last:g} s: {decision.reason}; {_REMEDIES[decision.step]}")
+            looked = (
+                "" if detect is None or decision.step != "faces" else " (MTCNN looked for it; --faces names known ones)"
+            )
+            raise ValueError(f"{video}, {first:g} to {last:g} s: {decision.reason}{looked}; {_REMEDIES[decision.step]}")
         pack(Path(folder) / "set", {"test": [part]}, {"kind": CLIPS})
         shards = open_clips(Path(folder) / "set")
         speaking = (score or LipsAndVoice())(spoken.tube(shards, _NAME), spoken.sound(shards, _NAME))

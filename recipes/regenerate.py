@@ -276,5 +276,6 @@ def show(made: Regenerated, *, as_json: bool = False) -> None:
         for each, role in reversed([*zip(made.match.candidates, ("re-generated", "original"), strict=False)])
     ]
     print_table(Path(made.match.video).name, ("", "subtitle", *cues, FUSION, "text"), rows, as_json=as_json)
+    err.print("places count from 0, as in the paper's Figure 7", highlight=False)
     if (fastest := float(np.max(made.chosen.fit.rates))) > 1.25:
         err.print(f"a sentence is said {fastest:.2f} times as fast as it was spoken", highlight=False)

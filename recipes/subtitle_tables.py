@@ -113,11 +113,12 @@ def hidden_gain(scores: PoolScores, model: str = "soft-dsta", over: str = "soft-
         return query.hidden is not None and query.hidden > middle
 
     gain = scores.gain(model, over, covered)
+    side = "above" if gain.value >= 0 else "below"
     excludes = "excludes zero" if gain.low > 0 or gain.high < 0 else "does not exclude zero"
     return (
         f"where more than {middle:.0%} of the frames hide the lips ({sum(map(covered, scores.queries))} clips), "
-        f"{ALIGNERS[model]} is {gain.value:+.1f} points of R@1 above {ALIGNERS[over]} (95 % interval, paired by clip: "
-        f"{gain.low:+.1f} to {gain.high:+.1f}): the interval {excludes}"
+        f"{ALIGNERS[model]} is {abs(gain.value):.1f} points of R@1 {side} {ALIGNERS[over]} (95 % interval of the gain, "
+        f"paired by clip: {gain.low:+.1f} to {gain.high:+.1f}): the interval {excludes}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import isnan
 from pathlib import Path
 from statistics import fmean
@@ -137,12 +137,25 @@ def known_run(recipe: Settings) -> None:
 
 def changes(folder: Path, recipe: Settings) -> list[str]:
     """Which settings of a run are others than the recipe's: ``key was a and is b``."""
-    before, now = dict(recipes.flat(recipes.load_any(str(folder / RECIPE)))), dict(recipes.flat(recipe))
+    before, now = _settings(recipes.load_any(str(folder / RECIPE))), _settings(recipe)
     return [
         f"{key} was {before.get(key)} and is {now.get(key)}"
         for key in {**now, **before}
         if before.get(key) != now.get(key)
     ]
+
+
+def _settings(recipe: Settings) -> dict[str, Any]:
+    """Every setting by its dotted key, those of free-form parts too."""
+
+    def spread(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, dict) and value:
+            for name, inner in value.items():
+                yield from spread(f"{key}.{name}", inner)
+        else:
+            yield key, value
+
+    return {name: value for key, whole in recipes.flat(recipe) for name, value in spread(key, whole)}
 
 
 def refuse_changes(folder: Path, recipe: Recipe) -> None:

@@ -145,7 +145,9 @@ def say_left_out(data: SubtitleDataModule) -> None:
 def finish(runner: L.Trainer, task: SubtitleMatching, data: SubtitleDataModule, best: str, *, validates: bool) -> None:
     """Score the best weights on validation, and save them as a checkpoint folder."""
     if best:  # a run of a few steps has none
-        task.load_state_dict(DurableCheckpointIO().load_checkpoint(best)["state_dict"])
+        kept = DurableCheckpointIO().load_checkpoint(best)
+        task.load_state_dict(kept["state_dict"])
+        say(f"the weights of epoch {kept['epoch'] + 1} are the best on validation")
     found = runner.validate(task, datamodule=data, verbose=False) if validates else []
     if runner.is_global_zero:
         draw(Path(runner.default_root_dir))
