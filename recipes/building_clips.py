@@ -334,8 +334,11 @@ def _work(task: _Task) -> bool:
 
 
 def _without_names(failure: Failure) -> str:
-    """A reason as it is counted: without the names that are different in each."""
-    return failure.reason.replace(failure.video, "it")
+    """A reason as it is counted: without the video's name and the paths of its files, which are different in each."""
+    stem = Path(failure.video).stem
+    return " ".join(
+        word for word in failure.reason.split() if failure.video not in word and not ("/" in word and stem in word)
+    )
 
 
 def _why_none(report: Report) -> str:
