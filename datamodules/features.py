@@ -7,12 +7,10 @@ set of features is written, indexed, hashed and checked like any other, and the 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,6 +21,7 @@ from .elastic import rank_share, refuse_changed
 from .index import ShardSet, open_set
 from .pairs import chance
 from .records import AnnotatedVideo, weak_labels
+from .resumable import ResumableDataModule
 from .shards import write_record
 
 CLIPS, SENTENCES = "clips", "sentences"
@@ -130,7 +129,7 @@ class FeatureVideos:
         )
 
 
-class FeatureDataModule(lightning.LightningDataModule):
+class FeatureDataModule(ResumableDataModule):
     """Videos whose clips and sentences were encoded beforehand, as Lightning wants them.
 
     Training yields lists of `FeatureVideo`, each cut to a window of clips; evaluation yields whole videos one by one,
@@ -179,7 +178,6 @@ class FeatureDataModule(lightning.LightningDataModule):
         self.test_split = test_split
         self.seed = seed
         self._training: WindowLoader | None = None
-        self._resumed: dict[str, Any] = {}
 
     @property
     def producer(self) -> str:
@@ -229,22 +227,6 @@ class FeatureDataModule(lightning.LightningDataModule):
     def test_dataloader(self) -> WholeLoader:
         """Videos of `test_split`."""
         return WholeLoader(self.videos(self.test_split), *self.place())
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the training stream is; Lightning keeps it with the checkpoint."""
-        return self._training.state_dict() if self._training is not None else {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there.  Raises ValueError, naming what, if settings or data are others now."""
-        self._resumed = state
-        if self._training is not None and state:
-            self._training.load_state_dict(state)
-
-    def place(self) -> tuple[int, int]:
-        """Rank and number of ranks: the trainer's, else the launcher's, else (0, 1)."""
-        if self.trainer is not None:
-            return self.trainer.global_rank, self.trainer.world_size
-        return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 class WholeLoader:

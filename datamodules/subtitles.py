@@ -6,14 +6,12 @@ the same clips; a clip and its subtitle share an id.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,6 +25,7 @@ from .elastic import Read, rank_share, refuse_changed, workers_loader
 from .features import Arrays
 from .index import ShardSet
 from .pairs import chance
+from .resumable import ResumableDataModule
 from .spoken import open_clips
 from .streams import (
     SPANS,
@@ -132,7 +131,7 @@ class SubtitleClips:
         return batch
 
 
-class SubtitleDataModule(lightning.LightningDataModule):
+class SubtitleDataModule(ResumableDataModule):
     """Training steps of several clips; evaluation clip by clip, each exactly once over all ranks.
 
     Args:
@@ -186,7 +185,6 @@ class SubtitleDataModule(lightning.LightningDataModule):
         self.workers = workers
         self.seed = seed
         self._training: SubtitleLoader | None = None
-        self._resumed: dict[str, Any] = {}
 
     @property
     def producers(self) -> dict[str, str]:
@@ -237,22 +235,6 @@ class SubtitleDataModule(lightning.LightningDataModule):
     def test_dataloader(self) -> ClipLoader:
         """Clips of `test_split`, one at a time."""
         return ClipLoader(self.split(self.test_split), *self.place())
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the training stream is; Lightning keeps it with the checkpoint."""
-        return self._training.state_dict() if self._training is not None else {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there.  Raises ValueError, naming what, if settings or data are others now."""
-        self._resumed = state
-        if self._training is not None and state:
-            self._training.load_state_dict(state)
-
-    def place(self) -> tuple[int, int]:
-        """Rank and number of ranks: the trainer's, else the launcher's, else (0, 1)."""
-        if self.trainer is not None:
-            return self.trainer.global_rank, self.trainer.world_size
-        return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 @dataclass

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import lightning
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -17,6 +15,7 @@ from .batches import TubeBatch, TubeTransform
 from .elastic import Read, rank_share, refuse_changed, workers_loader
 from .index import ShardSet
 from .pairs import chance
+from .resumable import ResumableDataModule
 from .spoken import SAMPLES_A_FRAME, TUBE_FPS, open_clips, sound, spoken_clip, tube
 
 #: samples that follow those of the frames, so that spectra of 25 ms last as long as the tube
@@ -102,7 +101,7 @@ class Tubes:
         return collate([record], [self.window(place, 0, record.frames - 1)])
 
 
-class TubeDataModule(lightning.LightningDataModule):
+class TubeDataModule(ResumableDataModule):
     """Tubes of conversational clips with their own sound, as Lightning wants them.
 
     Training yields a `TubeBatch` of one window of each of some clips; evaluation yields whole clips one by one, each
@@ -158,7 +157,6 @@ class TubeDataModule(lightning.LightningDataModule):
         self.workers = workers
         self.seed = seed
         self._training: TubeLoader | None = None
-        self._resumed: dict[str, Any] = {}
 
     @staticmethod
     def open(folder: str | Path) -> ShardSet:
@@ -200,22 +198,6 @@ class TubeDataModule(lightning.LightningDataModule):
     def test_dataloader(self) -> WholeTubes:
         """Whole clips of the test split."""
         return WholeTubes(self.tubes("test"), *self.place(), workers=self.workers)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the training stream is; Lightning keeps it with the checkpoint."""
-        return self._training.state_dict() if self._training is not None else {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there.  Raises ValueError, naming what, if settings or data are others now."""
-        self._resumed = state
-        if self._training is not None and state:
-            self._training.load_state_dict(state)
-
-    def place(self) -> tuple[int, int]:
-        """Rank and number of ranks: the trainer's, else the launcher's, else (0, 1)."""
-        if self.trainer is not None:
-            return self.trainer.global_rank, self.trainer.world_size
-        return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 class TubeLoader:

@@ -283,29 +283,22 @@ def _read_texts(shards: ShardSet, name: str) -> list[str]:
 
 @dataclass
 class _Items(Dataset[Any]):
-    """Number -> id, record, and what `Stream.read` gives; or the fault of what cannot be read."""
+    """Number -> id, record, and what `read` gives; or the fault of what cannot be read."""
 
-    stream: Stream
+    parent: ShardSet
+    read: Callable[[ShardSet, str], Any]
     names: list[str]
 
     def __getitem__(self, number: int) -> tuple[str, dict[str, Any], Any]:
-        name, parent = self.names[number], self.stream.parent
+        name = self.names[number]
         try:
-            return name, _record(parent, name), self.stream.read(parent, name)
+            return name, _record(self.parent, name), self.read(self.parent, name)
         except BadSample as bad:
             return name, {}, bad.fault
 
-    def __getstate__(self) -> dict[str, Any]:
-        # a worker reads, and never encodes
-        return {"names": self.names, "stream": Stream(self.stream.parent, "", {}, self.stream.read, _never)}
-
-
-def _never(what: Any) -> Arrays:
-    raise NotImplementedError("a reading process does not encode")
-
 
 def _read_ahead(stream: Stream, names: list[str], workers: int) -> Iterator[tuple[str, dict[str, Any], Any]]:
-    items = _Items(stream, names)
+    items = _Items(stream.parent, stream.read, names)  # a worker reads, and never encodes
     options = worker_options(workers, None, ahead=1)
     for name, record, what in DataLoader(items, sampler=range(len(names)), **options):
         if isinstance(what, Fault):
