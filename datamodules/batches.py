@@ -56,8 +56,8 @@ class TubeTransform(Protocol):
     @property
     def fps(self) -> int: ...
 
-    def __call__(self, frames: Tensor) -> Tensor:
-        """uint8 RGB (T, 3, H, W) to uint8 (T, 3, S, S)."""
+    def __call__(self, frames: Tensor, *, generator: Generator | None = None) -> Tensor:
+        """uint8 RGB (T, 3, H, W) to uint8 (T, 3, S, S); a `generator` as for `ClipTransform`."""
         ...
 
 

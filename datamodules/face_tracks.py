@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
 from .batches import TubeBatch
 from .index import ShardSet, open_set
@@ -67,8 +67,8 @@ def speaking(shards: ShardSet, track: str) -> Tensor:
 class FaceTracks(Tubes):
     """The tracks of a split, as `Tubes`, with what is known of them."""
 
-    def window(self, place: int, first: int, count: int) -> Window:
-        found = super().window(place, first, count)
+    def window(self, place: int, first: int, count: int, generator: Generator | None = None) -> Window:
+        found = super().window(place, first, count, generator)
         found.speaking = speaking(self.clips, self.records[place].id)[first : first + count]
         return found
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from .batches import TubeBatch, TubeTransform
 from .elastic import Read, rank_share, refuse_changed, workers_loader
 from .index import ShardSet
-from .pairs import chance
+from .pairs import chance, sample_chance
 from .resumable import ResumableDataModule
 from .spoken import SAMPLES_A_FRAME, TUBE_FPS, open_clips, sound, spoken_clip, tube
 
@@ -87,13 +87,16 @@ class Tubes:
     def __len__(self) -> int:
         return len(self.records)
 
-    def window(self, place: int, first: int, count: int) -> Window:
-        """`count` frames of a clip from `first` on, and their sound."""
+    def window(self, place: int, first: int, count: int, generator: Generator | None = None) -> Window:
+        """`count` frames of a clip from `first` on, and their sound; with a `generator` augmented, as in training."""
         record = self.records[place]
         frames = tube(self.clips, record.id, first=first, count=count)
         heard = sound(self.clips, record.id)
         start = first * SAMPLES_A_FRAME
-        return Window(self.preprocess(frames), heard[start : start + count * SAMPLES_A_FRAME + LOOK_AHEAD])
+        return Window(
+            self.preprocess(frames, generator=generator),
+            heard[start : start + count * SAMPLES_A_FRAME + LOOK_AHEAD],
+        )
 
     def whole(self, place: int) -> TubeBatch:
         """A clip as a batch of one, but for the last frame, whose sound has no more that follows."""
@@ -292,7 +295,7 @@ class _Steps(Dataset[Read[TubeBatch]]):
     def _window(self, epoch: int, clip: int) -> Window:
         spare = self.tubes.records[clip].frames - 1 - self.frames
         first = int(chance(self.seed, epoch, clip).integers(spare + 1))
-        return self.tubes.window(clip, first, self.frames)
+        return self.tubes.window(clip, first, self.frames, sample_chance(self.seed, epoch, self.tubes.records[clip].id))
 
 
 class _Whole(Dataset[Read[TubeBatch]]):

@@ -1,7 +1,8 @@
-"""RandomAugment as CCLM trains with it: two operations out of ten, each with a chance of one half, at one fixed level.
+"""What training does to pictures: RandomAugment as CCLM trains with it, and another light for faces.
 
-It is not the RandAugment of torchvision or timm: operations are drawn with replacement, translation is seven pixels
-whatever the picture's size, shear keeps the top left corner, and what comes in from outside is grey (128).
+RandomAugment applies two operations out of ten, each with a chance of one half, at one fixed level.  It is not the
+RandAugment of torchvision or timm: operations are drawn with replacement, translation is seven pixels whatever the
+picture's size, shear keeps the top left corner, and what comes in from outside is grey (128).
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ TRANSLATE = LEVEL * 10  # pixels
 ROTATE = LEVEL * 30  # degrees
 GREY = 128
 
+#: of `jitter`
+TINT = 0.3
+CONTRAST = (0.6, 1.4)
+SATURATION = (0.3, 1.7)
+
 
 def random_augment(frames: Tensor, generator: Generator) -> Tensor:
     """Augment uint8 (F, 3, H, W), every frame in the same way."""
@@ -31,6 +37,23 @@ def random_augment(frames: Tensor, generator: Generator) -> Tensor:
             name = list(OPERATIONS)[int(which * len(OPERATIONS))]
             frames = OPERATIONS[name](frames, 1 if sign < 0.5 else -1)
     return frames
+
+
+def jitter(frames: Tensor, generator: Generator) -> Tensor:
+    """Mirror uint8 (T, 3, H, W) half the time, and change the light on it; all frames alike.
+
+    Each channel is up to `TINT` stronger or weaker, contrast and saturation lie within `CONTRAST` and `SATURATION`: a
+    network that has seen few people is to learn what lips do, and not their colours.
+    """
+
+    def drawn(least: float, greatest: float, *shape: int) -> Tensor:
+        return torch.empty(shape).uniform_(least, greatest, generator=generator)
+
+    if torch.rand((), generator=generator) < 0.5:
+        frames = frames.flip(-1)
+    frames = (frames * drawn(1 - TINT, 1 + TINT, 3, 1, 1)).clamp_(0, 255).to(torch.uint8)
+    frames = F.adjust_contrast(frames, float(drawn(*CONTRAST)))
+    return F.adjust_saturation(frames, float(drawn(*SATURATION)))
 
 
 def warp(frames: Tensor, back: tuple[tuple[float, float, float], tuple[float, float, float]]) -> Tensor:

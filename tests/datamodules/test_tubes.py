@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from weaksync.datamodules.batches import TubeBatch
 from weaksync.datamodules.sample_clips import make_clips
@@ -22,8 +22,15 @@ FRAMES = 20
 class AsTheyAre:
     fps = 25
 
-    def __call__(self, frames: Tensor) -> Tensor:
+    def __call__(self, frames: Tensor, *, generator: Generator | None = None) -> Tensor:
         return frames
+
+
+class Shaded(AsTheyAre):
+    """Darker by chance where it may augment."""
+
+    def __call__(self, frames: Tensor, *, generator: Generator | None = None) -> Tensor:
+        return frames if generator is None else frames // int(torch.randint(2, 99, (), generator=generator))
 
 
 class Slower(AsTheyAre):
@@ -81,6 +88,25 @@ def test_ranks_share_the_same_steps(clips: Path, monkeypatch: pytest.MonkeyPatch
         assert whole.ids == first.ids + second.ids
         assert torch.equal(whole.frames, torch.cat([first.frames, second.frames]))
         assert torch.equal(whole.waveform, torch.cat([first.waveform, second.waveform]))
+
+
+def test_training_alone_augments_each_clip_anew_and_alike_on_any_rank(
+    clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shades(rank: int = 0, world: int = 1) -> list[dict[str, float]]:
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", str(world))
+        loader = TubeDataModule(clips, Shaded(), global_batch=8, frames=FRAMES, seed=3).train_dataloader()
+        return [
+            dict(zip(b.ids, b.frames.float().mean((1, 2, 3, 4)).tolist(), strict=True)) for _ in "ab" for b in loader
+        ]
+
+    (first, again), shares = shades(), [shades(rank, 2) for rank in (0, 1)]
+    assert first == shares[0][0] | shares[1][0] and again == shares[0][1] | shares[1][1]
+    assert all(first[name] != again[name] for name in first.keys() & again.keys())
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    seen = next(iter(TubeDataModule(clips, Shaded()).val_dataloader()))
+    assert torch.equal(seen.frames[0], tube(open_clips(clips), seen.ids[0])[:-1])
 
 
 def test_an_epoch_has_each_clip_once_at_most_and_every_epoch_another_order(

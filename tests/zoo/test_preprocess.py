@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from weaksync.datamodules.batches import ClipTransform
 from weaksync.zoo import augment
 from weaksync.zoo.preprocess import CLIP_MEAN, CLIP_STD, ClipPreprocess
+from weaksync.zoo.tubes import TubePreprocess
 
 
 def clip(frames: int = 3, height: int = 48, width: int = 64, seed: int = 0) -> Tensor:
@@ -242,3 +243,32 @@ def test_it_travels_to_workers_and_through_json() -> None:
     assert torch.equal(pickle.loads(pickle.dumps(transform))(frames), again(frames))
     with pytest.raises(ValueError, match="preprocessing fields must be"):
         ClipPreprocess.from_dict({"size": 3})
+
+
+def test_another_light_keeps_what_moves() -> None:
+    tube = clip(frames=4)
+    seen = [augment.jitter(tube, random(seed)) for seed in range(40)]
+    assert all(one.shape == tube.shape and one.dtype == torch.uint8 for one in seen)
+    assert torch.equal(seen[0], augment.jitter(tube, random(0))) and not torch.equal(seen[0], seen[1])
+    # a still picture stays still: every frame is changed alike
+    still = augment.jitter(tube[:1].expand(4, -1, -1, -1), random(5))
+    assert torch.equal(still, still[:1].expand_as(still))
+    mirrored = 0
+    for one in seen:
+        same, flipped = (
+            torch.corrcoef(torch.stack([t.float().mean(1).flatten(), one.float().mean(1).flatten()]))[0, 1]
+            for t in (tube, tube.flip(-1))
+        )
+        assert max(same, flipped) > 0.8
+        mirrored += int(flipped > same)
+    assert 8 < mirrored < 32
+
+
+def test_a_tube_is_changed_where_a_generator_is_given_and_that_is_asked() -> None:
+    tube = clip(frames=4)
+    plain, jitter = TubePreprocess(32), TubePreprocess(32, augment="jitter")
+    assert torch.equal(jitter(tube), plain(tube)) and torch.equal(plain(tube, generator=random()), plain(tube))
+    assert torch.equal(jitter(tube, generator=random(3)), augment.jitter(plain(tube), random(3)))
+    assert TubePreprocess.from_dict(jitter.to_dict()) == jitter
+    with pytest.raises(ValueError, match="augment is one of none, jitter, not 'blur'"):
+        TubePreprocess(augment="blur")

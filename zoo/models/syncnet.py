@@ -46,6 +46,7 @@ class SyncNetConfig:
         feature_dim: of the sixth group: the features.
         embed_dim: of the heads.
         checkpoint_activations: in training, compute activations twice instead of keeping them.
+        augment: of `TubePreprocess`, in training.
     """
 
     image_size: int = 224
@@ -56,6 +57,7 @@ class SyncNetConfig:
     feature_dim: int = 512
     embed_dim: int = 1024
     checkpoint_activations: bool = False
+    augment: str = "none"
 
     def __post_init__(self) -> None:
         faults = []
@@ -95,12 +97,12 @@ class SyncNet(Pretrained):
     """
 
     config_class: ClassVar[type] = SyncNetConfig
-    free_arguments = frozenset({"fps", "stride", "checkpoint_activations"})
+    free_arguments = frozenset({"fps", "stride", "checkpoint_activations", "augment"})
 
     def __init__(self, config: SyncNetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or SyncNetConfig()
-        self.preprocess = TubePreprocess(size=config.image_size, fps=config.fps)
+        self.preprocess = TubePreprocess(size=config.image_size, fps=config.fps, augment=config.augment)
         self.mel = LogMel(MEL_BINS)
         self.netcnnaud = _speech_stack(config)
         self.netcnnlip = _lip_stack(config)
