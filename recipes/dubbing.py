@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..datamodules import media
 from ..datamodules.batches import SPEECH_RATE, Speech
 from ..datamodules.records import Interval
-from ..datamodules.waveforms import Samples, resample
+from ..datamodules.waveforms import Samples, read_sound, resample
 from .fitting import Fit
 
 #: samples a second of what is written
@@ -27,6 +27,8 @@ RATE = 48_000
 DUCKED = 10 ** (-20 / 20)
 #: seconds over which it becomes so
 RAMP = 0.08
+#: of a clip on a page: its shorter side in pixels, at most, and the rate factor of x264
+PAGE_SIDE, PAGE_CRF = 360, 27
 #: slowest and fastest that one filter of FFmpeg stretches
 _TEMPO = (0.5, 100.0)
 
@@ -134,6 +136,12 @@ def encode_clip(
     finally:
         part.unlink(missing_ok=True)
     return b""
+
+
+def encode_for_page(video: str | Path, start: float, end: float) -> bytes:
+    """A part of a video with its own sound, made small, as MP4.  Raises ValueError where it cannot be read."""
+    sound = read_sound(video, RATE, start=start, seconds=end - start)
+    return encode_clip(video, start, end, sound, short_side=PAGE_SIDE, crf=PAGE_CRF)
 
 
 def encode_sound(samples: Samples, rate: int = RATE, bits: int = 48_000) -> bytes:

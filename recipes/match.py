@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ..datamodules.waveforms import read_sound
 from ..zoo.matcher import Matcher
 from .align import writable
-from .candidates import candidate, speaking_of, variants
 from .checkpointing import replace
 from .clip_options import clip_options
 from .console import Track, err, print_table, progress, tracker
-from .dubbing import RATE, dub, encode_clip, encode_sound
-from .index import index, load_matcher
+from .dubbing import dub, encode_for_page, encode_sound
 from .matches import Match
-from .narrowing import Narrowing, expected_loss
-from .pool_index import SubtitleIndex, is_index, open_index
-from .query import find_clip
-from .ranking import FUSION, rank
+from .pool_index import SubtitleIndex
+from .ranking import FUSION
 from .report.match_page import render
-from .speaking import BASELINE, choose
+from .searching import POOL, opened
+from .speaking import BASELINE
 
-JSON, REPORT, POOL = "match.json", "report.html", "pool"
+JSON, REPORT = "match.json", "report.html"
 #: the first candidates can be heard in the report, at a seventh of a megabyte each
 HEARD = 3
-#: letters of a subtitle that the table shows
-TEXT = 70
-#: of the clip in the report
-SHORT_SIDE, CRF = 360, 27
 
 
 def match(
@@ -72,55 +62,17 @@ def match(
             an index by another model; the message names the fix.
         ImportError: an extra that is needed is not installed.
     """
-    tell = track or (lambda what, done, total: None)
     if top < 1 or (narrow is not None and narrow < 1):
         raise ValueError(f"top is {top}, and narrow {narrow}: both must be 1 or more")
-    matcher, name = load_matcher(model), "a matcher in memory" if isinstance(model, Matcher) else str(model)
-    with opened(matcher, pool, keep, language, tell, search=narrow is not None) as searched:
-        narrowing = Narrowing(searched) if narrow is not None and narrow < len(searched) else None
-        seconds: dict[str, float] = {}
-        tell("clip", 0, 2)
-        begun = time.perf_counter()
-        with find_clip(
+    with opened(model, pool, keep=keep, language=language, narrow=narrow, track=track) as search:
+        return search.match(
             video,
+            lambda found: found.order[:top].tolist(),
             start=start,
             end=end,
             faces=faces,
-            score=choose(speaking),
-            size=matcher.syncnet.config.image_size,
-            device=str(matcher.device),
-        ) as query:
-            tell("clip", 1, 2)
-            seconds["finding the face"] = time.perf_counter() - begun
-            begun = time.perf_counter()
-            clip = query.encode(matcher)
-            tell("clip", 2, 2)
-        seconds["encoding the clip"] = time.perf_counter() - begun
-        begun = time.perf_counter()
-        found = rank(
-            matcher,
-            clip,
-            searched,
-            narrowing=narrowing,
-            keep=narrow or 0,
-            track=lambda done, total: tell("aligning", done, total),
-        )
-        seconds["searching the pool"] = time.perf_counter() - begun
-        candidates = [candidate(matcher, clip, query, searched, found, row) for row in found.order[:top].tolist()]
-        return Match(
-            video=str(video),
-            start=query.record.start,
-            end=query.record.end,
-            model=name,
-            pool=str(searched.folder),
-            subtitles=len(searched),
-            aligned=len(found.columns),
-            loss=expected_loss(matcher.kept_recall, len(found.columns) / len(searched)) if narrowing else None,
-            weights=matcher.weights,
-            candidates=candidates,
-            speaking=speaking_of(query),
-            variants=variants(matcher, clip, searched, int(found.columns[found.order[0]])),
-            seconds=seconds,
+            speaking=speaking,
+            narrow=narrow,
         )
 
 
@@ -138,8 +90,7 @@ def save(found: Match, out: str | Path, *, track: Track | None = None) -> list[P
     writable(out)
     heard = found.candidates[:HEARD]
     tell("report", 0, 1 + len(heard))
-    sound = read_sound(found.video, RATE, start=found.start, seconds=found.duration)
-    clip = encode_clip(found.video, found.start, found.end, sound, short_side=SHORT_SIDE, crf=CRF)
+    clip = encode_for_page(found.video, found.start, found.end)
     speech = []
     for number, one in enumerate(heard, start=1):
         tell("report", number, 1 + len(heard))
@@ -151,55 +102,10 @@ def save(found: Match, out: str | Path, *, track: Track | None = None) -> list[P
     return [out / name for name in contents]
 
 
-@contextmanager
-def opened(
-    matcher: Matcher,
-    pool: SubtitleIndex | str | Path | Sequence[str | Path],
-    keep: str | Path | None,
-    language: str | None,
-    tell: Track,
-    *,
-    search: bool,
-) -> Iterator[SubtitleIndex]:
-    """The index of a pool: open, of a folder, or made of subtitles, and removed again where nobody wants to keep it.
-
-    One that is made can be narrowed where `search` says so.
-
-    Raises as `weaksync.recipes.index.index`, and ValueError where another model made it.
-    """
-    if isinstance(pool, SubtitleIndex):
-        pool.check(matcher)
-        yield pool
-        return
-    pools = [Path(pool)] if isinstance(pool, str | Path) else [Path(each) for each in pool]
-    if len(pools) == 1 and is_index(pools[0]):
-        found = open_index(pools[0])
-        found.check(matcher)
-        yield found
-    elif keep is not None:
-        yield index(matcher, pools, keep, language=language, search=search, track=tell)
-    else:
-        with tempfile.TemporaryDirectory(prefix="weaksync-") as folder:
-            yield index(matcher, pools, folder, language=language, search=search, track=tell)
-
-
 @click.command()
 @clip_options
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many subtitles are shown.")
-def command(
-    video: Path,
-    model: str,
-    pool: tuple[Path, ...],
-    out: Path,
-    top: int,
-    start: float,
-    end: float | None,
-    faces: Path | None,
-    speaking: str,
-    narrow: int | None,
-    language: str | None,
-    as_json: bool,
-) -> None:
+def command(video: Path, model: str, pool: tuple[Path, ...], out: Path, as_json: bool, **asked: Any) -> None:
     """Find the subtitle that is said in VIDEO: match.json, and report.html that plays it.
 
     A pool of subtitle files is indexed first, into OUT/pool, where the next call finds it.
@@ -207,20 +113,7 @@ def command(
     writable(out)
     with progress("subtitles") as bar:
         track = tracker(bar)
-        found = match(
-            model,
-            video,
-            pool,
-            top=top,
-            start=start,
-            end=end,
-            faces=faces,
-            speaking=speaking,
-            narrow=narrow,
-            language=language,
-            keep=out / POOL,
-            track=track,
-        )
+        found = match(model, video, pool, **asked, keep=out / POOL, track=track)
         files = save(found, out, track=track)
     show(found, as_json=as_json)
     err.print(f"{files[0]}, {files[1].name}")
@@ -244,15 +137,9 @@ def show(found: Match, *, as_json: bool = False) -> None:
             each.id,
             *(each.ranks[name] for name in cues),
             each.costs[FUSION],
-            shortened(each.sentences),
+            each.beginning,
         )
         for each in found.candidates
     ]
     print_table(Path(found.video).name, ("#", "subtitle", *cues, "cost", "text"), rows, as_json=as_json)
     err.print(", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.seconds.items()))
-
-
-def shortened(sentences: Sequence[str]) -> str:
-    """What a table shows of a subtitle."""
-    text = " ".join(sentences)
-    return text if len(text) <= TEXT else f"{text[: TEXT - 1]}…"

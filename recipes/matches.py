@@ -15,6 +15,8 @@ from .fitting import Fit
 
 #: raised when a reader of an older match.json could no longer understand what we write
 SCHEMA_VERSION = 1
+#: letters of a subtitle that a table shows
+SHOWN = 70
 
 
 @dataclass(eq=False)
@@ -62,6 +64,12 @@ class Candidate:
     fit: Fit
     words: list[list[Word]]
     speech: Speech = field(repr=False)
+
+    @property
+    def beginning(self) -> str:
+        """What a table shows of its sentences."""
+        text = " ".join(self.sentences)
+        return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
     def to_dict(self) -> dict[str, Any]:
         return {

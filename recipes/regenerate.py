@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,20 +17,16 @@ import pysubs2
 from ..datamodules.waveforms import Samples, read_sound
 from ..zoo.matcher import Matcher
 from .align import writable
-from .candidates import candidate, speaking_of, variants
 from .checkpointing import replace as write
 from .clip_options import clip_options
 from .console import Track, err, print_table, progress, tracker
-from .dubbing import RATE, Background, dub, encode_clip, encode_sound, mixed
-from .index import load_matcher
-from .match import CRF, POOL, SHORT_SIDE, opened, shortened
+from .dubbing import RATE, Background, dub, encode_clip, encode_for_page, encode_sound, mixed
 from .matches import Candidate, Match
-from .narrowing import Narrowing, expected_loss
 from .pool_index import SubtitleIndex
-from .query import find_clip
-from .ranking import FUSION, Ranking, rank
+from .ranking import FUSION, Ranking
 from .report.match_page import render
-from .speaking import BASELINE, choose
+from .searching import POOL, opened
+from .speaking import BASELINE
 
 JSON, SRT, VIDEO, REPORT = "regenerated.json", "regenerated.srt", "dubbed.mp4", "report.html"
 
@@ -102,50 +99,20 @@ def regenerate(
         ValueError: an `original` that the pool has not, or a pool with no other subtitle; and as `match`.
         FileNotFoundError, ImportError: as `match`.
     """
-    tell = track or (lambda what, done, total: None)
-    matcher, name = load_matcher(model), "a matcher in memory" if isinstance(model, Matcher) else str(model)
-    with opened(matcher, pool, keep, language, tell, search=narrow is not None) as searched:
-        own = _own(searched, Path(video).stem, original)
-        narrowing = Narrowing(searched) if narrow is not None and narrow < len(searched) else None
-        tell("clip", 0, 2)
-        with find_clip(
+    with opened(model, pool, keep=keep, language=language, narrow=narrow, track=track) as search:
+        own = _own(search.index, Path(video).stem, original)
+        found = search.match(
             video,
+            partial(_chosen, search.index, own),
+            also=own,
             start=start,
             end=end,
             faces=faces,
-            score=choose(speaking),
-            size=matcher.syncnet.config.image_size,
-            device=str(matcher.device),
-        ) as query:
-            tell("clip", 1, 2)
-            clip = query.encode(matcher)
-            tell("clip", 2, 2)
-        found = rank(
-            matcher,
-            clip,
-            searched,
-            narrowing=narrowing,
-            keep=narrow or 0,
-            also=own,
-            track=lambda done, total: tell("aligning", done, total),
+            speaking=speaking,
+            narrow=narrow,
         )
-        rows = _chosen(searched, found, own)
-        shown = [_from_zero(candidate(matcher, clip, query, searched, found, row)) for row in rows]
-        made = Match(
-            video=str(video),
-            start=query.record.start,
-            end=query.record.end,
-            model=name,
-            pool=str(searched.folder),
-            subtitles=len(searched),
-            aligned=len(found.columns),
-            loss=expected_loss(matcher.kept_recall, len(found.columns) / len(searched)) if narrowing else None,
-            weights=matcher.weights,
-            candidates=shown,
-            speaking=speaking_of(query),
-            variants=variants(matcher, clip, searched, int(found.columns[rows[0]])),
-            notes=[] if own else ["the pool has no subtitle that is known to be the clip's own: the best was taken"],
-        )
+    notes = [] if own else ["the pool has no subtitle that is known to be the clip's own: the best was taken"]
+    made = replace(found, candidates=[_from_zero(each) for each in found.candidates], notes=notes)
     return Regenerated(made, bool(own), background, _sound(made, background))
 
 
@@ -166,7 +133,7 @@ def _plain(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def _chosen(searched: SubtitleIndex, found: Ranking, own: list[int]) -> list[int]:
+def _chosen(searched: SubtitleIndex, own: list[int], found: Ranking) -> list[int]:
     """Rows of the ranking: the best that is not the clip's own, and the best of its own."""
     order = found.order.tolist()
     others = [row for row in order if int(found.columns[row]) not in own]
@@ -205,8 +172,7 @@ def save(made: Regenerated, out: str | Path, *, track: Track | None = None) -> l
     tell("writing", 0, 2)
     encode_clip(found.video, found.start, found.end, made.sound, target=out / VIDEO)
     tell("writing", 1, 2)
-    heard = read_sound(found.video, RATE, start=found.start, seconds=found.duration)
-    clip = encode_clip(found.video, found.start, found.end, heard, short_side=SHORT_SIDE, crf=CRF)
+    clip = encode_for_page(found.video, found.start, found.end)
     speech = [encode_sound(made.sound)]
     for other in found.candidates[1:]:
         speech.append(encode_sound(dub(other.speech, other.spoken, other.fit, found.duration)))
@@ -224,21 +190,7 @@ def save(made: Regenerated, out: str | Path, *, track: Track | None = None) -> l
 @clip_options
 @click.option("--original", multiple=True, metavar="ID", help="The clip's own in the pool.  [default: by name]")
 @click.option("--background", type=click.Choice(get_args(Background)), default="keep", show_default=True)
-def command(
-    video: Path,
-    model: str,
-    pool: tuple[Path, ...],
-    out: Path,
-    original: tuple[str, ...],
-    background: Background,
-    start: float,
-    end: float | None,
-    faces: Path | None,
-    speaking: str,
-    narrow: int | None,
-    language: str | None,
-    as_json: bool,
-) -> None:
+def command(video: Path, model: str, pool: tuple[Path, ...], out: Path, as_json: bool, **asked: Any) -> None:
     """Give VIDEO another subtitle: dubbed.mp4, regenerated.srt, regenerated.json and report.html.
 
     It is the one of the pool that fits best and is not the clip's own.  Places count from 0.
@@ -246,21 +198,7 @@ def command(
     writable(out)
     with progress("subtitles") as bar:
         track = tracker(bar)
-        made = regenerate(
-            model,
-            video,
-            pool,
-            original=original,
-            background=background,
-            start=start,
-            end=end,
-            faces=faces,
-            speaking=speaking,
-            narrow=narrow,
-            language=language,
-            keep=out / POOL,
-            track=track,
-        )
+        made = regenerate(model, video, pool, **asked, keep=out / POOL, track=track)
         files = save(made, out, track=track)
     for note in made.match.notes:
         err.print(f"note: {note}", style="yellow")
@@ -272,7 +210,7 @@ def show(made: Regenerated, *, as_json: bool = False) -> None:
     """Print both subtitles with their places, as Figure 7 does."""
     cues = [name for name in made.chosen.ranks if name != FUSION]
     rows: list[tuple[Any, ...]] = [
-        (role, each.id, *(each.ranks[name] for name in (*cues, FUSION)), shortened(each.sentences))
+        (role, each.id, *(each.ranks[name] for name in (*cues, FUSION)), each.beginning)
         for each, role in reversed([*zip(made.match.candidates, ("re-generated", "original"), strict=False)])
     ]
     print_table(Path(made.match.video).name, ("", "subtitle", *cues, FUSION, "text"), rows, as_json=as_json)
