@@ -18,7 +18,7 @@ from .console import err, print_table, progress
     "--out", "folder", required=True, type=click.Path(path_type=Path), help="Folder to write; made if need be."
 )
 @click.option("--clips", default=400, show_default=True, help="How many videos; each is one conversation.")
-@click.option("--people", default=40, show_default=True, help="How many there are to speak; nobody is in two splits.")
+@click.option("--people", default=100, show_default=True, help="How many there are to speak; nobody is in two splits.")
 @click.option("--seed", default=0, show_default=True, help="Seed of everything.")
 @click.option("--languages", default="en", show_default=True, help=f"Codes, with commas, of {', '.join(LANGUAGES)}.")
 @click.option("--seconds", default=16.0, show_default=True, help="That a clip lasts at least.")

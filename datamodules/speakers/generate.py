@@ -31,7 +31,7 @@ def generate(
     folder: str | Path,
     *,
     clips: int = 400,
-    people: int = 40,
+    people: int = 100,
     seed: int = 0,
     languages: Sequence[str] = ("en",),
     seconds: float = 16.0,
