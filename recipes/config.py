@@ -222,11 +222,12 @@ def task_of(recipe: Settings) -> str | None:
     return getattr(recipe, "task", None)
 
 
-def load_any(recipe: str, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe by name or path, with ``key=value`` overrides (``optim.lr=1e-4``) on top.
+def plain(recipe: str, overrides: list[str] | None = None) -> Any:
+    """What a recipe holds, with overrides on top, before anything is checked.
 
     Raises:
-        ConfigError: listing every unknown key, ill-typed value and impossible setting.
+        ConfigError: the file cannot be read, or an override is none.
+        FileNotFoundError, ValueError: as `locate`.
     """
     path = locate(recipe)
     try:
@@ -237,7 +238,7 @@ def load_any(recipe: str, overrides: list[str] | None = None) -> Recipe:
         if not OmegaConf.is_dict(text):
             raise ConfigError(["should hold keys and values at the top"], str(path))
         merged = OmegaConf.merge(text, OmegaConf.from_dotlist(overrides or []))
-        data = OmegaConf.to_container(merged, resolve=False)
+        return OmegaConf.to_container(merged, resolve=False)
     except (OmegaConfBaseException, UnicodeDecodeError) as fault:
         raise ConfigError([f"cannot be read: {fault}"], str(path)) from fault
     except Exception as fault:
@@ -245,6 +246,15 @@ def load_any(recipe: str, overrides: list[str] | None = None) -> Recipe:
         if type(fault).__module__.startswith("yaml"):
             raise ConfigError([f"is not YAML: {fault}"], str(path)) from fault
         raise
+
+
+def load_any(recipe: str, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe by name or path, with ``key=value`` overrides (``optim.lr=1e-4``) on top.
+
+    Raises:
+        ConfigError: listing every unknown key, ill-typed value and impossible setting.
+    """
+    data = plain(recipe, overrides)
     faults: list[str] = []
     config: Recipe
     if isinstance(data, dict) and "task" in data:

@@ -108,6 +108,11 @@ class MatchingRecipe:
         """The global cues that it has, by name."""
         return {name: cue for name in CUES if (cue := getattr(self, name)) is not None}
 
+    @property
+    def stages(self) -> dict[str, StageConfig | CueConfig]:
+        """All that is learnt, by name."""
+        return {"syncnet": self.syncnet, "alignment": self.alignment, **self.cues}
+
 
 def impossible(config: MatchingRecipe) -> list[str]:
     """Settings that are well-typed and cannot work."""

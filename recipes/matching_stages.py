@@ -14,14 +14,16 @@ from typing import Any
 import torch
 
 from .. import zoo
+from ..datamodules.derived import SPEECH, open_derived
 from ..datamodules.shards import MANIFEST
 from ..datamodules.speech import Espeak
 from ..datamodules.speech_set import speak_clips
+from ..datamodules.spoken import open_clips
 from ..datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS, known, open_stream
 from ..zoo.checkpoint import CONFIG
 from ..zoo.models.syncnet import SyncNet
-from . import config as recipes
-from .config import TASKS, Recipe
+from ..zoo.registry import check_arguments, did_you_mean
+from .config import TASKS, ModelConfig, Recipe, task_of
 from .console import progress
 from .content_streams import content_stream
 from .data_streams import HASHED, make_stream
@@ -29,8 +31,7 @@ from .launch import say
 from .matching_config import CUES, CueConfig, MatchingRecipe, StageConfig
 from .runs import MODEL, RECIPE, model_folder
 from .schema import ConfigError
-
-SYNCNET, ALIGNMENT, SPEECH = "syncnet", "alignment", "speech"
+from .stage_recipes import ALIGNMENT, SYNCNET, dotted, setting_faults, stage_faults, stage_recipe, trains
 
 
 class Stages:
@@ -51,35 +52,37 @@ class Stages:
         """Find what is wrong with any stage before the first begins.
 
         Raises:
-            ConfigError: with all of it: settings of stages, weights or words that are to be taken and are not there.
+            ConfigError: with all of it: settings of stages; clips, speech, weights or words that are to be taken and
+                are not there.
         """
-        recipe = self.recipe
-        streams = dict.fromkeys(("data.speech", "data.video", "data.text"), self.folder)
-        learnt: dict[str, StageConfig | CueConfig] = {SYNCNET: recipe.syncnet, ALIGNMENT: recipe.alignment}
-        faults = []
-        for name, stage in {**learnt, **recipe.cues}.items():
-            if stage.model is None:
-                given = {"data.clips": recipe.data.clips, **({} if name == SYNCNET else streams)}
-                try:
-                    self.stage_recipe(name, stage, given)
-                except ConfigError as found:
-                    faults += [f"{name}.set, which goes to {stage.recipe}: {fault}" for fault in found.faults]
-        known = {row.name for row in zoo.list_models()}
-        taken = {f"{name}.model": stage.model for name, stage in {**learnt, **recipe.cues}.items() if stage.model}
-        taken |= {f"{name}.net": cue.net for name, cue in recipe.cues.items() if cue.net not in known}
-        for key, source in taken.items():
-            try:
-                absent = not source.startswith("hf://") and not (model_folder(source) / CONFIG).is_file()
-            except (FileNotFoundError, ValueError) as fault:
-                faults.append(f"{key}: {fault}")
-                continue
-            if absent:
-                faults.append(f"{key}: {source} holds no checkpoint; `weaksync ls models` lists names")
-        words = recipe.data.words
-        if recipe.cues and words != HASHED and not Path(words).is_file():
-            faults.append(f"data.words: no such file of vectors: {words}; data.words=hashed needs none")
-        if faults:
-            raise ConfigError(faults, recipe.name)
+        if faults := [*setting_faults(self.recipe), *self._absent()]:
+            raise ConfigError(faults, self.recipe.name)
+
+    def _absent(self) -> Iterator[str]:
+        """What is to be taken and is not there, or is another kind of model."""
+        data, key = self.recipe.data, "data.clips"
+        try:
+            clips = open_clips(data.clips)
+            key = "data.voice" if data.speech is None else "data.speech"
+            if data.speech is not None:
+                open_derived(data.speech, clips, SPEECH)
+            elif not (self.folder / SPEECH / MANIFEST).is_file():
+                for language in clips.manifest.languages:
+                    Espeak(data.voice).voice_for(language)
+        except (ValueError, OSError) as fault:
+            yield f"{key}: {fault}"
+        for name, stage in self.recipe.stages.items():
+            kind = trains(name)
+            if stage.model is not None:
+                yield from _weights(f"{name}.model", stage.model, kind.model)
+            elif not stage_faults(self.recipe, name, stage):
+                made: Any = stage_recipe(self.recipe, name, stage, dict.fromkeys(kind.given, "made"))
+                yield from _start(f"{name}.set.model", made.model, kind.model)
+        for name, cue in self.recipe.cues.items():
+            if cue.net not in {row.name for row in zoo.list_models()}:
+                yield from _weights(f"{name}.net", cue.net)
+        if self.recipe.cues and data.words != HASHED and not Path(data.words).is_file():
+            yield f"data.words: no such file of vectors: {data.words}; data.words=hashed needs none"
 
     def syncnet(self) -> Path:
         """The checkpoint of SyncNet."""
@@ -170,7 +173,7 @@ class Stages:
         video, text = self.lips(content=content), self.spoken(content=content)
         chosen = stage or self.recipe.alignment
         given = {**self._sets(), "data.video": video, "data.text": text}
-        starts_anew = _dotted(chosen.set).get("model.name", "lipspeech") in {row.name for row in zoo.list_models()}
+        starts_anew = dotted(chosen.set).get("model.name", "lipspeech") in {row.name for row in zoo.list_models()}
         rate = {"model.arguments.rate": measured_rate(video, text)} if starts_anew else {}  # a checkpoint has its own
         return self._learnt(name, chosen, given, rate)
 
@@ -188,21 +191,12 @@ class Stages:
         """The checkpoint folder of a stage, trained where it has not ended; `usual` is what its `set` may change."""
         if stage.model is not None:
             return Path(stage.model) if stage.model.startswith("hf://") else model_folder(stage.model)
-        recipe = self.stage_recipe(name, stage, given, usual)
+        recipe = stage_recipe(self.recipe, name, stage, given, usual)
         resume = (recipe.folder / RECIPE).is_file()
         if not (recipe.folder / MODEL).is_dir():
             with self._timed(name):
                 train_any(recipe, resume=resume)
         return recipe.folder / MODEL
-
-    def stage_recipe(
-        self, name: str, stage: StageConfig | CueConfig, given: dict[str, Any], usual: dict[str, Any] | None = None
-    ) -> Recipe:
-        """The ordinary recipe of a stage.  Raises ConfigError with its faults."""
-        machine = {f"trainer.{key}": value for key, value in vars(self.recipe.trainer).items()}
-        own = {"name": name, "root": self.folder, "seed": self.recipe.seed, "trainer.devices": 1}
-        asked = {**machine, **(usual or {}), **_dotted(stage.set), **given, **own}
-        return recipes.load_any(stage.recipe, [f"{key}={_written(value)}" for key, value in asked.items()])
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
@@ -228,22 +222,36 @@ def measured_rate(video: Path, text: Path) -> float:
 
 def train_any(recipe: Recipe, *, resume: bool = False) -> Path:
     """Run a recipe of any task but story alignment; the run's folder."""
-    task = TASKS[str(recipes.task_of(recipe))]
+    task = TASKS[str(task_of(recipe))]
     folder: Path = importlib.import_module(f".{task.trains}", __package__).train(recipe, resume=resume)
     return folder
 
 
-def _dotted(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
-    """Nested settings by their dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            found |= _dotted(value, f"{where}{key}.")
-        else:
-            found[f"{where}{key}"] = value
-    return found
+def _weights(key: str, source: str, kind: str | None = None) -> Iterator[str]:
+    """What is wrong with weights that are to be taken, of a model of the class `kind`; a hub's are not looked at."""
+    if source.startswith("hf://"):
+        return
+    try:
+        named = json.loads((model_folder(source) / CONFIG).read_text(encoding="utf-8")).get("model")
+    except FileNotFoundError:
+        yield f"{key}: {source} holds no checkpoint: name a run or a checkpoint folder"
+        return
+    except ValueError as fault:  # a run that has not ended, or no JSON
+        yield f"{key}: {source}: {fault}"
+        return
+    row = next((row for row in zoo.list_models() if row.name == named), None)
+    if kind is not None and row is not None and row.model != kind:
+        yield f"{key}: {source} is a {row.model}; this stage takes a {kind}"
 
 
-def _written(value: Any) -> str:
-    """A value as an override has it."""
-    return json.dumps(str(value) if isinstance(value, Path) else value)
+def _start(key: str, model: ModelConfig, kind: str) -> Iterator[str]:
+    """What is wrong with the model from which a stage starts."""
+    names = [row.name for row in zoo.list_models()]
+    if model.name not in names:
+        for fault in _weights(f"{key}.name", model.name, kind):
+            yield fault + did_you_mean(model.name, names)
+        return
+    try:
+        check_arguments(model.name, model.arguments)
+    except ValueError as fault:
+        yield f"{key}.arguments: {fault}"

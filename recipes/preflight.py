@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
@@ -15,9 +16,10 @@ from ..datamodules.story import StoryDataModule
 from ..zoo import tokenizers
 from ..zoo.registry import check_arguments, did_you_mean, find_model, list_models, list_weights, model_class
 from ..zoo.tokenizers import UNKNOWN, SentenceTokenizer
-from .config import DataConfig, Recipe, StoryRecipe
-from .feature_config import FeatureRecipe
+from .config import TASKS, DataConfig, Recipe, StoryRecipe, task_of
+from .matching_config import MatchingRecipe
 from .runs import RECIPE, model_folder
+from .schema import ConfigError
 
 #: a vocabulary that reads more of a language's words than this as unknown does not cover it
 UNKNOWN_SHARE = 0.1
@@ -39,29 +41,30 @@ def check(recipe: StoryRecipe) -> None:
 
 
 def faults(recipe: Recipe) -> list[str]:
-    """Everything for which `weaksync train` would refuse a recipe before it begins, as sentences.
-
-    Raises:
-        ValueError: the recipe is of a task that reads other files than those of story alignment.
-    """
+    """Everything for which `weaksync train` would refuse a recipe before it begins, as sentences."""
     checks: list[Callable[[], object]]
     if isinstance(recipe, StoryRecipe):
         checks = [partial(check_model, recipe), partial(check_data, recipe)]
         if recipe.model.name in {row.name for row in list_models()}:
             checks.append(partial(check_arguments, recipe.model.name, recipe.model.arguments))
-    elif isinstance(recipe, FeatureRecipe):
-        from . import train_features  # which looks at its files in making what reads them
+    elif isinstance(recipe, MatchingRecipe):
+        from .matching_stages import Stages
 
-        checks = [lambda: train_features.build_model(recipe, train_features.build_data(recipe))]
-    else:
-        raise ValueError(
-            f"{recipe.name} trains on other files than story videos: weaksync train looks at them before it begins"
-        )
+        checks = [Stages(recipe).check]
+    else:  # whose files are looked at in making what reads them
+        task = str(task_of(recipe))
+        trains = importlib.import_module(f".{TASKS[task].trains}", __package__)
+        if task in ("features", "subtitles"):  # the model is as wide as the features
+            checks = [lambda: trains.build_model(recipe, trains.build_data(recipe))]
+        else:  # pictures are as large as the model wants them
+            checks = [lambda: trains.build_data(recipe, trains.build_model(recipe))]
     found = [f"{recipe.folder} holds a run: name=OTHER, or train with --resume or --force"]
     found = found if (recipe.folder / RECIPE).exists() else []
     for look in checks:
         try:
             look()
+        except ConfigError as several:
+            found += several.faults
         except (ValueError, OSError) as fault:
             found.append(str(fault))
     return found

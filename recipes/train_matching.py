@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 from .. import zoo
-from ..datamodules.spoken import open_clips
 from ..zoo.checkpoint import Pretrained
 from ..zoo.fusion import tune_weights
 from ..zoo.glove import HashedWords, read
@@ -39,7 +38,8 @@ def train(recipe: MatchingRecipe, *, resume: bool = False, force: bool = False) 
         The run's folder: ``recipe.yaml``, a folder for each stage, and ``model/``.
 
     Raises:
-        FileNotFoundError: there is no run to resume, or no such set of clips.
+        FileNotFoundError: there is no run to resume.
+        ConfigError: what is wrong with any stage; see `Stages.check`.
         ValueError: a run of that name is there, and neither `resume` nor `force` is set, or it was begun with other
             settings; several processes were started; or a part does not fit the others.
     """
@@ -49,7 +49,6 @@ def train(recipe: MatchingRecipe, *, resume: bool = False, force: bool = False) 
             "own run (weaksync train subtitles/soft_dsta ...), and name that here: alignment.model=FOLDER"
         )
     stages = Stages(recipe)
-    stages.check()
     begin(recipe, resume=resume, force=force)
     folder = recipe.folder / MODEL
     if folder.is_dir():
@@ -63,9 +62,12 @@ def train(recipe: MatchingRecipe, *, resume: bool = False, force: bool = False) 
 
 
 def begin(recipe: MatchingRecipe, *, resume: bool, force: bool) -> None:
-    """Make the run's folder and note the recipe in it, or find that it is the same.  Raises as `train`."""
+    """Check every stage, make the run's folder and note the recipe in it, or find that it is the same.
+
+    Raises as `train`.
+    """
     folder = recipe.folder
-    open_clips(recipe.data.clips)  # an absent set is known before anything is written
+    Stages(recipe).check()
     if resume:
         known_run(recipe)
         if changed := changes(folder, recipe):

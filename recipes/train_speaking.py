@@ -32,14 +32,7 @@ def train(recipe: SpeakingRecipe, *, resume: bool = False, force: bool = False) 
     start = latest_good(folder / CHECKPOINTS) if resume else None
     L.seed_everything(recipe.seed, verbose=False)
     model = build_model(recipe)
-    data = SpeakingDataModule(
-        recipe.data.tracks,
-        model.preprocess,
-        global_batch=recipe.data.global_batch,
-        frames=recipe.data.frames,
-        workers=recipe.data.workers,
-        seed=recipe.seed,
-    )
+    data = build_data(recipe, model)
     task = WhoSpeaks(model, **vars(recipe.optim))
     validates = "val" in data.clips.splits
     carry_out(recipe, task, data, finish, validates=validates, start=start, resume=resume, force=force, monitor=MONITOR)
@@ -56,6 +49,18 @@ def build_model(recipe: SpeakingRecipe) -> Speaking:
     if not isinstance(model, Speaking):
         raise ValueError(f"{name} is a {type(model).__name__}; speaking-tiny tells who speaks")
     return model
+
+
+def build_data(recipe: SpeakingRecipe, model: Speaking) -> SpeakingDataModule:
+    """The recipe's tracks, their faces as the model sees them."""
+    return SpeakingDataModule(
+        recipe.data.tracks,
+        model.preprocess,
+        global_batch=recipe.data.global_batch,
+        frames=recipe.data.frames,
+        workers=recipe.data.workers,
+        seed=recipe.seed,
+    )
 
 
 def finish(runner: L.Trainer, task: WhoSpeaks, data: SpeakingDataModule, best: str, *, validates: bool) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from . import config
+from .matching_config import MatchingRecipe
 from .schema import ConfigError
+from .stage_recipes import setting_faults
 
 
 @click.command()
@@ -15,12 +17,17 @@ from .schema import ConfigError
 def command(recipe: str, overrides: tuple[str, ...], files: bool) -> None:
     """Check RECIPE (a name or a YAML file) with OVERRIDES such as optim.lr=1e-4; print it resolved.
 
-    With --files this is all of `weaksync train` that comes before the training.
+    Of a matcher the settings of every stage are checked too.  With --files this is all of `weaksync train` that comes
+    before the training.
     """
     checked = config.load_any(recipe, list(overrides))
+    found = []
     if files:
         from .preflight import faults  # imports torch
 
-        if found := faults(checked):
-            raise ConfigError(found, recipe)
+        found = faults(checked)
+    elif isinstance(checked, MatchingRecipe):
+        found = setting_faults(checked)
+    if found:
+        raise ConfigError(found, recipe)
     click.echo(config.dump(checked), nl=False)

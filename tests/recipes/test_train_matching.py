@@ -16,6 +16,7 @@ from weaksync.recipes.matching_config import MatchingRecipe
 from weaksync.recipes.matching_costs import rows_together, split_costs
 from weaksync.recipes.matching_stages import Stages
 from weaksync.recipes.schema import ConfigError
+from weaksync.recipes.stage_recipes import stage_recipe
 from weaksync.recipes.train_matching import reading, train
 from weaksync.zoo import load
 from weaksync.zoo.matcher import Matcher
@@ -133,7 +134,7 @@ def test_the_rate_of_the_prior_is_that_of_the_clips(folder: Path, run: Path) -> 
     assert matcher.lipspeech.config.rate == pytest.approx(expected, abs=1e-3)
     asked = stages.recipe.alignment
     asked.set["model"] = {"name": "lipspeech-tiny", "arguments": {"rate": 0.5}}
-    chosen: Any = stages.stage_recipe("x", asked, {"data.clips": "c"}, {"model.arguments.rate": expected})
+    chosen: Any = stage_recipe(stages.recipe, "x", asked, {"data.clips": "c"}, {"model.arguments.rate": expected})
     assert chosen.model.arguments["rate"] == 0.5
 
 
@@ -153,7 +154,7 @@ def test_faults_are_listed_at_once(folder: Path) -> None:
     said = str(found.value)
     assert "4 faults" in said and "missing key action.recipe" in said and "syncnet.recpie (did you mean" in said
     for fault, said in (
-        ("object.set.optim.lrr=1", r"unknown key optim\.lrr"),
+        ("object.set.optim.lrr=1", r"unknown key object\.set\.optim\.lrr"),
         ("alignment.model=nowhere", r"alignment\.model: nowhere holds no checkpoint"),
         ("object.net=nowhere", r"object\.net: nowhere"),
         ("data.words=glove.txt", r"data\.words: no such file"),
