@@ -63,7 +63,7 @@ def test_padding_one_number_at_a_time(size: int, kernel: int, stride: int, seed:
     assert max_pool_same(line, (kernel, 1, 1), (stride, 1, 1)).flatten().tolist() == pytest.approx(maxima)
 
 
-def written_out(state: dict[str, Tensor], x: Tensor) -> Tensor:
+def written_out(state: dict[str, Tensor], x: Tensor, cells: int = 7) -> Tensor:
     """I3D's features from the published names alone: (1, 3, T, H, W) to (1, 1024, steps)."""
 
     def same(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
@@ -97,7 +97,7 @@ def written_out(state: dict[str, Tensor], x: Tensor) -> Tensor:
     for name in "bcdef":
         x = mixed(f"Mixed_4{name}", x)
     x = mixed("Mixed_5c", mixed("Mixed_5b", pool(x, (2, 2, 2), (2, 2, 2))))
-    return F.avg_pool3d(x, (2, 7, 7), 1).flatten(2)
+    return F.avg_pool3d(x, (2, cells, cells), 1).flatten(2)
 
 
 def lively(model: Any) -> Any:
@@ -127,6 +127,29 @@ def test_features_and_classes_are_those_written_out(tmp_path: Path) -> None:
     assert (found - expected.transpose(1, 2)).abs().max() < 1e-5 * expected.abs().max()
     logits = F.conv3d(expected[..., None, None], state["logits.conv3d.weight"], state["logits.conv3d.bias"])
     torch.testing.assert_close(loaded(x), logits.flatten(2).transpose(1, 2), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_small_one_is_the_same_network_with_an_eighth_of_the_channels() -> None:
+    model = lively(zoo.create("i3d-tiny", classes=5))
+    whole, state = I3D(I3DConfig(classes=5)).state_dict(), model.state_dict()
+    assert state.keys() == whole.keys() and model.width == 128
+    for name, tensor in state.items():
+        # a layer's outputs; its inputs too, but for the colours
+        expected = list(whole[name].shape)
+        eighth = [size // 8 if axis < 2 and size not in (3, 5) else size for axis, size in enumerate(expected)]
+        assert list(tensor.shape) == eighth, name
+    x = torch.randn(1, 12, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    expected = written_out(state, x.transpose(1, 2), cells=2)
+    assert expected.std() > 0.1  # a picture comes through random weights
+    torch.testing.assert_close(model.extract_features(x), expected.transpose(1, 2), rtol=1e-4, atol=1e-5)
+    assert model(x).shape == (1, 1, 5) and model.preprocess == FramePreprocess(66, 64, (0.5,) * 3, (0.5,) * 3)
+    cue = ActionCue(model)
+    assert (cue.fps, cue.width, round(cue.per_second, 3)) == (8, 128, 0.667)
+    with pytest.raises(ValueError, match="of 33 pixels or more"):
+        model.extract_features(x[..., :32, :])
+    with pytest.raises(ValueError, match="narrow must be 1, 2, 4 or 8"):
+        I3DConfig(narrow=3)
 
 
 def test_files_of_i3d_that_do_not_fit(tmp_path: Path) -> None:
@@ -208,7 +231,7 @@ def test_a_picture_cue_is_its_pictures_one_by_one() -> None:
 
 def test_an_action_cue_is_its_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.device("meta"):
-        model = I3D()
+        model = I3D(I3DConfig(fps=8.0))
     model.preprocess = FramePreprocess(4, 4, (0.0,) * 3, (1 / 255,) * 3)
     seen: list[list[float]] = []
 
@@ -218,7 +241,7 @@ def test_an_action_cue_is_its_stretches(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(model, "extract_features", number)
     monkeypatch.setattr(model, "parameters", lambda: iter([torch.zeros(1)]))
-    cue = ActionCue(model, fps=8.0)
+    cue = ActionCue(model)
     frames = torch.arange(46, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 4, 4)
     found = cue(frames)
     assert found.shape == (4, 1024) and cue.per_second == pytest.approx(1 / 1.5)

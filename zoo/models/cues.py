@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..checkpoint import Pretrained
 from .frames import FramePreprocess
-from .i3d import FEATURES, I3D, LEAST_FRAMES
+from .i3d import I3D, LEAST_FRAMES
 
 #: pictures, or stretches of pictures, that are computed together
 PICTURES_AT_ONCE, STRETCHES_AT_ONCE = 16, 2
@@ -115,13 +115,16 @@ class ActionCue:
 
     Attributes:
         model: in evaluation mode.
-        fps: at how many frames a second a clip must be sampled.
         seconds: length of a stretch.
     """
 
     model: I3D
-    fps: float = 24.0
     seconds: float = 1.5
+
+    @property
+    def fps(self) -> float:
+        """At how many frames a second a clip must be sampled."""
+        return self.model.config.fps
 
     @property
     def per_second(self) -> float:
@@ -130,11 +133,11 @@ class ActionCue:
 
     @property
     def width(self) -> int:
-        return FEATURES
+        return self.model.width
 
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
-        """uint8 RGB (T, 3, H, W) at `fps` to (stretches, 1024) float32 on the CPU.
+        """uint8 RGB (T, 3, H, W) at `fps` to (stretches, width) float32 on the CPU.
 
         A rest of fewer than nine frames, too short for I3D, is left out.
 

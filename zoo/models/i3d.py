@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from ..checkpoint import Pretrained
 from .frames import FramePreprocess
 
-FEATURES = 1024
 LEAST_FRAMES = 9  # of which two steps are left for the last pooling
+SHRINKS = 32  # how many times smaller the last maps are than a picture
 
 #: outputs of the branches: 1x1, then 1x1 and 3x3, 1x1 and 3x3, and 1x1 after pooling
 MIXED = {
@@ -41,10 +41,20 @@ class I3DConfig:
     Attributes:
         classes: of the classifier: 400 of Kinetics.
         dropout: before it.
+        narrow: how many times fewer channels every layer has: 1 as published, 2, 4 or 8.
+        image_size: side of its pictures.
+        fps: frames a second that it is shown.
     """
 
     classes: int = 400
     dropout: float = 0.5
+    narrow: int = 1
+    image_size: int = 224
+    fps: float = 24.0
+
+    def __post_init__(self) -> None:
+        if self.narrow not in (1, 2, 4, 8):
+            raise ValueError(f"narrow must be 1, 2, 4 or 8, which divide every layer's channels, not {self.narrow}")
 
 
 class I3D(Pretrained):
@@ -52,6 +62,7 @@ class I3D(Pretrained):
 
     Attributes:
         preprocess: `FramePreprocess` for its frames.
+        width: of a feature: 1024 as published.
     """
 
     config_class: ClassVar[type] = I3DConfig
@@ -60,14 +71,17 @@ class I3D(Pretrained):
     def __init__(self, config: I3DConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or I3DConfig()
-        self.preprocess = FramePreprocess(resize=226, crop=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-        self.Conv3d_1a_7x7 = Unit3D(3, 64, 7, stride=2)
-        self.Conv3d_2b_1x1 = Unit3D(64, 64, 1)
-        self.Conv3d_2c_3x3 = Unit3D(64, 192, 3)
-        width = 192
-        for name, branches in MIXED.items():
+        side, half = config.image_size, (0.5, 0.5, 0.5)
+        self.preprocess = FramePreprocess(resize=side + 2, crop=side, mean=half, std=half)
+        first, width = 64 // config.narrow, 192 // config.narrow
+        self.Conv3d_1a_7x7 = Unit3D(3, first, 7, stride=2)
+        self.Conv3d_2b_1x1 = Unit3D(first, first, 1)
+        self.Conv3d_2c_3x3 = Unit3D(first, width, 3)
+        for name, published in MIXED.items():
+            branches = [channels // config.narrow for channels in published]
             self.add_module(name, Inception(width, branches))
             width = branches[0] + branches[2] + branches[4] + branches[5]
+        self.width = width
         self.dropout = nn.Dropout(config.dropout)
         self.logits = Classifier(width, config.classes)
 
@@ -77,13 +91,15 @@ class I3D(Pretrained):
         return asdict(self.config)
 
     def extract_features(self, frames: Tensor) -> Tensor:
-        """(B, T, 3, H, W) frames of `preprocess` to (B, ceil(T / 8) - 1, 1024); 36 frames (1.5 s) make four steps.
+        """(B, T, 3, H, W) frames of `preprocess` to (B, ceil(T / 8) - 1, width); 36 frames (1.5 s) make four steps.
 
         Raises:
-            ValueError: another shape, fewer than 9 frames, or pictures under 193 pixels.
+            ValueError: another shape, fewer than 9 frames, or pictures that leave too little for the last pooling:
+                under 193 pixels as published.
         """
-        if frames.ndim != 5 or frames.shape[2] != 3 or min(frames.shape[3:]) < 193:
-            raise ValueError(f"frames must be (B, T, 3, H, W) of 193 pixels or more, not {tuple(frames.shape)}")
+        least = (self._cells - 1) * SHRINKS + 1
+        if frames.ndim != 5 or frames.shape[2] != 3 or min(frames.shape[3:]) < least:
+            raise ValueError(f"frames must be (B, T, 3, H, W) of {least} pixels or more, not {tuple(frames.shape)}")
         if frames.shape[1] < LEAST_FRAMES:
             raise ValueError(f"{frames.shape[1]} frames are too few: I3D needs {LEAST_FRAMES}")
         return self._maps(frames).mean(dim=(3, 4)).transpose(1, 2)
@@ -92,8 +108,13 @@ class I3D(Pretrained):
         """(B, T, 3, H, W) frames of `preprocess` to logits (B, ceil(T / 8) - 1, classes); errors as above."""
         return self.logits(self.dropout(self.extract_features(frames)))
 
+    @property
+    def _cells(self) -> int:
+        """Side of the last maps of a picture of `image_size`: 7 of 224 pixels."""
+        return -(-self.config.image_size // SHRINKS)
+
     def _maps(self, frames: Tensor) -> Tensor:
-        """(B, 1024, ceil(T / 8) - 1, h, w), pooled by (2, 7, 7); h = w = 1 for 224 pixels."""
+        """(B, width, ceil(T / 8) - 1, h, w), pooled by two steps and all cells; h = w = 1 for `image_size`."""
         x = self.Conv3d_1a_7x7(frames.transpose(1, 2))
         x = max_pool_same(x, (1, 3, 3), (1, 2, 2))
         x = self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x))
@@ -104,7 +125,7 @@ class I3D(Pretrained):
             elif name == "Mixed_5b":
                 x = max_pool_same(x, (2, 2, 2), (2, 2, 2))
             x = getattr(self, name)(x)
-        return F.avg_pool3d(x, (2, 7, 7), 1)
+        return F.avg_pool3d(x, (2, self._cells, self._cells), 1)
 
 
 class Unit3D(nn.Module):
@@ -113,6 +134,7 @@ class Unit3D(nn.Module):
     def __init__(self, before: int, after: int, kernel: int, *, stride: int = 1) -> None:
         super().__init__()
         self.conv3d = nn.Conv3d(before, after, kernel, stride, bias=False)
+        nn.init.kaiming_normal_(self.conv3d.weight)  # torch's own would leave nothing of a picture after so many layers
         self.bn = nn.BatchNorm3d(after, eps=1e-3, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -125,6 +125,15 @@ MODELS = (
         parameters=12697264,
         description="I3D for the action cue: 1024-d features of stretches of 1.5 seconds",
     ),
+    ModelRow(
+        name="i3d-tiny",
+        module="i3d",
+        model="I3D",
+        family="subtitles",
+        parameters=252384,
+        description="I3D for CPU: 128-d features of stretches of 1.5 seconds, 8 pictures a second of 64 pixels",
+        arguments={"narrow": 8, "image_size": 64, "fps": 8.0},
+    ),
 )
 
 WEIGHTS = (
