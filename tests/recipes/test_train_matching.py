@@ -24,8 +24,8 @@ from weaksync.zoo.matcher import Matcher
 pytest.importorskip("espeakng_loader")
 
 SHORT = [
-    *(f"{stage}.set.trainer.max_epochs=1" for stage in ("syncnet", "alignment", "object")),
-    *(f"{stage}.set.data.global_batch=2" for stage in ("syncnet", "alignment", "object")),
+    *(f"{stage}.set.trainer.max_epochs=1" for stage in ("syncnet", "alignment", "object", "action")),
+    *(f"{stage}.set.data.global_batch=2" for stage in ("syncnet", "alignment", "object", "action")),
     "syncnet.set.data.frames=20",
     "syncnet.set.trainer.check_val_every_n_epoch=1",
     "scene=null",
@@ -53,15 +53,17 @@ def run(folder: Path) -> Path:
 
 def test_every_stage_is_an_ordinary_run_and_the_matcher_has_its_weights(run: Path) -> None:
     matcher = Matcher.from_pretrained(run / "model")
-    for stage, part in (
+    for stage, model in (
         ("syncnet", matcher.syncnet),
         ("alignment", matcher.lipspeech),
         ("object", matcher.cues["object"].gsm),
+        ("action", matcher.cues["action"].gsm),
     ):
         kept = load(run / stage / "model").state_dict()
-        assert all(torch.equal(kept[name], value) for name, value in part.state_dict().items())
+        assert all(torch.equal(kept[name], value) for name, value in model.state_dict().items())
         assert (run / stage / "recipe.yaml").is_file() and (run / stage / "metrics.csv").is_file()
-    assert set(matcher.weights) == {"alignment", "object"}
+    assert set(matcher.weights) == {"alignment", "object", "action"}
+    assert matcher.cues["action"].net.registry_name == "i3d-tiny" and matcher.cues["action"].features.seconds == 1.5
     assert matcher.metrics["val/queries"] == matcher.metrics["val/pool"] == 3
     assert matcher.languages == ["en"] and matcher.words is not None
 
@@ -73,7 +75,7 @@ def test_costs_of_features_are_those_of_clips_and_texts(folder: Path, run: Path)
 
     stages = Stages(recipe(folder))
     matcher = Matcher.from_pretrained(run / "model")
-    parts = {"alignment": matcher.lipspeech, "object": matcher.cues["object"].gsm}
+    parts = {"alignment": matcher.lipspeech, **{name: cue.gsm for name, cue in matcher.cues.items()}}
     found = split_costs({name: reading(stages, name, part) for name, part in parts.items()}, "test")
     clips, speech = open_clips(folder / "clips"), open_speech(stages.speech())
     names = [clip.id for clip in found.clips]
@@ -150,9 +152,9 @@ def test_given_weights_are_not_trained(folder: Path, run: Path, monkeypatch: pyt
 
 def test_faults_are_listed_at_once(folder: Path) -> None:
     with pytest.raises(ConfigError) as found:
-        recipe(folder, "data.per_second=0", "data.workers=-1", "action={net: i3d}", "syncnet.recpie=x")
+        recipe(folder, "data.per_second=0", "data.workers=-1", "syncnet.recpie=x")
     said = str(found.value)
-    assert "4 faults" in said and "missing key action.recipe" in said and "syncnet.recpie (did you mean" in said
+    assert "3 faults" in said and "data.per_second" in said and "syncnet.recpie (did you mean" in said
     for fault, said in (
         ("object.set.optim.lrr=1", r"unknown key object\.set\.optim\.lrr"),
         ("alignment.model=nowhere", r"alignment\.model: nowhere holds no checkpoint"),
