@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from .checkpointing import step_of
 from .config import TrainerConfig
 from .console import Pace, err
+from .runs import RECIPE
 
 
 def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
@@ -77,6 +80,47 @@ def progress_bar() -> list[Callback]:
     return [RichProgressBar()] if err.is_terminal else [EpochLines()]
 
 
+#: the command that goes on with what is running, and which part of it that is; empty for a run by itself
+_COMMAND: ContextVar[str] = ContextVar("command", default="")
+_PART: ContextVar[str] = ContextVar("part", default="")
+
+
+@contextmanager
+def goes_on(by: str) -> Iterator[None]:
+    """Long work that goes on where it was interrupted, which is said then; within other such work, that counts.
+
+    Args:
+        by: the command that goes on with it.
+    """
+    if _COMMAND.get():
+        yield
+        return
+    before = _COMMAND.set(by), _PART.set("")
+    try:
+        yield
+    except KeyboardInterrupt:  # outside of Lightning, where `SayWhere` says it
+        say(f"{_stopped()}: {by} goes on")
+        raise
+    finally:
+        _COMMAND.reset(before[0])
+        _PART.reset(before[1])
+
+
+@contextmanager
+def part(name: str) -> Iterator[None]:
+    """A part of long work, for the words that tell where it was interrupted."""
+    before = _PART.set(name)
+    try:
+        yield
+    finally:
+        if not isinstance(sys.exception(), KeyboardInterrupt):  # which is still to be told
+            _PART.reset(before)
+
+
+def _stopped() -> str:
+    return f"stopped in {_PART.get()}" if _PART.get() else "stopped"
+
+
 class SayWhere(Callback):
     """What a run says that is interrupted or told to end: where it is, and how it goes on.
 
@@ -91,8 +135,9 @@ class SayWhere(Callback):
         if not isinstance(exception, KeyboardInterrupt | SIGTERMException):
             return
         steps = [step_of(path) for path in self.checkpoints.glob("step=*.ckpt")]
-        goes_on = f"--resume goes on from step {max(steps)}" if steps else "no checkpoint yet, --resume begins again"
-        say(f"stopped at step {trainer.global_step}: {goes_on}")
+        by = _COMMAND.get() or f"weaksync train {self.checkpoints.with_name(RECIPE)} --resume"
+        how = f"{by} goes on from step {max(steps)}" if steps else f"no checkpoint yet, {by} begins it again"
+        say(f"{_stopped()} at step {trainer.global_step}: {how}")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from .config import TASKS, ModelConfig, Recipe, task_of
 from .console import progress
 from .content_streams import content_stream
 from .data_streams import HASHED, make_stream
-from .launch import say
+from .launch import part, say
 from .matching_config import CUES, CueConfig, MatchingRecipe, StageConfig
 from .runs import MODEL, RECIPE, model_folder
 from .schema import ConfigError
@@ -202,7 +202,8 @@ class Stages:
     def _timed(self, name: str) -> Iterator[None]:
         start = time.monotonic()
         say(f"{name} ...")
-        yield
+        with part(f"stage {name}"):
+            yield
         self.seconds[name] = time.monotonic() - start
         say(f"{name}: {self.seconds[name]:.0f} s")
 

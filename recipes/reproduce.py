@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from .cli import LazyGroup
 
 
+class GoesOn(LazyGroup):
+    """Verbs that take what is made already, so that the same command goes on where it was stopped."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from .launch import goes_on  # imports torch
+
+        with goes_on("the same command"):
+            return super().invoke(ctx)
+
+
 @click.group(
-    cls=LazyGroup,
+    cls=GoesOn,
     verbs={
         "story": ("reproduce_story", "Story alignment (M-SyMoN)."),
         "subtitles": ("reproduce_subtitles", "Subtitle matching (Video2Subtitle)."),

@@ -14,7 +14,7 @@ from .console import progress
 from .data_features import encoded
 from .evaluate_features import evaluate
 from .feature_config import FeatureRecipe
-from .launch import say
+from .launch import part, say
 from .reproduce_runs import Runs
 from .runs import MODEL, RECIPE
 from .train import changes
@@ -90,7 +90,8 @@ def rows(own: Runs, features: Path | None = None) -> tuple[dict[str, Row], str]:
         asked = recipe(row, own, folder)
         if not (asked.folder / MODEL).is_dir():
             say(f"run: {asked.folder}")
-            train(asked, resume=(asked.folder / RECIPE).is_file())
+            with part(f"run {asked.folder}"):
+                train(asked, resume=(asked.folder / RECIPE).is_file())
         elif (asked.folder / RECIPE).is_file() and (changed := changes(asked.folder, asked)):
             say(f"taken as it is: {asked.folder} (its settings differ: {'; '.join(changed)})")
         model = NeuMATCH.from_pretrained(asked.folder / MODEL)

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..datamodules.index import open_set
 from . import config, paper
 from .config import StoryRecipe
-from .launch import say
+from .launch import part, say
 from .preflight import check_data, check_model
 from .runs import MODEL, RECIPE
 from .scores import RunScores, run_scores
@@ -162,7 +162,8 @@ class Runs:
             check_data(recipe)
         for place, recipe in enumerate(plan, start=1):
             say(f"run {place} of {len(plan)}: {recipe.folder}")
-            train(recipe, resume=(recipe.folder / RECIPE).is_file())
+            with part(f"run {recipe.folder}"):
+                train(recipe, resume=(recipe.folder / RECIPE).is_file())
 
     def scores(
         self, strategy: str, language: str, *, source: str | None = None, shards: Path | None = None

@@ -13,7 +13,7 @@ from . import paper
 from .checkpointing import replace
 from .config import StoryRecipe
 from .console import print_table
-from .launch import leads, say
+from .launch import leads, part, say
 from .preflight import LANGUAGE, check
 from .runs import MODEL, RECIPE
 from .scores import ALONE, RunScores, run_scores
@@ -61,7 +61,8 @@ def train_each(recipe: StoryRecipe, *, resume: bool = False, force: bool = False
     scores = {}
     for place, (language, one) in enumerate(each.items(), start=1):
         say(f"{language}, {place} of {len(each)}: {one.folder}")
-        train(one, resume=resume and (one.folder / RECIPE).is_file(), force=force)
+        with part(f"run {one.folder}"):
+            train(one, resume=resume and (one.folder / RECIPE).is_file(), force=force)
         scores[language] = run_scores(
             one.folder, one.data.shards, language, translations=one.data.translations, workers=one.data.workers
         )

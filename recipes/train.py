@@ -27,7 +27,7 @@ from . import preflight
 from .checkpointing import DurableCheckpointIO, NewestCheckpoints, latest_good, replace
 from .clips import Pictures
 from .config import Recipe, Settings, StoryRecipe
-from .launch import SayWhere, answering_sigterm, leads, progress_bar, say, trainer
+from .launch import SayWhere, answering_sigterm, goes_on, leads, progress_bar, say, trainer
 from .report.training import training_figure
 from .runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
 from .texts import own_translations
@@ -333,6 +333,7 @@ def command(recipe: str, overrides: tuple[str, ...], resume: bool, force: bool, 
         return
     from .strategies import show, train_each  # they train through this file
 
-    scores = train_each(read, resume=resume, force=force)
+    with goes_on("the same command with --resume"):
+        scores = train_each(read, resume=resume, force=force)
     if leads():
         show(read, scores)

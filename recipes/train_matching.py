@@ -17,7 +17,7 @@ from ..zoo.word_files import Words
 from . import config as recipes
 from .checkpointing import replace
 from .data_streams import HASHED
-from .launch import say
+from .launch import goes_on, part, say
 from .matching_config import MatchingRecipe
 from .matching_costs import Reads, split_costs
 from .matching_stages import Stages
@@ -54,8 +54,10 @@ def train(recipe: MatchingRecipe, *, resume: bool = False, force: bool = False) 
     if folder.is_dir():
         say(f"{recipe.folder} is trained already (--force trains it anew)")
         return recipe.folder
-    parts = {ALIGNMENT: stages.alignment(), **{name: stages.cue(name) for name in recipe.cues}}
-    matcher = assemble(stages, parts)
+    with goes_on(f"weaksync train {recipe.folder / RECIPE} --resume"):
+        parts = {ALIGNMENT: stages.alignment(), **{name: stages.cue(name) for name in recipe.cues}}
+        with part("stage fusion"):
+            matcher = assemble(stages, parts)
     matcher.save_pretrained(folder)
     show(stages, matcher)
     return recipe.folder

@@ -148,7 +148,8 @@ def test_a_signal_saves_the_step_it_ends(
     with pytest.raises(SystemExit) as stopped:
         train(recipe(shards, tmp_path))
     assert stopped.value.code == 143
-    assert "stopped at step 3: --resume goes on from step 3" in capfd.readouterr().err
+    goes_on = f"weaksync train {tmp_path / 'run' / 'recipe.yaml'} --resume goes on from step 3"
+    assert f"stopped at step 3: {goes_on}" in capfd.readouterr().err
     train(recipe(shards, tmp_path), resume=True)
     assert same(weights(run), weights(tmp_path / "run"), tolerance=0)
 
