@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
-from .. import zoo
 from ..datamodules.index import open_set
 from ..datamodules.story import StoryDataModule
 from ..zoo.decoding import DEFAULT, Decoder, Policy, VideoSimilarity
@@ -18,19 +16,12 @@ from ..zoo.evaluation import Evaluation
 from ..zoo.evaluation import evaluate as score
 from ..zoo.matcher import CONFIG as MATCHER
 from ..zoo.models.dual_encoder import DualEncoder
-from ..zoo.models.neumatch import NeuMATCH
 from ..zoo.story import StoryAlignment
 from ..zoo.tuning import tune
 from . import config as recipes
-from .checkpointing import replace as write
 from .config import TrainerConfig
-from .console import err
-from .feature_config import FeatureRecipe
-from .launch import answering_sigterm, leads, progress_bar, say, trainer
-from .report.evaluation import evaluation_figure, evaluation_page
-from .runs import MODEL, RECIPE, model_folder
-from .score_tables import show
-from .texts import translations_for
+from .launch import answering_sigterm, progress_bar, say, trainer
+from .runs import MODEL, RECIPE
 
 
 def evaluate(
@@ -152,7 +143,9 @@ def model_decoder(model: DualEncoder) -> Decoder:
 @click.option("--within", type=click.FloatRange(0), metavar="SECONDS", help="Also decode so near to the narration.")
 @click.option("--pool", multiple=True, type=click.Path(path_type=Path),
               help="Further subtitles to choose from, as features; repeatable.")  # fmt: skip
-@click.option("--against", type=click.Path(path_type=Path), help="Another run of subtitle matching, on the same clips.")
+@click.option(
+    "--against", type=click.Path(path_type=Path), help="Another run, on the same data: the gain over it, paired."
+)
 @click.option("--workers", default=1, show_default=True, help="Reading processes.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for evaluation.json, a report and pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -186,70 +179,35 @@ def command(
     """
     if not model.is_dir():
         raise FileNotFoundError(f"{model}: no such run or checkpoint folder")
-    settings = TrainerConfig()
     if (model / MATCHER).is_file() or (model / MODEL / MATCHER).is_file():
         refuse_others(context, {"shards", "split", "pool", "out", "as_json"}, "a matcher")
         from .evaluate_matching import evaluate_command
 
         evaluate_command(model, shards, pool, split, out, as_json)
         return
-    if (model / RECIPE).is_file():
-        recipe = recipes.load_any(str(model / RECIPE))
-        if recipes.task_of(recipe) == "subtitles":
-            refuse_others(context, {"split", "pool", "against", "out", "as_json"}, "subtitle matching")
-            from .evaluate_subtitles import evaluate_run
-            from .evaluate_subtitles import present as present_ranks
+    task = recipes.task_of(recipes.load_any(str(model / RECIPE))) if (model / RECIPE).is_file() else None
+    if task == "subtitles":
+        refuse_others(context, {"split", "pool", "against", "out", "as_json"}, "subtitle matching")
+        from .evaluate_subtitles import evaluate_run as rank_run
+        from .evaluate_subtitles import present as present_ranks
 
-            present_ranks(evaluate_run(model, split, pool, against), split, out, as_json)
-            return
-        if recipes.task_of(recipe) in ("syncnet", "speaking"):
-            raise click.UsageError(
-                f"{model} trained a {recipes.task_of(recipe)} model, which is scored at the end of its training: its "
-                f"figures on validation and test are in {model / MODEL / 'README.md'}"
-            )
-        settings = recipe.trainer
-        if isinstance(recipe, recipes.StoryRecipe | FeatureRecipe):
-            if shards is None:  # on other shards its languages may not be there
-                languages = languages or tuple(recipe.data.languages or ())
-            shards = shards or recipe.data.shards
-        if isinstance(recipe, FeatureRecipe):
-            features = features or recipe.data.features
-    if pool or against is not None:
-        raise click.UsageError("--pool and --against are for runs of subtitle matching")
-    if shards is None:
-        raise click.UsageError(f"{model} is no run, so nobody knows its data: give --shards")
-    loaded = zoo.load(model_folder(model))
-    if isinstance(loaded, NeuMATCH):
-        decoding = {"--policy": policy, "--contiguous": contiguous, "--drops": drops, "--within": within}
-        labelled = evaluate_labels(loaded, shards, features, split, list(languages) or None, settings, decoding)
-        present(labelled, model, shards, split, out, as_json)
+        present_ranks(rank_run(model, split, pool, against), split, out, as_json)
         return
-    if not isinstance(loaded, DualEncoder):
-        raise ValueError(f"{model} is a {type(loaded).__name__}, which does not align stories")
-    kept = list(languages) or None
-    if originals:
-        translations = None
-    else:
-        otherwise = ", or --originals to read the sentences as they were told"
-        translations = translations_for(model, loaded.translated, shards, kept, translations, otherwise=otherwise)
-    decoder = None
-    if drops is not None:
-        own = model_decoder(loaded)
-        decoder = Decoder(*drops, policy or own.policy, own.contiguous if contiguous is None else contiguous)
-    evaluation = evaluate(
-        loaded,
-        shards,
-        split=split,
-        languages=kept,
-        translations=translations,
-        decoder=decoder,
-        policy=policy if decoder is None else None,
-        contiguous=contiguous if decoder is None else None,
-        within=within,
-        workers=workers,
-        settings=settings,
+    if task in ("syncnet", "speaking"):
+        raise click.UsageError(
+            f"{model} trained a {task} model, which is scored at the end of its training: its figures on validation "
+            f"and test are in {model / MODEL / 'README.md'}"
+        )
+    if pool:
+        raise click.UsageError("--pool is for subtitle matching")
+    from .evaluate_story import Asked, evaluate_run, gain_over, present
+
+    asked = Asked(
+        shards, translations, features, originals, split, languages, policy, contiguous, drops, within, workers
     )
-    present(evaluation, model, shards, split, out, as_json)
+    evaluation, asked = evaluate_run(model, asked)
+    gain = None if against is None else (against, gain_over(against, evaluation, asked))
+    present(evaluation, model, asked, gain, out, as_json)
 
 
 def refuse_others(context: click.Context, allowed: set[str], what: str) -> None:
@@ -262,41 +220,3 @@ def refuse_others(context: click.Context, allowed: set[str], what: str) -> None:
         if name not in allowed | {"model"} and context.get_parameter_source(str(name)) is given
     ]:
         raise click.UsageError(f"{', '.join(others)}: not for {what}")
-
-
-def evaluate_labels(
-    model: NeuMATCH,
-    shards: str,
-    features: str | None,
-    split: str,
-    languages: list[str] | None,
-    settings: TrainerConfig,
-    decoding: dict[str, Any],
-) -> Evaluation:
-    """Score a model that labels clips by itself, from features; `decoding` holds options that do not apply to it."""
-    from .evaluate_features import evaluate as evaluate_features  # trains through this file's neighbours
-
-    if given := [name for name, value in decoding.items() if value is not None]:
-        raise click.UsageError(f"this model labels clips by itself, nothing is decoded: leave {', '.join(given)} out")
-    if features is None:
-        raise click.UsageError("this model reads features, not pictures: give those of the shards with --features")
-    return evaluate_features(model, shards, features, split=split, languages=languages, settings=settings)
-
-
-def present(evaluation: Evaluation, model: Path, shards: str, split: str, out: Path | None, as_json: bool) -> None:
-    """Print an evaluation, and write its files to `out`; the first process alone."""
-    if not leads():
-        return
-    plain = evaluation.to_dict()
-    if as_json:
-        click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
-    else:
-        show(evaluation, f"{model} on {split} of {shards}")
-    if evaluation.doubt:
-        err.print(f"note: {evaluation.doubt}", style="yellow", highlight=False)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        write(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
-        evaluation_page(plain, out / "report.html", title=str(model), facts={"data": str(shards), "split": split})
-        evaluation_figure(plain, out / "f1.png", title=f"{model}, {split}")
-        say(f"wrote {out / 'report.html'}")

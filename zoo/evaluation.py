@@ -73,6 +73,7 @@ class Evaluation:
             unmatched time, and "matched", in which only time that some segment covers counts.
         retrieval: text-to-video retrieval over the clips of the same videos; empty where it was not asked for, or the
             model has no vectors.
+        films: which film each video tells, by id.
     """
 
     rows: list[Row]
@@ -81,6 +82,7 @@ class Evaluation:
     skipped: list[str]
     variants: dict[str, list[Row]]
     retrieval: list[Retrieval] = field(default_factory=list)
+    films: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)
@@ -97,6 +99,17 @@ class Evaluation:
             "the oracle. It may hardly tell sentences apart: train it longer or on more videos, start from a trained "
             "model, or score more videos"
         )
+
+    def gain(self, other: Evaluation, *, resamples: int = 2000, seed: int = 0) -> Interval:
+        """By how much the F1 of this model is above that of another on the same videos, paired; drawn by film.
+
+        Raises ValueError where the videos are others.
+        """
+        own, its = self["model"].per_video, other["model"].per_video
+        if own.keys() != its.keys():
+            raise ValueError(f"{len(own)} videos and {len(its)}, of which {len(own.keys() & its.keys())} are the same")
+        table = {video: (own[video].f1 - its[video].f1,) for video in own}
+        return bootstrap(table, resamples=resamples, seed=seed, film=self.films.__getitem__)[0]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: a figure that does not exist is None."""
@@ -160,6 +173,7 @@ def evaluate(
             "matched": score_rows(videos, labels, denominator="matched", resamples=resamples, seed=seed),
         },
         retrieval=retrieval(videos, resamples=resamples, seed=seed) if seek and _can_seek(videos) else [],
+        films={video.id: video.film for video in videos},
     )
 
 

@@ -81,3 +81,23 @@ def test_a_set_without_times_refuses_a_limit_of_seconds(data):
         splits[name] = [replace(v, narrations=torch.full_like(v.narrations, math.nan)) for v in videos]
     with pytest.raises(ValueError, match="its times are needed"):
         evaluate(None, "shards", decoder=OWN, within=1.0)
+
+
+def test_the_gain_over_another_model_is_paired_by_video(data):
+    splits, _ = data
+    better, worse = (evaluate(None, "shards", decoder=one) for one in (OWN, Decoder(0.01, 0.01, "constant")))
+    gain = better.gain(worse)
+    each = [better["model"].per_video[v.id].f1 - worse["model"].per_video[v.id].f1 for v in splits["test"]]
+    assert gain.value == pytest.approx(sum(each) / 3) and gain.value > 0
+    # a mean of three videos drawn again lies between those of one video alone
+    assert min(each) - 1e-12 <= gain.low <= gain.value <= gain.high <= max(each) + 1e-12
+    none = better.gain(better)
+    assert none.low == none.value == none.high == 0
+    # one film in two languages is drawn as a whole: of a single film nothing varies
+    codes = ("en", "es", "ru")
+    splits["test"] = [replace(v, id=f"{code}_a", language=code) for v, code in zip(splits["test"], codes, strict=True)]
+    alone = evaluate(None, "shards", decoder=OWN).gain(evaluate(None, "shards", decoder=Decoder(0.01, 0.01)))
+    assert alone.low == pytest.approx(alone.high)
+    splits["test"] = splits["test"][:2]
+    with pytest.raises(ValueError, match="3 videos and 2, of which 0 are the same"):
+        better.gain(evaluate(None, "shards", decoder=OWN))

@@ -80,6 +80,8 @@ def test_eval_prints_it_beside_baselines_and_oracle(world: Path, capsys: pytest.
     found = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in found["rows"]] == ["model", "all-drop", "uniform", "transcript", "oracle"]
     assert found["videos"] == 2
+    assert weaksync("eval", world / "runs" / "neumatch", "--against", world / "runs" / "neumatch") == 0
+    assert "paired by film: +0.000 (+0.000 to +0.000)" in capsys.readouterr().out
     assert weaksync("eval", world / "runs" / "neumatch", "--policy", "constant") == 2
     assert "nothing is decoded: leave --policy out" in capsys.readouterr().err
     folder = world / "runs" / "neumatch" / "model"
