@@ -33,6 +33,7 @@ class Comparison:
             paper, or fewer.
         columns: of ours, which may be some of the paper's.
         notes: what a reader must know, below the table.
+        chance: column -> what guessing gives, which is in no paper; a line of its own.
     """
 
     table: Table
@@ -40,6 +41,7 @@ class Comparison:
     names: Mapping[str, str]
     columns: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
+    chance: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def theirs(self) -> Table:
@@ -82,6 +84,8 @@ class Comparison:
             lines.append(["  paper", *(self._paper(row, column) for column in self.columns)])
             lines.append(["  ours", *(self._shown(self.value(row, column)) for column in self.columns)])
             lines.append(["  difference", *(self._shown(self.difference(row, column), "+") for column in self.columns)])
+        if self.chance:
+            lines.append(["chance", *(shown_chance(self.chance[column]) for column in self.columns)])
         first = max(len(line[0]) for line in lines)
         widths = [max(len(line[place]) for line in lines if len(line) > 1) for place in range(1, len(lines[0]))]
         rows = [
@@ -136,6 +140,8 @@ class Comparison:
                 reason = self.theirs.misprints.get((row, column), "")
                 over = " ".join(self._averaged) if column == AVERAGE else ""
                 writer.writerow([row, column, *map(_exact, (*figures, self.difference(row, column))), reason, over])
+        for column, value in self.chance.items():
+            writer.writerow(["chance", column, "", _exact(value), *[""] * 5])
         return text.getvalue()
 
     def markdown(self) -> str:
@@ -145,6 +151,8 @@ class Comparison:
         lines.append("|---|" + "---:|" * len(self.columns))
         for row, name in self.names.items():
             lines.append(f"| {name} | " + " | ".join(self._cell(row, column) for column in self.columns) + " |")
+        if self.chance:
+            lines.append("| *chance* | " + " | ".join(f"*{shown_chance(self.chance[c])}*" for c in self.columns) + " |")
         remarks = self.remarks()
         return "\n".join([*lines, *([""] if remarks else []), *(f"- {remark}" for remark in remarks), ""])
 
@@ -162,6 +170,11 @@ class Comparison:
             return ""
         whole = float(value).is_integer() and self.table.digits != 1
         return f"{value:{sign},.{0 if whole else self.table.digits}f}".replace("-", "−")
+
+
+def shown_chance(value: float) -> str:
+    """What guessing gives, to one place; of less than that, what there is."""
+    return f"{value:,.1f}" if value >= 0.05 else f"{value:.1g}"
 
 
 def _exact(value: Any) -> Any:

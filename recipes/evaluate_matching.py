@@ -16,6 +16,7 @@ from ..zoo.fusion import fuse
 from ..zoo.matcher import ALIGNMENT, Matcher
 from ..zoo.metrics import Interval
 from .checkpointing import replace
+from .comparison import shown_chance
 from .config import load_any
 from .console import err, print_table, progress
 from .index import load_matcher
@@ -56,6 +57,7 @@ class MatcherEvaluation:
         return {
             "clips": len(self.scores.queries),
             "pool": self.scores.pool,
+            "chance": self.scores.chance,
             "rows": [
                 {"name": name, "figures": {key: _plain(value) for key, value in cells.items()}}
                 for name, cells in self.rows()
@@ -174,6 +176,7 @@ def present(found: MatcherEvaluation, split: str, out: Path | None, as_json: boo
             (name, *(_shown(cells[key]) for key in (*RECALLS, MEDIAN)), kept.get(name, ""))
             for name, cells in found.rows()
         ]
+        rows.append(("chance", *map(shown_chance, plain["chance"].values()), ""))
         title = f"{plain['clips']} clips of {split}, a pool of {plain['pool']} subtitles; recalls in %, 95 % intervals"
         print_table(title, ("", *RECALLS, MEDIAN, "own kept"), rows)
     if out is not None:

@@ -24,6 +24,7 @@ from ..zoo.pool import joined
 from ..zoo.subtitles import SubtitleMatching, code_texts
 from . import config as recipes
 from .checkpointing import replace
+from .comparison import shown_chance
 from .console import err, print_table
 from .launch import answering_sigterm, leads, progress_bar, say, trainer
 from .paper_subtitles import MEDIAN, RECALLS
@@ -75,9 +76,12 @@ class Evaluation:
         found = {"all clips": self.scores.gain("model", "against")}
         least = self.hidden_most()
         if least is not None:
-            found[f"lips hidden in {least:.0%} of the frames or more"] = self.scores.gain(
-                "model", "against", lambda query: query.hidden is not None and query.hidden >= least
-            )
+
+            def most(query: Query) -> bool:
+                return query.hidden is not None and query.hidden >= least
+
+            where = f"{sum(map(most, self.scores.queries))} clips with lips hidden in {least:.0%} of the frames or more"
+            found[where] = self.scores.gain("model", "against", most)
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +90,7 @@ class Evaluation:
         return {
             "clips": len(self.scores.queries),
             "pool": self.scores.pool,
+            "chance": self.scores.chance,
             "rows": [
                 {"name": name, "figures": {key: asdict(value) for key, value in self.figures(which).items()}}
                 for which, name in self.names.items()
@@ -236,10 +241,15 @@ def present(evaluation: Evaluation, split: str, out: Path | None, as_json: bool)
     else:
         columns = ["run", *RECALLS, MEDIAN]
         rows = [[name, *map(_shown, evaluation.figures(which).values())] for which, name in evaluation.names.items()]
+        rows.append(["chance", *map(shown_chance, plain["chance"].values())])
         title = f"{plain['clips']} clips of {split}, a pool of {plain['pool']} subtitles; recalls in %, 95 % intervals"
         print_table(title, columns, rows)
         for where, gain in evaluation.gains().items():
-            err.print(f"R@1 over {evaluation.names['against']}, {where}: {_shown(gain)} points", highlight=False)
+            err.print(
+                f"R@1 over {evaluation.names['against']}, {where}: {_shown(gain)} points",
+                highlight=False,
+                soft_wrap=True,
+            )
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         replace(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
@@ -248,7 +258,7 @@ def present(evaluation: Evaluation, split: str, out: Path | None, as_json: bool)
                 share: {name: evaluation.scores.curve(which, share) for which, name in evaluation.names.items()}
                 for share in evaluation.shares
             }
-            curves(found, SHARES, out / "curves.png")
+            curves(found, SHARES, out / "curves.png", chance=plain["chance"]["r@1"])
             say(f"drew {out / 'curves.png'}")
         else:
             say("nobody knows what cannot be seen in these clips: no curves over it")

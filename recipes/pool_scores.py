@@ -90,6 +90,15 @@ class PoolScores:
         found[MEDIAN] = float(np.mean(medians))
         return found
 
+    @property
+    def chance(self) -> dict[str, float]:
+        """What a random order of the pool gives: recalls of k / S in per cent, and a median rank of (S + 1) / 2.
+
+        Every place is as likely for the own subtitle, so the median of any number of clips is as often above as below.
+        """
+        recalls = {column: 100 * min(places, self.pool) / self.pool for column, places in PLACES.items()}
+        return {**recalls, MEDIAN: (self.pool + 1) / 2}
+
     def gain(self, model: str, over: str, where: Callable[[Query], bool] = lambda query: True) -> Interval:
         """By how many points of R@1 a model is above another, clip by clip, over the clips that `where` picks.
 

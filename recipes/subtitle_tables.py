@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -90,15 +91,17 @@ def _table(table: Table, scores: PoolScores, methods: Mapping[str, str], notes: 
     shown = {
         row(domain, method): f"{DOMAINS[domain]}: {words}" for domain in DOMAINS for method, words in methods.items()
     }
-    return Comparison(table, cells, shown, FIGURES, notes)
+    return Comparison(table, cells, shown, FIGURES, notes, chance=scores.chance)
 
 
 def asked(scores: PoolScores, seeds: int) -> str:
     """Who asked what."""
     of_seeds = "one seed" if seeds == 1 else f"the mean of {seeds} seeds"
+    of_domain = Counter(query.domain for query in scores.queries)
+    parts = ", ".join(f"{count} of {DOMAINS.get(domain, domain)}" for domain, count in sorted(of_domain.items()))
     return (
-        f"{len(scores.queries)} clips, each among {scores.pool} subtitles, {of_seeds}; the paper has 5,000 and more, "
-        "so its ranks are of another scale"
+        f"{len(scores.queries)} clips ({parts}), each among {scores.pool} subtitles, {of_seeds}; chance is what a "
+        "random order of these gives; the paper has 5,000 and more, so its ranks are of another scale"
     )
 
 
@@ -147,5 +150,5 @@ def write_curves(scores: PoolScores, folder: Path, name: str) -> list[Path]:
     paths = [folder / f"{name}-curves.csv", folder / f"{name}-curves.png"]
     folder.mkdir(parents=True, exist_ok=True)
     replace(paths[0], text.getvalue().encode())
-    curves(found, SHARES, paths[1])
+    curves(found, SHARES, paths[1], chance=scores.chance["r@1"])
     return paths

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..pool_scores import Bin
 
 _PAPER = "#d27f2a"
+_CHANCE: Any = {"color": MUTED, "linewidth": 1, "linestyle": ":"}
 
 
 def pool_figure(comparison: Comparison, out: str | Path) -> Path:
@@ -33,6 +34,8 @@ def pool_figure(comparison: Comparison, out: str | Path) -> Path:
             for place, method in enumerate(methods):
                 _recalls(recalls, comparison, row(domain, method), place)
                 _median(median, comparison, row(domain, method), place)
+            if MEDIAN in comparison.chance:
+                median.axvline(comparison.chance[MEDIAN], **_CHANCE)
             for ax in (recalls, median):
                 ax.set_ylim(len(methods) - 0.5, -0.5)
                 ax.set_yticks(range(len(methods)), [words[method] for method in methods] if ax is axes[0] else [])
@@ -44,7 +47,9 @@ def pool_figure(comparison: Comparison, out: str | Path) -> Path:
             median.set_title("median rank", loc="left", fontsize=9)
         axes[0].plot([], [], color="C0", linewidth=4, label="ours")
         axes[0].scatter([], [], color=_PAPER, s=16, label="paper")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
+        if comparison.chance:
+            axes[0].plot([], [], label="chance", **_CHANCE)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
         figure.suptitle(comparison.title, x=0.01, ha="left", fontweight="bold", fontsize=11)
         return save(figure, out)
 
@@ -55,6 +60,8 @@ def _recalls(ax: Any, comparison: Comparison, name: str, place: int) -> None:
         ours, theirs = comparison.value(name, column), comparison.theirs.cell(name, column)
         if ours is not None:
             ax.barh(height, ours, height=0.2, color="C0", alpha=(1.0, 0.65, 0.4)[number])
+        if column in comparison.chance:
+            ax.plot([comparison.chance[column]] * 2, [height - 0.12, height + 0.12], **_CHANCE, zorder=4)
         if theirs is not None:
             ax.scatter(theirs, height, color=_PAPER, s=12, zorder=3)
 
@@ -69,13 +76,20 @@ def _median(ax: Any, comparison: Comparison, name: str, place: int) -> None:
         ax.plot([ours, theirs], [place, place], color=MUTED, linewidth=1)
 
 
-def curves(found: Mapping[str, Mapping[str, Sequence[Bin]]], words: Mapping[str, str], out: str | Path) -> Path:
-    """Draw R@1 of every model over each share, with intervals.
+def curves(
+    found: Mapping[str, Mapping[str, Sequence[Bin]]],
+    words: Mapping[str, str],
+    out: str | Path,
+    *,
+    chance: float,
+) -> Path:
+    """Draw R@1 of every model over each share, with intervals, and how many clips each point stands for.
 
     Args:
         found: share, such as ``hidden``, to model to the parts of its curve.
         words: share to what stands below its axis.
         out: a picture, of the format that its suffix names.
+        chance: R@1 of a random order, in per cent.
     """
     with canvas(4.6 * len(found), 3.4, columns=len(found)) as (figure, axes):
         panels = list(np.atleast_1d(axes))
@@ -88,11 +102,18 @@ def curves(found: Mapping[str, Mapping[str, Sequence[Bin]]], words: Mapping[str,
                 ax.errorbar(
                     shares, values, yerr=ends, color=f"C{number}", marker="o", markersize=4, capsize=2, label=model
                 )
-            ax.set_xlabel(words[share])
+            ax.axhline(chance, label="chance", **_CHANCE)
+            ax.set_xlabel(f"{words[share]}\n{clips_behind(models.values())}")
             ax.set_ylim(0, 103)
         panels[0].set_ylabel("R@1 in %")
         panels[-1].legend(frameon=False, fontsize=8)
         return save(figure, out)
+
+
+def clips_behind(models: Iterable[Sequence[Bin]]) -> str:
+    """How many clips the points of curves stand for, in words."""
+    counts = {part.clips for bins in models for part in bins}
+    return f"{'to '.join(f'{count} ' for count in sorted({min(counts), max(counts)}))}clips a point"
 
 
 def sets_figure(comparison: Comparison, out: str | Path) -> Path:

@@ -68,6 +68,10 @@ def test_narrowing_loses_what_its_cues_put_late(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads((tmp_path / "evaluation.json").read_text())
     assert [row["name"] for row in told["rows"]][-1] == narrowing(0.5)
+    assert told["chance"] == {"r@1": 1.0, "r@5": 5.0, "r@10": 10.0, "MedRank": 50.5}
+    present(found, "test", None, as_json=False)
+    (chance,) = [line for line in capsys.readouterr().out.splitlines() if "chance" in line]
+    assert all(figure in chance for figure in ("1.0", "5.0", "10.0", "50.5"))
 
 
 def test_an_index_without_a_clips_subtitle_is_refused(folder, matcher, tmp_path):

@@ -77,6 +77,7 @@ def test_ranks_are_those_of_every_pair_written_out(world: Path) -> None:
     found = evaluate_run(world / "dsta")
     plain = found.to_dict()
     assert (plain["clips"], plain["pool"]) == (7, 7)
+    assert plain["chance"] == pytest.approx({"r@1": 100 / 7, "r@5": 500 / 7, "r@10": 100, "MedRank": 4})
     wanted = expected(world, [])
     assert {row["id"]: row["rank"][str(world / "dsta")] for row in plain["per_clip"]} == wanted
     figures = found.figures("model")
@@ -99,7 +100,9 @@ def test_a_larger_pool_has_more_to_choose_from(world: Path, capsys: pytest.Captu
 def test_two_runs_are_compared_clip_by_clip(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert weaksync("eval", world / "dsta", "--against", world / "dtw") == 0
     printed = capsys.readouterr()
-    assert "MedRank" in printed.out and "R@1 over" in printed.err and "lips hidden in" in printed.err
+    assert "MedRank" in printed.out and "R@1 over" in printed.err and " clips with lips hidden in" in printed.err
+    (chance,) = [line for line in printed.out.splitlines() if "chance" in line]
+    assert all(figure in chance for figure in ("14.3", "71.4", "100.0", "4.0"))
     both = evaluate_run(world / "dsta", against=world / "dtw")
     ours, theirs = (both.figures(which)["r@1"].value for which in ("model", "against"))
     assert both.gains()["all clips"].value == pytest.approx(ours - theirs)

@@ -38,7 +38,8 @@ def comparison(names: dict[str, str], table: Any = paper.TABLE_2) -> Comparison:
     for place, name in enumerate(names):
         for column, value in zip(paper.FIGURES, (20 + place, 30 + place, 40 + place, 9 - place), strict=True):
             cells[name, column] = Interval(value, value - 2, value + 2)
-    return Comparison(table, cells, names, paper.FIGURES)
+    chance = {"r@1": 2.5, "r@5": 12.5, "r@10": 25.0, "MedRank": 20.5}
+    return Comparison(table, cells, names, paper.FIGURES, chance=chance)
 
 
 def rows(domains: list[str]) -> dict[str, str]:
@@ -72,8 +73,14 @@ def test_curves_have_a_panel_for_each_share(tmp_path: Path, drawn: list[Any]) ->
     bins = [Bin(x, x + 0.1, x + 0.05, 25, Interval(90 - 100 * x, 80 - 100 * x, 95 - 100 * x)) for x in (0.0, 0.1, 0.3)]
     found = {"hidden": {"soft-DSTA": bins, "soft-DTW": bins}, "offscreen": {"soft-DSTA": bins}}
     words = {"hidden": "hidden lips, % of frames", "offscreen": "speech off screen, %"}
-    assert pool.curves(found, words, tmp_path / "curves.png").stat().st_size > 5000
+    assert pool.curves(found, words, tmp_path / "curves.png", chance=2.5).stat().st_size > 5000
     assert len(drawn[0]) == 2
+
+
+def test_a_curve_says_how_many_clips_a_point_has() -> None:
+    even, odd = ([Bin(0.0, 0.1, 0.05, clips, Interval(9, 8, 10))] * 2 for clips in (25, 24))
+    assert pool.clips_behind([even, even]) == "25 clips a point"
+    assert pool.clips_behind([[*even, *odd], even]) == "24 to 25 clips a point"
 
 
 def test_an_alignment_is_drawn_where_it_is(tmp_path: Path, drawn: list[Any]) -> None:

@@ -14,7 +14,9 @@ from weaksync.datamodules.sample_clips import make_clips
 from weaksync.recipes import paper_subtitles as paper
 from weaksync.recipes import subtitle_figures as figures
 from weaksync.recipes import subtitle_tables as tables
+from weaksync.recipes.comparison import shown_chance
 from weaksync.recipes.pool_scores import PoolScores, Query
+from weaksync.recipes.report.pool import pool_figure
 from weaksync.recipes.reproduce_subtitles import command, numbers
 from weaksync.recipes.subtitle_figures import Pair, course, still_zone
 
@@ -69,7 +71,32 @@ def test_table_2_has_every_aligner_in_each_domain(known: bool) -> None:
     assert list(found.names) == list(paper.TABLE_2.rows)
     assert all(found.value(row, column) is not None for row in found.names for column in paper.FIGURES)
     assert ("hide the lips" in found.text()) == known
-    assert "24 clips, each among 40 subtitles, one seed" in found.text()
+    assert "24 clips (12 of Movie, 12 of YouTube), each among 40 subtitles, one seed" in found.text()
+
+
+def test_chance_is_that_of_the_pool_and_not_the_papers(tmp_path: Path) -> None:
+    guessed = scores(("dtw", "dsta"), pool=40)
+    orders = np.random.default_rng(0).permuted(np.tile(np.arange(40), (40_000, 1)), axis=1)
+    places = 1 + orders[:, 0]  # of the own subtitle, in orders that know nothing
+    assert guessed.chance == {"r@1": 2.5, "r@5": 12.5, "r@10": 25.0, "MedRank": 20.5}
+    for column, most in (("r@1", 1), ("r@5", 5), ("r@10", 10)):
+        assert guessed.chance[column] == pytest.approx(100 * np.mean(places <= most), abs=0.6)
+    assert guessed.chance["MedRank"] == pytest.approx(np.median(places), abs=0.6)
+    level = PoolScores.of(guessed.queries, {"flat": [torch.ones(24, 40)]}, torch.arange(24)).cells("flat")
+    assert {name: getattr(cell, "value", cell) for name, cell in level.items()} == pytest.approx(guessed.chance)
+    assert scores(("dtw",), pool=24, clips=3).chance["r@10"] == pytest.approx(1000 / 24)
+    assert tables.aligners(scores(("dtw",), clips=3, pool=6), seeds=1, apart=False).chance["r@10"] == 100
+
+    found = tables.aligners(guessed, seeds=1, apart=False)
+    (line,) = [line for line in found.text().splitlines() if line.startswith("chance")]
+    assert line.split() == ["chance", "2.5", "12.5", "25.0", "20.5"]
+    table, page, _ = found.write(tmp_path, pool_figure)
+    assert "| *chance* | *2.5* | *12.5* | *25.0* | *20.5* |" in page.read_text()
+    with table.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["row"] == "chance"]
+    assert {row["column"]: float(row["ours"]) for row in rows} == guessed.chance
+    assert not any(row[name] for row in rows for name in ("paper", "difference"))
+    assert [shown_chance(value) for value in (0.02, 0.2, 2500.5)] == ["0.02", "0.2", "2,500.5"]
 
 
 def test_table_3_says_what_is_absent() -> None:
