@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from ..datamodules.spoken import open_clips, spoken_clip
 from ..zoo.fusion import fuse
+from ..zoo.losses.gather import world_size
 from ..zoo.matcher import ALIGNMENT, Matcher
 from ..zoo.metrics import Interval
+from ..zoo.story import gather_by_id
 from .checkpointing import replace
 from .comparison import shown_chance
 from .config import load_any
 from .console import err, print_table, progress
 from .index import load_matcher
+from .launch import leads, together
 from .matching_config import MatchingRecipe
 from .narrowing import SHARES
 from .paper_subtitles import MEDIAN, RECALLS
@@ -70,6 +74,15 @@ class MatcherEvaluation:
         }
 
 
+@dataclass
+class Asked:
+    """A clip and its costs with the whole pool: cue -> (1, S)."""
+
+    id: str
+    query: Query
+    costs: dict[str, Tensor]
+
+
 def evaluate_matcher(
     model: Matcher | str | Path,
     clips: str | Path,
@@ -80,13 +93,15 @@ def evaluate_matcher(
 ) -> MatcherEvaluation:
     """Score a matcher: where each clip's own subtitle, which has the clip's id, stands in an index.
 
+    Under several processes each asks for its share of the clips; the figures are the same, in every process.
+
     Args:
         model: a matcher, its folder, or the folder of the run that trained it.
         clips: set of conversational clips.
         pool: index with the subtitles of the clips among others: weaksync index SPEECH POOL, of the clips' set of
             speech and any further subtitles.
         split: of the clips.
-        track: called with (clips encoded, clips).
+        track: called with (clips encoded, clips) of this process's share.
 
     Raises:
         FileNotFoundError: no such model, set or index.
@@ -101,18 +116,20 @@ def evaluate_matcher(
             f"{searched.folder} has no subtitle of {len(absent)} clips, such as {absent[0]!r}: speak the clips with "
             "weaksync data speech, and index that set beside the pool"
         )
-    queries, rows = [], []
-    for number, name in enumerate(names):
+    rank, world = (dist.get_rank(), world_size()) if world_size() > 1 else (0, 1)
+    own, share = [], names[rank::world]
+    for number, name in enumerate(share):
         if track is not None:
-            track(number, len(names))
+            track(number, len(share))
         record = spoken_clip(shards, name)
-        queries.append(Query(name, record.domain, record.hidden, record.offscreen))
-        rows.append(matcher.costs([encode(matcher, shards, name)], searched.pool))
+        query = Query(name, record.domain, record.hidden, record.offscreen)
+        own.append(Asked(name, query, matcher.costs([encode(matcher, shards, name)], searched.pool)))
     if track is not None:
-        track(len(names), len(names))
-    costs = {cue: torch.cat([row[cue] for row in rows]) for cue in (*matcher.cues, ALIGNMENT)}
-    right = torch.tensor([searched.columns[name] for name in names])
-    return scored(queries, costs, right, matcher.weights)
+        track(len(share), len(share))
+    asked = gather_by_id(own)
+    costs = {cue: torch.cat([each.costs[cue] for each in asked]) for cue in (*matcher.cues, ALIGNMENT)}
+    right = torch.tensor([searched.columns[each.id] for each in asked])
+    return scored([each.query for each in asked], costs, right, matcher.weights)
 
 
 def evaluate_command(
@@ -130,11 +147,13 @@ def evaluate_command(
         raise ValueError(f"{model} is no run, so nobody knows its clips: give --shards CLIPS")
     if len(pool) != 1:
         raise ValueError("a matcher chooses from one index: give --pool INDEX, which weaksync index made")
-    with progress("clips") as bar:
-        task = bar.add_task(split, total=None)
-        found = evaluate_matcher(
-            model, clips, pool[0], split=split, track=lambda done, of: bar.update(task, completed=done, total=of)
-        )
+    with together(), progress("clips") as bar:
+        task = bar.add_task(split, total=None, visible=leads())
+
+        def track(done: int, of: int) -> None:
+            bar.update(task, completed=done, total=of)
+
+        found = evaluate_matcher(model, clips, pool[0], split=split, track=track if leads() else None)
     present(found, split, out, as_json)
 
 
@@ -166,7 +185,9 @@ def narrowing(share: float) -> str:
 
 
 def present(found: MatcherEvaluation, split: str, out: Path | None, as_json: bool) -> None:
-    """Print an evaluation, and write evaluation.json to `out`."""
+    """Print an evaluation, and write evaluation.json to `out`; the first process alone."""
+    if not leads():
+        return
     plain = found.to_dict()
     if as_json:
         print(json.dumps(plain, indent=2, ensure_ascii=False))

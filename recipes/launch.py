@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -67,6 +68,19 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
 def leads() -> bool:
     """Whether this is the first of all processes: the one that prints and writes."""
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))) == 0
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What torchrun has started can gather within, on the CPU; for work that needs no Trainer."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield
+        return
+    dist.init_process_group("gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def say(line: str) -> None:

@@ -1,4 +1,8 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +22,8 @@ from weaksync.recipes.ranking import FUSION
 from weaksync.zoo.fusion import fuse
 
 from .tiny_matcher import tiny_matcher, write_pool
+
+BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +84,23 @@ def test_an_index_without_a_clips_subtitle_is_refused(folder, matcher, tmp_path)
     other = index(matcher, write_pool(tmp_path / "srt"), tmp_path / "index")
     with pytest.raises(ValueError, match="has no subtitle of 3 clips, such as 'test0000': speak the clips"):
         evaluate_matcher(matcher, folder / "clips", other)
+
+
+@pytest.mark.slow
+def test_processes_change_no_figure(folder, matcher, tmp_path):
+    matcher.save_pretrained(tmp_path / "model")
+    verb = ["eval", tmp_path / "model", "--pool", folder / "index", "--shards", folder / "clips"]
+    told = {}
+    for processes in (1, 2, 4):  # more than there are clips, too
+        torchrun = [BIN / "torchrun", "--nproc-per-node", processes, "--no-python"] if processes > 1 else []
+        words = [str(word) for word in (*torchrun, BIN / "weaksync", *verb, "--json", "--out", tmp_path / "out")]
+        alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(words, capture_output=True, text=True, timeout=300, env=alone)
+        assert done.returncode == 0, done.stderr
+        told[processes] = json.loads(done.stdout)
+        assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == told[processes]
+        assert done.stderr.count("wrote ") == 1 and done.stderr.count("test: ") == 1
+    assert told[1]["clips"] == 3 and told[1] == told[2] == told[4]
 
 
 def test_the_verb_scores_a_matcher(folder, matcher, tmp_path, capsys):
