@@ -159,7 +159,13 @@ def _with_own(name: str, verb: click.Command) -> click.Command:
     """The options that one table or figure alone has."""
     own = {
         "table2": [click.Option(["--apart"], is_flag=True, help="Train for each domain by itself, as the paper does.")],
-        "table3": [click.Option(["--clip4clip"], help="Checkpoint of a dual encoder for the last row.")],
+        "table3": [
+            click.Option(
+                ["--clip4clip"],
+                help="A dual encoder for the last row: a run (story/clip4clip says how to train one for this), a "
+                "checkpoint folder, or hf://openai/clip-vit-base-patch32 as it is.",
+            )
+        ],
         **{
             figure: [click.Option(["--clip"], help="Id of a test clip; by default one with hidden lips.")]
             for figure in PICTURES
