@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..zoo.codes import ClipCode, cue_costs
+from ..zoo.codes import ClipCode, alignment_costs, cue_costs
 from ..zoo.matcher import ALIGNMENT, Matcher
 from .narrowing import Narrowing
 from .pool_index import SubtitleIndex
@@ -57,7 +57,7 @@ def rank(
     columns = torch.arange(len(pool))
     if narrowing is not None:
         columns = torch.cat([narrowing.columns(clip, matcher, keep), torch.tensor(also, dtype=torch.int64)]).unique()
-    aligned = matcher.costs([clip], pool, columns, track=track)[ALIGNMENT][0]
+    aligned = alignment_costs(matcher.lipspeech, [clip], pool, columns, track=track)[0]
     costs = {**{name: cost[columns] for name, cost in every.items()}, ALIGNMENT: aligned}
     costs[FUSION] = matcher.fused({name: cost[None] for name, cost in costs.items()})[0]
     places = {name: _places(cost)[columns] for name, cost in every.items()}

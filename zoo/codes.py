@@ -12,8 +12,10 @@ from torch.nn import functional as F
 
 from .models.lipspeech import LipSpeech
 
-#: subtitles that are aligned together: their costs and features stay in the caches of a CPU
-AT_ONCE = 32
+#: subtitles that are aligned together: more would leave the caches of a CPU, fewer cost more calls
+AT_ONCE = 64
+#: and vectors of a global cue that become float32 together
+CUES_AT_ONCE = 512
 
 
 @dataclass
@@ -138,7 +140,7 @@ def cue_costs(clips: list[ClipCode], pool: Pool, columns: Tensor | None = None) 
     for name, texts in pool.cues.items():
         video = torch.stack([clip.cues[name] for clip in clips])
         texts = texts if columns is None else texts[columns]
-        costs[name] = torch.cat([1.0 - video @ some.float().T for some in texts.split(4096)], dim=1)
+        costs[name] = torch.cat([1.0 - video @ some.float().T for some in texts.split(CUES_AT_ONCE)], dim=1)
     return costs
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "soft_drop_dtw",
     "soft_dsta",
     "soft_dtw",
+    "unit_cost",
     "use",
 ]
 
@@ -37,6 +38,8 @@ INSTRUCTION_SETS = ("avx512", "avx2", "plain")
 ENVIRONMENT = "WEAKSYNC_CPU"
 #: fewer cells than this are not worth a second thread
 CELLS_PER_THREAD = 20_000
+#: and fewer multiplications
+PRODUCTS_PER_THREAD = 10_000_000
 #: smaller tensors are not worth huge pages, or the question
 LARGE = 4 << 20
 
@@ -52,6 +55,15 @@ class _Batch(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("band", "doubles", "threads")),
         ("value", ctypes.c_void_p),
         ("beyond_range", ctypes.c_void_p),
+    )
+
+
+class _Sequences(ctypes.Structure):
+    """`Sequences` of interface.cpp."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("count", "length", "stride", "row_stride")),
     )
 
 
@@ -80,6 +92,9 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
         library.weaksync_lanes.restype = _INT
         library.weaksync_expect_large.argtypes = (_POINTER, _INT)
         library.weaksync_expect_large.restype = None
+        sequences = ctypes.POINTER(_Sequences)
+        library.weaksync_unit_cost.argtypes = (sequences, sequences, _INT, _INT, _POINTER)
+        library.weaksync_unit_cost.restype = _INT
         for name, arguments in _ARGUMENTS.items():
             function = getattr(library, f"weaksync_{name}")
             function.argtypes = (ctypes.POINTER(_Batch), *arguments)
@@ -141,7 +156,28 @@ def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return tensor
 
 
-# ---- the six functions
+def unit_cost(video: Tensor, text: Tensor) -> Tensor:
+    """1 - the products of all videos (V, n, d) with all texts (S, m, d), float32: (V, S, n, m).
+
+    Raises ValueError where d differs, ImportError where the library is missing, MemoryError where there is not enough
+    for a tile of texts.
+    """
+    if not available():
+        raise ImportError(describe())
+    assert _library is not None
+    (videos, n, depth), (texts, m, other) = video.shape, text.shape
+    if depth != other:
+        raise ValueError(f"steps of {depth} dimensions for videos and {other} for texts have no product")
+    cost = empty(videos, texts, n, m)
+    threads = min(torch.get_num_threads(), 1 + cost.numel() * depth // PRODUCTS_PER_THREAD)
+    parts = [x if x.stride(2) == 1 else x.contiguous() for x in (video, text)]
+    sequences = [_Sequences(x.data_ptr(), *x.shape[:2], *x.stride()[:2]) for x in parts]
+    if _library.weaksync_unit_cost(*sequences, depth, threads, cost.data_ptr()) < 0:
+        raise MemoryError(f"products of {depth} dimensions need more memory than there is")
+    return cost
+
+
+# ---- the six recurrences
 
 
 def soft_dtw(

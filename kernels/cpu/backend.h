@@ -50,6 +50,13 @@ struct DropGradients {
   float *video, *text;
 };
 
+// `count` vectors of `depth` numbers.
+struct Vectors {
+  const float *data;
+  long stride, count, depth;
+  const float *row(long i) const { return data + i * stride; }
+};
+
 // What a look at the real cells tells: NaN or -inf among them, and the largest finite magnitude.
 struct Inspection {
   bool spoiled;
@@ -58,7 +65,8 @@ struct Inspection {
 
 struct Recurrences {
   const char *name;
-  int lanes;
+  int lanes, tile; // `tile`: how many texts unit_cost takes at most
+  void (*unit_cost)(const Vectors &steps, const Vectors &texts, float *cost, long width, Workspace &);
   Inspection (*inspect)(const Cost<float> &);
   Inspection (*inspect_double)(const Cost<double> &);
   // each returns the value of the pair, +inf where no path is left

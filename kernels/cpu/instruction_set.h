@@ -4,11 +4,12 @@
 #include "dsta.h"
 #include "dtw.h"
 #include "inspect.h"
+#include "products.h"
 #include "soft_drop_dtw.h"
 #include "soft_dsta.h"
 #include "soft_dtw.h"
 
 extern const Recurrences RECURRENCES = {
-    NAME,     LANES,      inspect, inspect_double, soft_dtw, soft_dsta,   soft_drop_dtw,
-    dtw,      dtw_double, dsta,    dsta_double,    drop_dtw, drop_dtw_double,
+    NAME, LANES,      TILE_BLOCKS * LANES, unit_cost,   inspect,  inspect_double,  soft_dtw, soft_dsta, soft_drop_dtw,
+    dtw,  dtw_double, dsta,                dsta_double, drop_dtw, drop_dtw_double,
 };

@@ -47,6 +47,24 @@ def test_a_vector_without_direction_costs_one_and_has_no_gradient():
     assert cosine_cost(torch.zeros(1, 7).half(), text[0].half()).tolist() == [[1.0, 1.0, 1.0]]
 
 
+def test_pairwise_costs_with_a_derivative_and_without_are_the_same():
+    video = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0))
+    text = torch.randn(3, 4, 7, generator=torch.Generator().manual_seed(1))
+    plain, leaf = pairwise_cosine_cost(video, text), video.clone().requires_grad_()
+    followed = pairwise_cosine_cost(leaf, text)
+    torch.testing.assert_close(plain, followed.detach(), rtol=0, atol=1e-6)
+    _, tangent = torch.func.jvp(lambda x: pairwise_cosine_cost(x, text), (video,), (torch.ones_like(video),))
+    (gradient,) = torch.autograd.grad(followed.sum(), leaf)
+    assert gradient.sum().item() == pytest.approx(tangent.sum().item(), abs=1e-4)
+    for v in range(2):
+        for s in range(3):
+            torch.testing.assert_close(plain[v, s], cosine_cost(video[v], text[s]), rtol=0, atol=1e-6)
+    spread = torch.vmap(lambda x: pairwise_cosine_cost(x[None], text)[0])(video)
+    torch.testing.assert_close(plain, spread, rtol=0, atol=1e-6)
+    compiled = torch.compile(pairwise_cosine_cost, fullgraph=True, backend="eager")
+    torch.testing.assert_close(plain, compiled(video, text), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("shapes", [((3, 4), (3, 5)), ((2, 3, 4), (1, 3, 4)), ((4,), (4,)), ((2, 3, 4), (3, 4))])
 def test_shapes_that_do_not_go_together(shapes):
     with pytest.raises(ValueError, match=r"\(B, n, d\) and \(B, m, d\)"):

@@ -418,3 +418,20 @@ def test_empty_batches(instructions: str, shape: tuple[int, int, int]) -> None:
     )
     torch.testing.assert_close(value, torch.full((batch,), 0.5 * (n + m)))  # everything is dropped
     hold_to(torch.cat([video, text], dim=1), torch.ones(batch, n + m), GRADIENT)
+
+
+EDGES = [(2, 7, 3, 5, 3), (1, 50, 2, 49, 17), (3, 6, 2, 97, 33), (1, 1, 1, 1, 1), (2, 4, 0, 5, 8)]
+
+
+@pytest.mark.parametrize("shape", EDGES)
+def test_costs_of_unit_vectors(instructions: str, shape: tuple[int, ...]) -> None:
+    """Tiles, and what is left at their edges, against the product in double precision."""
+    videos, n, texts, m, depth = shape
+    random = torch.Generator().manual_seed(0)
+    video = torch.randn(n, videos, depth, generator=random).transpose(0, 1) / depth**0.5
+    text = torch.randn(texts, m, 2 * depth, generator=random)[..., :depth] / depth**0.5
+    found = cpu.unit_cost(video, text)
+    exact = 1 - torch.einsum("vnd,smd->vsnm", video.double(), text.double())
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="dimensions"):
+        cpu.unit_cost(video, torch.zeros(1, 2, depth + 1))
