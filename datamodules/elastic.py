@@ -22,6 +22,8 @@ from torch.utils.data import DataLoader, Dataset
 from .batches import ClipTransform, PairBatch, Tokenize
 from .index import ShardSet, sample_key
 from .pairs import Grouping, Pair, WeakPairs, assemble, chance, deal, follow, group_count
+from .resumable import Resumable
+from .resumable import refuse_changed as refuse_changed
 from .tarscan import BadSample, Fault
 
 BLOCK = 4  # shards whose groups are shuffled together: a process reads from so many at a time
@@ -232,15 +234,12 @@ def _as_it_is(read: Any) -> Any:
     return read
 
 
-class ElasticLoader:
-    """The training loader of exact mode.  Lightning saves and restores it with the checkpoint, by the two methods.
-
-    Its state is global, the same on every rank, and advances as a batch is handed out, never as one is read ahead.
-    Iterating goes on from the state to the end of the epoch; the next iteration is the next epoch.
+class ElasticLoader(Resumable):
+    """The training loader of exact mode.
 
     Args:
         steps: the steps of this rank.
-        identity: what a state belongs to, by name (seed, hash of the data, ...); a state of another is refused.
+        identity: see `Resumable`.
         max_bad: see `Budget`.
         workers: processes that read; 0 reads in this one.
         context: ``fork``, ``spawn``, ``forkserver`` or None for the system's choice.
@@ -249,13 +248,11 @@ class ElasticLoader:
     def __init__(
         self, steps: PairSteps, identity: dict[str, Any], *, max_bad: int | float, workers: int, context: str | None
     ) -> None:
+        super().__init__(identity)
         self.steps = steps
-        self.identity = identity
         self.max_bad = max_bad
         self.workers = workers
         self.context = context
-        self.epoch = 0
-        self.step = 0
         self.budget = self._budget()
 
     @property
@@ -264,7 +261,6 @@ class ElasticLoader:
         return self.budget.skipped
 
     def __len__(self) -> int:
-        """Steps of a whole epoch, the same on every rank."""
         return len(self.steps)
 
     def __iter__(self) -> Iterator[PairBatch]:
@@ -276,32 +272,8 @@ class ElasticLoader:
             self.budget.spend(read.faults)
             if read.batch is None:
                 raise BadSample(read.faults[-1])
-            self.step += 1
-            if self.step == len(self):
-                self.epoch, self.step = epoch + 1, 0
+            self.advance()
             yield read.batch
-
-    def state_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings: where the run is, and what it runs on."""
-        return {"epoch": self.epoch, "step": self.step, **self.identity}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state.  Raises ValueError naming everything that is not as it was when the state was saved."""
-        refuse_changed(self.identity, state)
-        self.epoch, self.step = int(state["epoch"]), int(state["step"])
 
     def _budget(self) -> Budget:
         return Budget(self.max_bad, len(self.steps.order.pairs) // self.steps.world)
-
-
-def refuse_changed(identity: dict[str, Any], state: dict[str, Any]) -> None:
-    """Raises ValueError naming everything in which a saved state differs from what it would go on with."""
-    changed = [
-        f"{name} was {state.get(name)!r} and is {value!r}"
-        for name, value in identity.items()
-        if state.get(name) != value
-    ]
-    if changed:
-        raise ValueError(
-            f"cannot resume this data stream: {'; '.join(changed)}. Restore it, or start a new run from the weights"
-        )

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from .batches import FeatureVideo
 from .derived import FEATURES, open_derived
-from .elastic import rank_share, refuse_changed
+from .elastic import rank_share
 from .index import ShardSet, open_set
 from .pairs import chance
 from .records import AnnotatedVideo, weak_labels
-from .resumable import ResumableDataModule
+from .resumable import Resumable, ResumableDataModule
 from .shards import write_record
 
 CLIPS, SENTENCES = "clips", "sentences"
@@ -177,7 +177,6 @@ class FeatureDataModule(ResumableDataModule):
         self.languages = None if languages is None else sorted(set(languages))
         self.test_split = test_split
         self.seed = seed
-        self._training: WindowLoader | None = None
 
     @property
     def producer(self) -> str:
@@ -197,28 +196,24 @@ class FeatureDataModule(ResumableDataModule):
         """The videos of any split.  Raises ValueError where the set has no such split."""
         return FeatureVideos(self.shards, self.features, split, self.languages, annotated=annotated)
 
-    def train_dataloader(self) -> WindowLoader:
-        """Steps of windows.  The same loader for the life of the module: asking again does not lose the place."""
-        if self._training is None:
-            videos = self.videos("train", annotated=self.pairs == "annotated")
-            if not len(videos):
-                raise ValueError(
-                    f"no training video of {self.shards.folder} is annotated: data.pairs=weak learns from its "
-                    "narration times"
-                )
-            identity = {
-                "global_batch": self.global_batch,
-                "window": self.window,
-                "pairs": self.pairs,
-                "seed": self.seed,
-                "languages": self.languages,
-                "data": self.shards.fingerprint("train"),
-                "features": self.features.fingerprint("train"),
-            }
-            self._training = WindowLoader(videos, self.pairs, self.global_batch, self.window, identity, *self.place())
-            if self._resumed:
-                self._training.load_state_dict(self._resumed)
-        return self._training
+    def training_loader(self, rank: int, world: int) -> WindowLoader:
+        """Steps of windows.  Raises ValueError where no video can be learnt from."""
+        videos = self.videos("train", annotated=self.pairs == "annotated")
+        if not len(videos):
+            raise ValueError(
+                f"no training video of {self.shards.folder} is annotated: data.pairs=weak learns from its narration "
+                "times"
+            )
+        identity = {
+            "global_batch": self.global_batch,
+            "window": self.window,
+            "pairs": self.pairs,
+            "seed": self.seed,
+            "languages": self.languages,
+            "data": self.shards.fingerprint("train"),
+            "features": self.features.fingerprint("train"),
+        }
+        return WindowLoader(videos, self.pairs, self.global_batch, self.window, identity, rank, world)
 
     def val_dataloader(self) -> WholeLoader:
         """Videos of the validation split."""
@@ -243,7 +238,7 @@ class WholeLoader:
         return (self.videos.read(place) for place in self.places)
 
 
-class WindowLoader:
+class WindowLoader(Resumable):
     """Steps of training: the videos of each in a seeded order, each cut to a window.
 
     What a step holds is a pure function of seed, epoch and step, the same for any number of ranks; the state is the
@@ -268,11 +263,10 @@ class WindowLoader:
     ) -> None:
         if global_batch % world or len(videos) < world:
             raise ValueError(f"{len(videos)} videos in steps of {global_batch} cannot be shared by {world} ranks")
+        super().__init__(identity)
         self.videos, self.pairs = videos, pairs
         self.global_batch, self.window = global_batch, window
-        self.identity = identity
         self.rank, self.world = rank, world
-        self.epoch = self.step = 0
 
     def __len__(self) -> int:
         """Steps of a whole epoch; a last one with fewer videos than ranks is left out."""
@@ -285,9 +279,7 @@ class WindowLoader:
         for step in range(self.step, len(self)):
             places = order[step * self.global_batch : (step + 1) * self.global_batch]
             share = places[rank_share(len(places), self.rank, self.world)]
-            self.step = step + 1
-            if self.step == len(self):
-                self.epoch, self.step = epoch + 1, 0
+            self.advance()
             yield [self._window(int(place), epoch) for place in share]
 
     def _window(self, place: int, epoch: int) -> FeatureVideo:
@@ -297,14 +289,6 @@ class WindowLoader:
             return video
         start = int(chance(self.identity["seed"], epoch, place).integers(spare + 1))
         return cut(video, start, start + self.window)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "step": self.step, **self.identity}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises ValueError naming everything that is not as it was when the state was saved."""
-        refuse_changed(self.identity, state)
-        self.epoch, self.step = int(state["epoch"]), int(state["step"])
 
 
 def cut(video: FeatureVideo, start: int, stop: int) -> FeatureVideo:

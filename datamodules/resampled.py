@@ -23,10 +23,11 @@ from webdataset.gopen import gopen, gopen_schemes
 from webdataset.tariterators import tarfile_samples
 
 from .batches import ClipTransform, PairBatch, Tokenize
-from .elastic import Budget, Read, refuse_changed, worker_options
+from .elastic import Budget, Read, worker_options
 from .index import sample_key
 from .pairs import PAIRED, Pair, PairSource, assemble, chance, deal, wording
 from .records import AnnotatedVideo
+from .resumable import Resumable
 from .shards import MANIFEST, Manifest, Shard, index_name, read_index
 from .tarscan import STORY, BadSample, Fault, payload_fault
 
@@ -241,7 +242,7 @@ class PairStream(IterableDataset[Read[PairBatch]]):
                 yield held.pop()
 
 
-class ResampledLoader:
+class ResampledLoader(Resumable):
     """The training loader of resampled mode: a fixed number of steps an epoch, the same on every rank.
 
     Its state is the place in the epoch; what follows it after a resume is drawn anew.
@@ -257,14 +258,13 @@ class ResampledLoader:
         workers: int,
         context: str | None,
     ) -> None:
+        super().__init__({"steps_per_epoch": steps})
         self.stream = stream
         self.steps = steps
         self.samples = samples
         self.max_bad = max_bad
         self.workers = workers
         self.context = context
-        self.epoch = 0
-        self.step = 0
         self.budget = Budget(max_bad, samples)
 
     @property
@@ -284,20 +284,10 @@ class ResampledLoader:
             self.budget.spend(read.faults)
             if read.batch is None:
                 raise BadSample(read.faults[-1])
-            self.step += 1
-            if self.step == self.steps:
-                self.epoch, self.step = epoch + 1, 0
+            self.advance()
             yield read.batch
             if self.epoch != epoch:
                 return
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "step": self.step, "steps_per_epoch": self.steps}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state.  Raises ValueError where it was saved by another mode or another length of epoch."""
-        refuse_changed({"steps_per_epoch": self.steps}, state)
-        self.epoch, self.step = int(state["epoch"]), int(state["step"])
 
 
 def _number(text: str) -> int:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import lightning
-import torch.distributed
+from typing import Literal, get_args
 
 from .batches import ClipTransform, Tokenize
 from .derived import ALIGNMENTS, TRANSLATIONS, aligned, open_derived, translated
@@ -19,13 +15,14 @@ from .index import ShardSet, open_set
 from .pairs import PAIRED, Grouping, PairSource, WeakPairs, paired
 from .records import AnnotatedVideo
 from .resampled import PairStream, ResampledLoader, address_of, read_manifest
+from .resumable import ResumableDataModule
 from .shards import Manifest
 from .videos import VideoLoader, Videos
 
 Mode = Literal["exact", "resampled"]
 
 
-class StoryDataModule(lightning.LightningDataModule):
+class StoryDataModule(ResumableDataModule["ElasticLoader | ResampledLoader"]):
     """Story shards as Lightning wants them.
 
     Training yields `PairBatch`: groups of pairs, each group of one video.  Evaluation yields `VideoBatch`: whole
@@ -131,8 +128,6 @@ class StoryDataModule(lightning.LightningDataModule):
         self._translations: ShardSet | None = None
         self._alignments: ShardSet | None = None
         self._pairs: WeakPairs | None = None
-        self._training: tuple[tuple[int, int], ElasticLoader | ResampledLoader] | None = None
-        self._resumed: dict[str, Any] = {}
 
     @property
     def shards(self) -> ShardSet:
@@ -214,33 +209,13 @@ class StoryDataModule(lightning.LightningDataModule):
             self._pairs = pairs
         return self._pairs
 
-    def train_dataloader(self) -> ElasticLoader | ResampledLoader:
-        """Steps of `PairBatch`.  The same loader for the life of the module: asking again does not lose the place."""
-        rank, world = self.place()
+    def training_loader(self, rank: int, world: int) -> ElasticLoader | ResampledLoader:
+        """Steps of `PairBatch`.  Raises ValueError where the ranks cannot share them."""
         if self.global_batch % world:
             below, above = self.global_batch // world * world, -(-self.global_batch // world) * world
             near = " or ".join(str(size) for size in (below, above) if size)
             raise ValueError(f"global_batch={self.global_batch} cannot be shared by {world} ranks; take {near}")
-        if self._training is None or self._training[0] != (rank, world):
-            loader = self._exact(rank, world) if self.mode == "exact" else self._resampled(rank, world)
-            if self._resumed:
-                loader.load_state_dict(self._resumed)
-            self._training = (rank, world), loader
-        return self._training[1]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the training stream is; Lightning keeps it with the checkpoint.
-
-        Lightning saves the loader's own state as well, but hands it back only where it takes the run for one that was
-        interrupted in mid-epoch, and not every checkpoint looks like that to it.
-        """
-        return self._training[1].state_dict() if self._training is not None else {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there.  Raises ValueError, naming what, if seed, batch, languages or data are others now."""
-        self._resumed = state
-        if self._training is not None and state:
-            self._training[1].load_state_dict(state)
+        return self._exact(rank, world) if self.mode == "exact" else self._resampled(rank, world)
 
     def _resampled(self, rank: int, world: int) -> ResampledLoader:
         address = address_of(self.folder)
@@ -321,13 +296,3 @@ class StoryDataModule(lightning.LightningDataModule):
         return VideoLoader(
             Videos(self.shards, usable, self.preprocess, self.tokenize), rank, world, self.workers, self.start_method
         )
-
-    def place(self) -> tuple[int, int]:
-        """Rank and number of ranks: the trainer's, else the process group's, else the launcher's, else (0, 1)."""
-        if self.trainer is not None:
-            return self.trainer.global_rank, self.trainer.world_size
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            return torch.distributed.get_rank(), torch.distributed.get_world_size()
-        if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-            return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        return 0, 1

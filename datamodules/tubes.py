@@ -12,10 +12,10 @@ from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from .batches import TubeBatch, TubeTransform
-from .elastic import Read, rank_share, refuse_changed, workers_loader
+from .elastic import Read, rank_share, workers_loader
 from .index import ShardSet
 from .pairs import chance, sample_chance
-from .resumable import ResumableDataModule
+from .resumable import Resumable, ResumableDataModule
 from .spoken import SAMPLES_A_FRAME, TUBE_FPS, open_clips, sound, spoken_clip, tube
 
 #: samples that follow those of the frames, so that spectra of 25 ms last as long as the tube
@@ -159,7 +159,6 @@ class TubeDataModule(ResumableDataModule):
         self.domain = domain
         self.workers = workers
         self.seed = seed
-        self._training: TubeLoader | None = None
 
     @staticmethod
     def open(folder: str | Path) -> ShardSet:
@@ -176,23 +175,18 @@ class TubeDataModule(ResumableDataModule):
             )
         return tubes
 
-    def train_dataloader(self) -> TubeLoader:
-        """Steps of windows.  The same loader for the life of the module: asking again does not lose the place."""
-        if self._training is None:
-            identity = {
-                "global_batch": self.global_batch,
-                "frames": self.frames,
-                "seed": self.seed,
-                "languages": self.languages,
-                "domain": self.domain,
-                "data": self.clips.fingerprint("train"),
-            }
-            tubes = self.tubes("train", self.frames + 1)  # the last frame has no sound that follows
-            self._training = TubeLoader(tubes, self.global_batch, self.frames, identity, *self.place())
-            self._training.workers = self.workers
-            if self._resumed:
-                self._training.load_state_dict(self._resumed)
-        return self._training
+    def training_loader(self, rank: int, world: int) -> TubeLoader:
+        """Steps of windows.  Raises ValueError where the clips do not fill one."""
+        identity = {
+            "global_batch": self.global_batch,
+            "frames": self.frames,
+            "seed": self.seed,
+            "languages": self.languages,
+            "domain": self.domain,
+            "data": self.clips.fingerprint("train"),
+        }
+        tubes = self.tubes("train", self.frames + 1)  # the last frame has no sound that follows
+        return TubeLoader(tubes, self.global_batch, self.frames, identity, rank, world, workers=self.workers)
 
     def val_dataloader(self) -> WholeTubes:
         """Whole clips of the validation split."""
@@ -203,24 +197,28 @@ class TubeDataModule(ResumableDataModule):
         return WholeTubes(self.tubes("test"), *self.place(), workers=self.workers)
 
 
-class TubeLoader:
+class TubeLoader(Resumable):
     """Steps of training: some clips in a seeded order, a window of each.
 
-    What a step holds is a pure function of seed, epoch and step, the same for any number of ranks and workers; the
-    state is the epoch and the step, and advances as a batch is handed out, so a run goes on where it was.
+    What a step holds is a pure function of seed, epoch and step, the same for any number of ranks and workers.
 
     Args:
         tubes: of the training split.
-        global_batch, frames: see `TubeDataModule`.
-        identity: what a state belongs to, by name; a state of another is refused.
+        global_batch, frames, workers: see `TubeDataModule`.
+        identity: see `Resumable`.
         rank, world: which share of each step is this process's.
-
-    Attributes:
-        workers: processes that decode.
     """
 
     def __init__(
-        self, tubes: Tubes, global_batch: int, frames: int, identity: dict[str, Any], rank: int, world: int
+        self,
+        tubes: Tubes,
+        global_batch: int,
+        frames: int,
+        identity: dict[str, Any],
+        rank: int,
+        world: int,
+        *,
+        workers: int = 0,
     ) -> None:
         if global_batch % world:
             raise ValueError(f"steps of {global_batch} clips cannot be shared by {world} ranks evenly")
@@ -229,13 +227,11 @@ class TubeLoader:
                 f"{len(tubes)} clips of {tubes.clips.folder} do not fill a step of {global_batch}: lower "
                 "data.global_batch"
             )
+        super().__init__(identity)
         self.steps = _Steps(tubes, global_batch, frames, identity["seed"], rank, world)
-        self.identity = identity
-        self.workers = 0
-        self.epoch = self.step = 0
+        self.workers = workers
 
     def __len__(self) -> int:
-        """Steps of a whole epoch."""
         return len(self.steps.tubes) // self.steps.global_batch
 
     def __iter__(self) -> Iterator[TubeBatch]:
@@ -243,18 +239,8 @@ class TubeLoader:
         places = [(epoch, step) for step in range(self.step, len(self))]
         for read in workers_loader(self.steps, places, self.workers, None):
             assert read.batch is not None
-            self.step += 1
-            if self.step == len(self):
-                self.epoch, self.step = epoch + 1, 0
+            self.advance()
             yield read.batch
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "step": self.step, **self.identity}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises ValueError naming everything that is not as it was when the state was saved."""
-        refuse_changed(self.identity, state)
-        self.epoch, self.step = int(state["epoch"]), int(state["step"])
 
 
 class WholeTubes:
