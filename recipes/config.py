@@ -9,7 +9,7 @@ import dataclasses
 import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -19,6 +19,8 @@ from ..zoo.registry import did_you_mean
 from .schema import ConfigError, read
 
 RECIPES = Path(__file__).parent / "configs"
+#: whether something is wrong, and what to say then
+Check = tuple[bool, str]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Task:
     """What a recipe's ``task`` stands for, by modules of this package that are imported when one is read.
 
     Attributes:
-        config: has the recipe's dataclass, and `impossible`, which lists what cannot work in one.
+        config: has the recipe's dataclass.
         recipe: the dataclass.
         trains: has `train`, which runs one.
     """
@@ -134,62 +136,97 @@ class TrainerConfig:
     deterministic: bool = False
 
 
-class Settings(Protocol):
+@dataclass(kw_only=True)
+class Settings:
     """What every recipe says, whatever its task.
 
     Attributes:
+        task: what it trains, a name of `TASKS`; None for story alignment.
         name: of the run; it writes to ``<root>/<name>/``.
+        data: what it reads, as its task has it.
         root: folder of all runs.
-        seed: of all chance.
+        seed: of all chance: of weights, order, windows and augmentation.
     """
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    task: ClassVar[str | None] = None
     name: str
-    root: str
-    seed: int
-
-    @property
-    def folder(self) -> Path:
-        """Where the run writes."""
-        ...
-
-
-class Recipe(Settings, Protocol):
-    """What a recipe of one model says; `data`, `model` and `optim` are the task's own.
-
-    Attributes:
-        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
-    """
-
-    trainer: TrainerConfig
-    save_every_n_steps: int | None
-
-
-@dataclass
-class StoryRecipe:
-    """A story-alignment run: everything that decides its outcome.
-
-    Attributes:
-        name: of the run; it writes to ``<root>/<name>/``.
-        root: folder of all runs.
-        seed: of weights, order and augmentation.
-        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
-    """
-
-    name: str
-    data: DataConfig
+    data: Any
     root: str = "runs"
     seed: int = 0
-    model: ModelConfig = field(default_factory=ModelConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    save_every_n_steps: int | None = None
 
     @property
     def folder(self) -> Path:
         """Where the run writes."""
         return Path(self.root) / self.name
+
+    def checks(self) -> list[Check]:
+        """Settings that are well-typed and cannot work: whether one is such, and what to say then."""
+        return [(self.name is not None and not self.name.strip("./"), "name should be a folder's name below root")]
+
+
+@dataclass(kw_only=True)
+class Recipe(Settings):
+    """What a recipe of one model says, whatever its task.
+
+    Attributes:
+        model: that is trained.
+        optim: how it is optimised, as its task has it.
+        trainer: of Lightning.
+        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: Any
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    save_every_n_steps: int | None = None
+
+    def checks(self) -> list[Check]:
+        epochs = self.trainer.max_epochs
+        return [*super().checks(), (epochs < 1, f"trainer.max_epochs should be at least 1, not {epochs}")]
+
+
+@dataclass(kw_only=True)
+class StoryRecipe(Recipe):
+    """A story-alignment run: everything that decides its outcome."""
+
+    data: DataConfig
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+    def checks(self) -> list[Check]:
+        data, loss = self.data, self.loss
+        return [
+            *super().checks(),
+            (data.global_batch < 1, f"data.global_batch should be at least 1, not {data.global_batch}"),
+            (data.group_size < 2, f"data.group_size should be at least 2 (one negative), not {data.group_size}"),
+            (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
+            (not 0 <= data.max_bad < 1, f"data.max_bad is a share in [0, 1), not {data.max_bad}"),
+            (
+                (data.mode == "resampled") != (data.steps_per_epoch is not None),
+                "data.steps_per_epoch goes with data.mode: resampled, and is needed there",
+            ),
+            (
+                (data.pairs == "aligned") != (data.alignments is not None),
+                "data.alignments goes with data.pairs: aligned, and is needed there: weaksync data align makes a "
+                "folder",
+            ),
+            (
+                data.mode == "resampled" and (data.translations is not None or data.alignments is not None),
+                "data.translations and data.alignments go with data.mode: exact; streamed shards come without them",
+            ),
+            (
+                data.mode == "resampled" and data.grouping == "consecutive",
+                "data.grouping: consecutive goes with data.mode: exact",
+            ),
+            (
+                (loss.alignment != "none") != (data.grouping == "consecutive"),
+                "loss.alignment goes with data.grouping: consecutive, and needs it",
+            ),
+            (
+                loss.alignment != "none" and loss.negatives != "batch",
+                "loss.alignment sets groups against each other: loss.negatives should be batch",
+            ),
+        ]
 
 
 def names() -> list[str]:
@@ -213,13 +250,13 @@ def load(recipe: str, overrides: list[str] | None = None) -> StoryRecipe:
     """Read a recipe of story alignment, as `load_any`.  Raises ValueError for one of another task too."""
     found = load_any(recipe, overrides)
     if not isinstance(found, StoryRecipe):
-        raise ValueError(f"{recipe} is a recipe of task {task_of(found)}: it trains no dual encoder, which this needs")
+        raise ValueError(f"{recipe} is a recipe of task {found.task}: it trains no dual encoder, which this needs")
     return found
 
 
 def task_of(recipe: Settings) -> str | None:
     """The name in `TASKS` of what a recipe trains; None for story alignment."""
-    return getattr(recipe, "task", None)
+    return recipe.task
 
 
 def plain(recipe: str, overrides: list[str] | None = None) -> Any:
@@ -255,70 +292,30 @@ def load_any(recipe: str, overrides: list[str] | None = None) -> Recipe:
         ConfigError: listing every unknown key, ill-typed value and impossible setting.
     """
     data = plain(recipe, overrides)
-    faults: list[str] = []
-    config: Recipe
+    kind: type[Recipe] = StoryRecipe
     if isinstance(data, dict) and "task" in data:
-        if data["task"] not in TASKS:
-            near = did_you_mean(str(data["task"]), TASKS)
-            raise ConfigError([f"task should be {' | '.join(TASKS)}, not {data['task']!r}{near}"], recipe)
-        task = TASKS[data["task"]]
-        its = importlib.import_module(f".{task.config}", __package__)
-        config = read(getattr(its, task.recipe), data, faults)
-        faults += its.impossible(config)
-    else:
-        config = read(StoryRecipe, data, faults)
-        faults += impossible(config)
+        name = data.pop("task")
+        if name not in TASKS:
+            near = did_you_mean(str(name), TASKS)
+            raise ConfigError([f"task should be {' | '.join(TASKS)}, not {name!r}{near}"], recipe)
+        kind = getattr(importlib.import_module(f".{TASKS[name].config}", __package__), TASKS[name].recipe)
+    faults: list[str] = []
+    config = read(kind, data, faults)
+    faults += [fault for wrong, fault in config.checks() if wrong]
     if faults:
         raise ConfigError(faults, recipe)
     return config
 
 
-def impossible(config: StoryRecipe) -> list[str]:
-    """Settings that are well-typed and cannot work."""
-    data = config.data
-    checks = [
-        (config.name is not None and not config.name.strip("./"), "name should be a folder's name below root"),
-        (data.global_batch < 1, f"data.global_batch should be at least 1, not {data.global_batch}"),
-        (data.group_size < 2, f"data.group_size should be at least 2 (one negative), not {data.group_size}"),
-        (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
-        (not 0 <= data.max_bad < 1, f"data.max_bad is a share in [0, 1), not {data.max_bad}"),
-        (
-            (data.mode == "resampled") != (data.steps_per_epoch is not None),
-            "data.steps_per_epoch goes with data.mode: resampled, and is needed there",
-        ),
-        (
-            (data.pairs == "aligned") != (data.alignments is not None),
-            "data.alignments goes with data.pairs: aligned, and is needed there: weaksync data align makes a folder",
-        ),
-        (
-            data.mode == "resampled" and (data.translations is not None or data.alignments is not None),
-            "data.translations and data.alignments go with data.mode: exact; streamed shards come without them",
-        ),
-        (
-            data.mode == "resampled" and data.grouping == "consecutive",
-            "data.grouping: consecutive goes with data.mode: exact",
-        ),
-        (
-            (config.loss.alignment != "none") != (data.grouping == "consecutive"),
-            "loss.alignment goes with data.grouping: consecutive, and needs it",
-        ),
-        (
-            config.loss.alignment != "none" and config.loss.negatives != "batch",
-            "loss.alignment sets groups against each other: loss.negatives should be batch",
-        ),
-        (config.trainer.max_epochs < 1, f"trainer.max_epochs should be at least 1, not {config.trainer.max_epochs}"),
-    ]
-    return [fault for wrong, fault in checks if wrong]
-
-
 def dump(config: Settings) -> str:
-    """The resolved recipe as YAML, which `load` reads back."""
-    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
+    """The resolved recipe as YAML, which `load_any` reads back."""
+    task = {"task": config.task} if config.task else {}
+    return OmegaConf.to_yaml(OmegaConf.create({**task, **dataclasses.asdict(config)}))
 
 
 def flat(config: Settings) -> list[tuple[str, Any]]:
     """Every setting as ``(dotted key, value)``; free-form parts, such as ``model.arguments``, are one value."""
-    pairs = []
+    pairs: list[tuple[str, Any]] = [("task", config.task)] if config.task else []
     for part in dataclasses.fields(config):
         value = getattr(config, part.name)
         if dataclasses.is_dataclass(value):

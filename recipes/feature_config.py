@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from .config import ModelConfig, TrainerConfig
-
-#: what `task` says in such a recipe
-TASK = "features"
+from .config import Check, ModelConfig, Recipe
 
 
 @dataclass
@@ -65,41 +61,19 @@ class ActionOptimConfig:
             raise ValueError("; ".join(faults))
 
 
-@dataclass
-class FeatureRecipe:
-    """A run on cached features: everything that decides its outcome.
+@dataclass(kw_only=True)
+class FeatureRecipe(Recipe):
+    """A run on cached features: everything that decides its outcome."""
 
-    Attributes:
-        task: says that this is one.
-        name: of the run; it writes to ``<root>/<name>/``.
-        root: folder of all runs.
-        seed: of weights, order and windows.
-        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
-    """
-
-    task: Literal["features"]
-    name: str
+    task: ClassVar[str] = "features"
     data: FeatureDataConfig
-    root: str = "runs"
-    seed: int = 0
     model: ModelConfig = field(default_factory=lambda: ModelConfig("neumatch-sbn"))
     optim: ActionOptimConfig = field(default_factory=ActionOptimConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    save_every_n_steps: int | None = None
 
-    @property
-    def folder(self) -> Path:
-        """Where the run writes."""
-        return Path(self.root) / self.name
-
-
-def impossible(config: FeatureRecipe) -> list[str]:
-    """Settings that are well-typed and cannot work."""
-    data = config.data
-    checks = [
-        (config.name is not None and not config.name.strip("./"), "name should be a folder's name below root"),
-        (data.global_batch < 1, f"data.global_batch should be at least 1, not {data.global_batch}"),
-        (data.window is not None and data.window < 1, f"data.window should be at least 1, not {data.window}"),
-        (config.trainer.max_epochs < 1, f"trainer.max_epochs should be at least 1, not {config.trainer.max_epochs}"),
-    ]
-    return [fault for wrong, fault in checks if wrong]
+    def checks(self) -> list[Check]:
+        data = self.data
+        return [
+            *super().checks(),
+            (data.global_batch < 1, f"data.global_batch should be at least 1, not {data.global_batch}"),
+            (data.window is not None and data.window < 1, f"data.window should be at least 1, not {data.window}"),
+        ]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-#: what `task` says in such a recipe
-TASK = "matching"
+from .config import Check, Settings
+
 CUES = ("object", "scene", "action")
 
 
@@ -70,15 +69,11 @@ class MachineConfig:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
 
 
-@dataclass
-class MatchingRecipe:
+@dataclass(kw_only=True)
+class MatchingRecipe(Settings):
     """A matcher, part by part: each stage has its own folder below the run's, and is skipped where it has ended.
 
     Attributes:
-        task: says that this is one.
-        name: of the run; it writes to ``<root>/<name>/``.
-        root: folder of all runs.
-        seed: of every stage.
         syncnet: features of lips and of speech.
         alignment: the front end on them, and the aligner; the rate of its duration prior is measured on the training
             clips, unless ``set`` says one.
@@ -86,22 +81,14 @@ class MatchingRecipe:
         trainer: for every stage.
     """
 
-    task: Literal["matching"]
-    name: str
+    task: ClassVar[str] = "matching"
     data: MatchingDataConfig
     syncnet: StageConfig
     alignment: StageConfig
     object: CueConfig | None = None
     scene: CueConfig | None = None
     action: CueConfig | None = None
-    root: str = "runs"
-    seed: int = 0
     trainer: MachineConfig = field(default_factory=MachineConfig)
-
-    @property
-    def folder(self) -> Path:
-        """Where the run writes."""
-        return Path(self.root) / self.name
 
     @property
     def cues(self) -> dict[str, CueConfig]:
@@ -113,17 +100,14 @@ class MatchingRecipe:
         """All that is learnt, by name."""
         return {"syncnet": self.syncnet, "alignment": self.alignment, **self.cues}
 
-
-def impossible(config: MatchingRecipe) -> list[str]:
-    """Settings that are well-typed and cannot work."""
-    data = config.data
-    checks = [
-        (config.name is not None and not config.name.strip("./"), "name should be a folder's name below root"),
-        (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
-        (data.per_second <= 0, f"data.per_second is pictures a second, above 0, not {data.per_second}"),
-        (
-            data.speech is not None and bool(data.voice),
-            "data.voice is for clips that are spoken here: leave it out where data.speech names their speech",
-        ),
-    ]
-    return [fault for wrong, fault in checks if wrong]
+    def checks(self) -> list[Check]:
+        data = self.data
+        return [
+            *super().checks(),
+            (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
+            (data.per_second <= 0, f"data.per_second is pictures a second, above 0, not {data.per_second}"),
+            (
+                data.speech is not None and bool(data.voice),
+                "data.voice is for clips that are spoken here: leave it out where data.speech names their speech",
+            ),
+        ]

@@ -23,7 +23,7 @@ from ..datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS, known, open_strea
 from ..zoo.checkpoint import CONFIG
 from ..zoo.models.syncnet import SyncNet
 from ..zoo.registry import check_arguments, did_you_mean
-from .config import TASKS, ModelConfig, Recipe, task_of
+from .config import TASKS, ModelConfig, Recipe
 from .console import progress
 from .content_streams import content_stream
 from .data_streams import HASHED, make_stream
@@ -223,7 +223,7 @@ def measured_rate(video: Path, text: Path) -> float:
 
 def train_any(recipe: Recipe, *, resume: bool = False) -> Path:
     """Run a recipe of any task but story alignment; the run's folder."""
-    task = TASKS[str(task_of(recipe))]
+    task = TASKS[str(recipe.task)]
     folder: Path = importlib.import_module(f".{task.trains}", __package__).train(recipe, resume=resume)
     return folder
 

@@ -16,7 +16,7 @@ from ..datamodules.story import StoryDataModule
 from ..zoo import tokenizers
 from ..zoo.registry import check_arguments, did_you_mean, find_model, list_models, list_weights, model_class
 from ..zoo.tokenizers import UNKNOWN, SentenceTokenizer
-from .config import TASKS, DataConfig, Recipe, StoryRecipe, task_of
+from .config import TASKS, DataConfig, Recipe, StoryRecipe
 from .matching_config import MatchingRecipe
 from .runs import RECIPE, model_folder
 from .schema import ConfigError
@@ -52,7 +52,7 @@ def faults(recipe: Recipe) -> list[str]:
 
         checks = [Stages(recipe).check]
     else:  # whose files are looked at in making what reads them
-        task = str(task_of(recipe))
+        task = str(recipe.task)
         trains = importlib.import_module(f".{TASKS[task].trains}", __package__)
         if task in ("features", "subtitles"):  # the model is as wide as the features
             checks = [lambda: trains.build_model(recipe, trains.build_data(recipe))]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
-from .config import ModelConfig, TrainerConfig
+from .config import Check, ModelConfig, Recipe
 
 
 @dataclass
@@ -49,42 +48,20 @@ class SpeakingOptimConfig:
             )
 
 
-@dataclass
-class SpeakingRecipe:
-    """A run of the model of who speaks: everything that decides its outcome.
+@dataclass(kw_only=True)
+class SpeakingRecipe(Recipe):
+    """A run of the model of who speaks: everything that decides its outcome."""
 
-    Attributes:
-        task: says that this is one.
-        name: of the run; it writes to ``<root>/<name>/``.
-        root: folder of all runs.
-        seed: of weights, order and windows.
-        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
-    """
-
-    task: Literal["speaking"]
-    name: str
+    task: ClassVar[str] = "speaking"
     data: SpeakingDataConfig
-    root: str = "runs"
-    seed: int = 0
     model: ModelConfig = field(default_factory=lambda: ModelConfig("speaking-tiny"))
     optim: SpeakingOptimConfig = field(default_factory=SpeakingOptimConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    save_every_n_steps: int | None = None
 
-    @property
-    def folder(self) -> Path:
-        """Where the run writes."""
-        return Path(self.root) / self.name
-
-
-def impossible(config: SpeakingRecipe) -> list[str]:
-    """Settings that are well-typed and cannot work."""
-    data = config.data
-    checks = [
-        (config.name is not None and not config.name.strip("./"), "name should be a folder's name below root"),
-        (data.frames < 2, f"data.frames should be at least 2, not {data.frames}"),
-        (data.global_batch < 1, f"data.global_batch should be at least 1, not {data.global_batch}"),
-        (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
-        (config.trainer.max_epochs < 1, f"trainer.max_epochs should be at least 1, not {config.trainer.max_epochs}"),
-    ]
-    return [fault for wrong, fault in checks if wrong]
+    def checks(self) -> list[Check]:
+        data = self.data
+        return [
+            *super().checks(),
+            (data.frames < 2, f"data.frames should be at least 2, not {data.frames}"),
+            (data.global_batch < 1, f"data.global_batch should be at least 1, not {data.global_batch}"),
+            (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
+        ]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..zoo.optim import StepOptimConfig
-from .config import ModelConfig, TrainerConfig
+from .config import Check, ModelConfig, Recipe, Settings, TrainerConfig
 
 
 @dataclass
@@ -54,47 +53,30 @@ class SubtitleLossConfig:
             raise ValueError(f"alignment is a weight of 0 or more, not {self.alignment}")
 
 
-@dataclass
-class SubtitleRecipe:
-    """A run of subtitle matching: everything that decides its outcome.
+@dataclass(kw_only=True)
+class SubtitleRecipe(Recipe):
+    """A run of subtitle matching: everything that decides its outcome."""
 
-    Attributes:
-        task: says that this is one.
-        name: of the run; it writes to ``<root>/<name>/``.
-        root: folder of all runs.
-        seed: of weights and order.
-        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
-    """
-
-    task: Literal["subtitles"]
-    name: str
+    task: ClassVar[str] = "subtitles"
     data: SubtitleDataConfig
-    root: str = "runs"
-    seed: int = 0
     model: ModelConfig = field(default_factory=lambda: ModelConfig("lipspeech"))
-    loss: SubtitleLossConfig = field(default_factory=SubtitleLossConfig)
     optim: StepOptimConfig = field(default_factory=StepOptimConfig)
     trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(max_epochs=40))
-    save_every_n_steps: int | None = None
+    loss: SubtitleLossConfig = field(default_factory=SubtitleLossConfig)
 
-    @property
-    def folder(self) -> Path:
-        """Where the run writes."""
-        return Path(self.root) / self.name
-
-
-def impossible(config: SubtitleRecipe) -> list[str]:
-    """Settings that are well-typed and cannot work."""
-    data, epochs = config.data, config.trainer.max_epochs
-    aligner = config.model.arguments.get("aligner", "")
-    checks = [
-        (config.name is not None and not config.name.strip("./"), "name should be a folder's name below root"),
-        (data.global_batch < 2, f"data.global_batch should be at least 2 (one wrong pair), not {data.global_batch}"),
-        (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
-        (epochs < 0, f"trainer.max_epochs should be 0 (save the model as it is) or more, not {epochs}"),
-        (
-            epochs > 0 and aligner in ("dsta", "dtw"),
-            f"{aligner} has no gradient: model.arguments.aligner should be soft-{aligner}, or trainer.max_epochs 0",
-        ),
-    ]
-    return [fault for wrong, fault in checks if wrong]
+    def checks(self) -> list[Check]:
+        data, epochs = self.data, self.trainer.max_epochs
+        aligner = self.model.arguments.get("aligner", "")
+        return [
+            *Settings.checks(self),  # not a recipe's of a model: without an epoch it is saved as it is
+            (
+                data.global_batch < 2,
+                f"data.global_batch should be at least 2 (one wrong pair), not {data.global_batch}",
+            ),
+            (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
+            (epochs < 0, f"trainer.max_epochs should be 0 (save the model as it is) or more, not {epochs}"),
+            (
+                epochs > 0 and aligner in ("dsta", "dtw"),
+                f"{aligner} has no gradient: model.arguments.aligner should be soft-{aligner}, or trainer.max_epochs 0",
+            ),
+        ]

@@ -62,7 +62,7 @@ class SubtitleRuns:
         own = [f"name=seed-{seed}", f"root={self.root}", f"seed={seed}", f"data.clips={self.clips}"]
         found = recipes.load_any(self.recipe, [*own, *self.overrides])
         if not isinstance(found, MatchingRecipe):
-            raise ValueError(f"{self.recipe} makes no matcher: it is of task {recipes.task_of(found)}, not of matching")
+            raise ValueError(f"{self.recipe} makes no matcher: it is of task {found.task}, not of matching")
         return found
 
     @cached_property

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from .config import ModelConfig, TrainerConfig
+from .config import Check, ModelConfig, Recipe
 
 #: frames of the shortest window: a feature sees five, and speech needs about 0.4 s
 LEAST_FRAMES = 10
@@ -80,50 +79,24 @@ class SyncNetOptimConfig:
             raise ValueError("; ".join(faults))
 
 
-@dataclass
-class SyncNetRecipe:
-    """A run of SyncNet's pre-training: everything that decides its outcome.
+@dataclass(kw_only=True)
+class SyncNetRecipe(Recipe):
+    """A run of SyncNet's pre-training: everything that decides its outcome."""
 
-    Attributes:
-        task: says that this is one.
-        name: of the run; it writes to ``<root>/<name>/``.
-        root: folder of all runs.
-        seed: of weights, order and windows.
-        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
-    """
-
-    task: Literal["syncnet"]
-    name: str
+    task: ClassVar[str] = "syncnet"
     data: SyncNetDataConfig
-    root: str = "runs"
-    seed: int = 0
     model: ModelConfig = field(default_factory=lambda: ModelConfig("syncnet"))
-    loss: SyncNetLossConfig = field(default_factory=SyncNetLossConfig)
     optim: SyncNetOptimConfig = field(default_factory=SyncNetOptimConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    save_every_n_steps: int | None = None
+    loss: SyncNetLossConfig = field(default_factory=SyncNetLossConfig)
 
-    @property
-    def folder(self) -> Path:
-        """Where the run writes."""
-        return Path(self.root) / self.name
-
-
-def impossible(config: SyncNetRecipe) -> list[str]:
-    """Settings that are well-typed and cannot work."""
-    data = config.data
-    least = 2 if config.loss.identity_weight else 1
-    checks = [
-        (config.name is not None and not config.name.strip("./"), "name should be a folder's name below root"),
-        (
-            data.global_batch < least,
-            f"data.global_batch should be at least {least}, not {data.global_batch}: another voice is what identity "
-            "is told apart from"
-            if least > 1
-            else f"data.global_batch should be at least 1, not {data.global_batch}",
-        ),
-        (data.frames < LEAST_FRAMES, f"data.frames should be at least {LEAST_FRAMES}, not {data.frames}"),
-        (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
-        (config.trainer.max_epochs < 1, f"trainer.max_epochs should be at least 1, not {config.trainer.max_epochs}"),
-    ]
-    return [fault for wrong, fault in checks if wrong]
+    def checks(self) -> list[Check]:
+        data = self.data
+        least, why = (
+            (2, ": another voice is what identity is told apart from") if self.loss.identity_weight else (1, "")
+        )
+        return [
+            *super().checks(),
+            (data.global_batch < least, f"data.global_batch should be at least {least}, not {data.global_batch}{why}"),
+            (data.frames < LEAST_FRAMES, f"data.frames should be at least {LEAST_FRAMES}, not {data.frames}"),
+            (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
+        ]

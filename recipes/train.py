@@ -325,7 +325,7 @@ def command(recipe: str, overrides: tuple[str, ...], resume: bool, force: bool, 
     if not isinstance(read, StoryRecipe):
         if each_language:
             raise click.UsageError(f"--each-language is for dual encoders; data.languages chooses those of {recipe}")
-        task = recipes.TASKS[str(recipes.task_of(read))]
+        task = recipes.TASKS[str(read.task)]
         importlib.import_module(f".{task.trains}", __package__).train(read, resume=resume, force=force)
         return
     if not each_language:
