@@ -270,6 +270,30 @@ class SubtitleBatch:
 
 
 @dataclass
+class SpokenBatch:
+    """Clips with their subtitles, a clip's in its own place, as pictures and sound: of these are a `SubtitleBatch`'s
+    lips and speech made.
+
+    Attributes:
+        ids: B clips.
+        languages: B codes of what is said.
+        tubes: (T, 3, S, S) uint8 RGB of each of the B, at the frames a second that the network takes.
+        speech: (N,) int16 at 16 kHz of each of the B: its subtitle as it was synthesised.
+        spoken, synthesised: when each cue is said, as in a `SubtitleBatch`.
+    """
+
+    ids: list[str]
+    languages: list[str]
+    tubes: list[Tensor]
+    speech: list[Tensor]
+    spoken: list[Tensor]
+    synthesised: list[Tensor]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass
 class TubeBatch:
     """Face tubes with their own sound, for the pre-training of SyncNet and for who speaks.
 

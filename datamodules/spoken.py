@@ -124,6 +124,19 @@ def tube(shards: ShardSet, clip: str, *, first: int = 0, count: int | None = Non
     return _decoded(shards, clip, members, _FACE, list(range(first, last)))
 
 
+def at_rate(frames: Tensor, fps: int) -> Tensor:
+    """Frames of a tube (T, ...) at another rate: of each time the one that is nearest."""
+    if fps == TUBE_FPS:
+        return frames
+    numbers = torch.arange(frames_at_rate(len(frames), fps)) * TUBE_FPS / fps
+    return frames[numbers.round().long()]
+
+
+def frames_at_rate(frames: int, fps: int) -> int:
+    """How many frames a tube of so many has at another rate."""
+    return frames * fps // TUBE_FPS
+
+
 def scene(shards: ShardSet, clip: str, *, fps: float = TUBE_FPS) -> Tensor:
     """The whole pictures of a clip, uint8 RGB (T, 3, H, W), `fps` a second: each the nearest to its time.
 

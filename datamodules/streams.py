@@ -7,8 +7,9 @@ when in it each of the record's sentences is spoken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +75,22 @@ def producer_of(features: ShardSet) -> str:
     return features.manifest.origin.producer if features.manifest.origin else ""
 
 
-def known(features: ShardSet, name: str) -> Known:
-    """What the record of a clip or subtitle says.  Raises BadSample where it cannot be read, or counts no steps."""
+def known(features: ShardSet, name: str, steps: Callable[[Any], int] = itemgetter("steps")) -> Known:
+    """What the record of a clip or subtitle says.
+
+    Args:
+        steps: of its record; by default those that a stream's record counts.
+
+    Raises:
+        BadSample: it cannot be read, or counts no steps.
+    """
     record = features.stored_record(name)
     said: dict[str, Any] = record.get("clip", {})
     try:
         return Known(
             id=name,
             language=str(record["language"]),
-            steps=int(record["steps"]),
+            steps=int(steps(record)),
             domain=said.get("domain", ""),
             hidden=said.get("hidden"),
             offscreen=said.get("offscreen"),

@@ -27,7 +27,7 @@ from ..datamodules.features import Arrays, write_arrays
 from ..datamodules.index import ShardSet
 from ..datamodules.shards import MANIFEST, Manifest, pack
 from ..datamodules.speech_set import cue_spans, open_speech, spoken
-from ..datamodules.spoken import TUBE_FPS, open_clips, scene, tube
+from ..datamodules.spoken import at_rate, open_clips, scene, tube
 from ..datamodules.streams import ACTION, LIPS, OBJECT, SCENE, SPANS, SPEECH, TIMES, WORDS
 from ..datamodules.tarscan import BadSample, Fault
 from ..zoo import glove
@@ -166,7 +166,8 @@ def _wanted(model: Pretrained, kind: type[Any], stream: str, source: str) -> Non
         )
 
 
-def _producer(model: Pretrained, source: str) -> str:
+def producer_name(model: Pretrained, source: str) -> str:
+    """What a set of features that a model makes says of it; `source` is where the model was loaded from."""
     name = model.registry_name if source == model.registry_name else f"{model.registry_name} {source}"
     return f"{name} {weights_hash(model)}"
 
@@ -183,7 +184,7 @@ def _lips(source: str | Path, stream: str, model: Any, name: str, per_second: fl
         return {LIPS: _numpy(found), TIMES: _numpy(lip_times(len(found), fps, stride))}
 
     read = partial(_read_tube, preprocess=model.preprocess, fps=fps)
-    return Stream(open_clips(source), _producer(model, name), {"per_second": fps / stride}, read, encode)
+    return Stream(open_clips(source), producer_name(model, name), {"per_second": fps / stride}, read, encode)
 
 
 def _pictures(source: str | Path, stream: str, model: Any, name: str, per_second: float) -> Stream:
@@ -193,7 +194,7 @@ def _pictures(source: str | Path, stream: str, model: Any, name: str, per_second
     def encode(frames: Tensor) -> Arrays:
         return {stream: _numpy(cue(frames))}
 
-    producer = f"{_producer(model, name)}/{per_second:g}"
+    producer = f"{producer_name(model, name)}/{per_second:g}"
     return Stream(open_clips(source), producer, {"per_second": per_second}, partial(scene, fps=cue.fps), encode)
 
 
@@ -206,7 +207,7 @@ def _actions(source: str | Path, stream: str, model: Any, name: str, per_second:
             raise ValueError(f"its {len(frames)} frames are too few for I3D")
         return {stream: _numpy(cue(frames))}
 
-    producer = f"{_producer(model, name)}/{cue.per_second:.3f}"
+    producer = f"{producer_name(model, name)}/{cue.per_second:.3f}"
     return Stream(open_clips(source), producer, {"per_second": cue.per_second}, partial(scene, fps=cue.fps), encode)
 
 
@@ -222,7 +223,7 @@ def _speech(source: str | Path, stream: str, model: Any, name: str, per_second: 
         found = model.encode_speech(waveform[None].to(_device(model)))[0]
         return {SPEECH: _numpy(found), TIMES: _numpy(speech_times(len(found), stride)), SPANS: spans}
 
-    return Stream(open_speech(source), _producer(model, name), {"per_second": 25.0 / stride}, _read_speech, encode)
+    return Stream(open_speech(source), producer_name(model, name), {"per_second": 25.0 / stride}, _read_speech, encode)
 
 
 _STREAMS: dict[str, Callable[[str | Path, str, Any, str, float], Stream]] = {
@@ -241,7 +242,7 @@ def _words(parent: ShardSet, words: str | None, model: str | None, seed: int) ->
     if model is not None:
         encoder = _loaded(model, seed)
         _wanted(encoder, DualEncoder, WORDS, model)
-        return Stream(parent, _producer(encoder, model), {}, _read_texts, partial(_sentences, encoder))
+        return Stream(parent, producer_name(encoder, model), {}, _read_texts, partial(_sentences, encoder))
     if words == HASHED:
         hashed = glove.HashedWords()
         producer, vectors = f"{HASHED} words {HASHED}-{hashed.dim}-1", hashed.of
@@ -266,11 +267,7 @@ def _sentences(encoder: Any, texts: list[str]) -> Arrays:
 
 
 def _read_tube(shards: ShardSet, name: str, preprocess: Callable[[Tensor], Tensor], fps: int) -> Tensor:
-    frames = tube(shards, name)
-    if fps != TUBE_FPS:  # the frame that is nearest to each time
-        count = len(frames) * fps // TUBE_FPS
-        frames = frames[(torch.arange(count) * TUBE_FPS / fps).round().long()]
-    return preprocess(frames)
+    return preprocess(at_rate(tube(shards, name), fps))
 
 
 def _read_speech(shards: ShardSet, name: str) -> tuple[Tensor, Any]:

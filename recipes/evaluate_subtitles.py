@@ -15,24 +15,26 @@ from torch.nn.utils.rnn import pad_sequence
 
 from .. import zoo
 from ..datamodules.streams import TEXT_STREAMS, known, open_stream, producer_of, read_stream, stream_of
-from ..datamodules.subtitles import SubtitleDataModule
+from ..datamodules.subtitle_steps import PairedDataModule
 from ..zoo.codes import Pool, TextCode
 from ..zoo.metrics import Interval, interval
 from ..zoo.models.gsm import GSM
 from ..zoo.models.lipspeech import LipSpeech
+from ..zoo.models.syncnet import SyncNet
 from ..zoo.pool import joined
 from ..zoo.subtitles import SubtitleMatching, code_texts
 from . import config as recipes
 from .checkpointing import replace
 from .comparison import shown_chance
 from .console import err, print_table
+from .data_streams import producer_name
 from .launch import answering_sigterm, leads, progress_bar, say, trainer
 from .paper_subtitles import MEDIAN, RECALLS
 from .pool_scores import PoolScores, Query
 from .report.pool import curves
-from .runs import RECIPE, model_folder
+from .runs import RECIPE, SYNCNET, model_folder
 from .subtitle_config import SubtitleRecipe
-from .train_subtitles import check_streams, digest, least_steps
+from .train_subtitles import check_streams, clips_of, digest, least_steps
 
 #: what of a clip cannot be seen, and how it is called below a curve
 SHARES = {"hidden": "frames whose lips are hidden, in %", "offscreen": "speech from off screen, in %"}
@@ -123,6 +125,7 @@ def evaluate(
     *,
     split: str = "test",
     more: Sequence[str | Path] = (),
+    syncnet: SyncNet | None = None,
 ) -> PoolScores:
     """Rank the subtitles of a split, and further ones, for every clip of it.
 
@@ -133,6 +136,7 @@ def evaluate(
         recipe: says which clips and streams, and on what machine.
         split: of the clips.
         more: folders of the stream that the model reads of texts, made of further subtitles.
+        syncnet: that learnt with the model; None where the recipe names streams.
 
     Returns:
         The scores of all clips, under the name ``model``, the same in every process.
@@ -141,21 +145,12 @@ def evaluate(
         FileNotFoundError: there is no such set.
         ValueError: no such split, no clip in it, or streams of another kind or producer than the model's.
     """
-    data = recipe.data
-    clips = SubtitleDataModule(
-        data.clips,
-        data.speech,
-        data.video,
-        data.text,
-        least=least_steps(model),
-        domain=data.domain,
-        languages=data.languages,
-        test_split=split,
-    )
+    producer = producer_name(syncnet, recipe.name) if syncnet is not None else ""
+    clips = clips_of(recipe, syncnet, producer, least=least_steps(model), test_split=split)
     check_streams(model, clips)
     if not len(clips.split(split)):
         raise ValueError(f"no clip of the {split} split has both streams: nothing to score")
-    task = SubtitleMatching(model.eval(), alignment_weight=0.0)
+    task = SubtitleMatching(model.eval(), alignment_weight=0.0, syncnet=syncnet)
     task.more = further(model, more, clips) if more else None
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "callbacks": progress_bar()}
     with answering_sigterm():
@@ -167,7 +162,7 @@ def evaluate(
 
 
 @torch.no_grad()
-def further(model: LipSpeech | GSM, folders: Sequence[str | Path], clips: SubtitleDataModule) -> Pool:
+def further(model: LipSpeech | GSM, folders: Sequence[str | Path], clips: PairedDataModule) -> Pool:
     """Subtitles of further sets as a pool; those that are too short are left out, which is said.
 
     Raises:
@@ -175,7 +170,7 @@ def further(model: LipSpeech | GSM, folders: Sequence[str | Path], clips: Subtit
     """
     codes: list[TextCode] = []
     languages: list[str] = []
-    wanted, short = stream_of(clips.text), 0
+    wanted, short = clips.names[1], 0
     for folder in folders:
         features = open_stream(folder, None, TEXT_STREAMS)
         if stream_of(features) != wanted or digest(producer_of(features)) != digest(clips.producers["text"]):
@@ -228,7 +223,8 @@ def _scores(run: Path, split: str, more: Sequence[str | Path]) -> PoolScores:
     model = zoo.load(model_folder(run))
     if not isinstance(model, LipSpeech | GSM):
         raise ValueError(f"{run} holds a {type(model).__name__}, which matches no subtitles from streams")
-    return evaluate(model, recipe, split=split, more=more)
+    syncnet = None if recipe.syncnet is None else SyncNet.from_pretrained(run / SYNCNET)
+    return evaluate(model, recipe, split=split, more=more, syncnet=syncnet)
 
 
 def present(evaluation: Evaluation, split: str, out: Path | None, as_json: bool) -> None:

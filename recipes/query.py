@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..datamodules import media, spoken
@@ -62,10 +61,7 @@ class Query:
 
 def encode(matcher: Matcher, shards: ShardSet, clip: str) -> ClipCode:
     """A clip of a set as a matcher sees it.  Raises ValueError where it is too short."""
-    frames = spoken.tube(shards, clip)
-    if matcher.fps != TUBE_FPS:  # the frame that is nearest to each time
-        count = len(frames) * matcher.fps // TUBE_FPS
-        frames = frames[(torch.arange(count) * TUBE_FPS / matcher.fps).round().long()]
+    frames = spoken.at_rate(spoken.tube(shards, clip), matcher.fps)
     return matcher.encode_clip(frames, lambda fps: spoken.scene(shards, clip, fps=fps))
 
 

@@ -8,6 +8,7 @@ RECIPE = "recipe.yaml"  # resolved: every setting that decides the outcome
 CHECKPOINTS = "checkpoints"  # to go on from
 METRICS = "metrics.csv"
 MODEL = "model"  # a checkpoint folder, there once the run has ended
+SYNCNET = "syncnet"  # another one, of a run of subtitles/end_to_end
 
 
 def model_folder(path: str | Path) -> Path:

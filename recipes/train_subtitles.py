@@ -1,24 +1,35 @@
-"""Training on streams of clips and subtitles: a recipe to a run, as `train` does for dual encoders."""
+"""Training on clips and their subtitles: a recipe to a run, as `train` does for dual encoders.
+
+They are streams of cached features, or pictures and sound whose features a SyncNet makes, which then learns too.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 
 from .. import zoo
-from ..datamodules.streams import LIPS, SPEECH, WORDS, stream_of
+from ..datamodules.spoken_subtitles import SpokenDataModule, SpokenInput
+from ..datamodules.streams import LIPS, SPEECH, WORDS
+from ..datamodules.subtitle_steps import PairedDataModule
 from ..datamodules.subtitles import SubtitleDataModule
 from ..zoo.inputs import FeatureInput
 from ..zoo.models.gsm import GSM
 from ..zoo.models.lipspeech import LipSpeech
+from ..zoo.models.syncnet import SyncNet, lip_steps, speech_steps
 from ..zoo.registry import model_class
 from ..zoo.subtitles import SubtitleMatching
 from .checkpointing import DurableCheckpointIO, latest_good
+from .config import ModelConfig
+from .data_streams import producer_name
 from .launch import say
-from .runs import CHECKPOINTS, MODEL, model_folder
+from .runs import CHECKPOINTS, MODEL, SYNCNET, model_folder
 from .subtitle_config import SubtitleRecipe
 from .train import carry_out, draw, has_ended
+from .train_syncnet import build_model as build_syncnet
 
 #: what validation chooses the weights by: of few clips it tells more than R@1
 MONITOR = "val/mrr"
@@ -30,40 +41,74 @@ def train(recipe: SubtitleRecipe, *, resume: bool = False, force: bool = False) 
     Without an epoch to train, the model is validated and saved as it is: aligners that learn nothing are runs too.
 
     Raises:
-        ValueError: also where the streams are of other clips, or of another width or producer than the model's.
+        ValueError: also where the streams are of other clips, or of another width or producer than the model's; or
+            where SyncNet is not the one whose features the model knows.
     """
     folder = recipe.folder
     if resume and has_ended(recipe):
         return folder
     start = latest_good(folder / CHECKPOINTS) if resume else None
     L.seed_everything(recipe.seed, verbose=False)
-    data = build_data(recipe)
+    syncnet, data = build_data(recipe)
     model = build_model(recipe, data)
     data.least = least_steps(model)
-    task = build_task(recipe, model)
+    task = build_task(recipe, model, syncnet)
     say_left_out(data)
     validates = "val" in data.video.splits
     carry_out(recipe, task, data, finish, validates=validates, start=start, resume=resume, force=force, monitor=MONITOR)
     return folder
 
 
-def build_data(recipe: SubtitleRecipe) -> SubtitleDataModule:
-    """The recipe's clips, and the streams of them."""
+def build_data(recipe: SubtitleRecipe) -> tuple[SyncNet | None, PairedDataModule]:
+    """The recipe's clips as streams; or as pictures and sound, and the SyncNet that takes them.
+
+    Raises:
+        ValueError: the sets do not belong together, or there is no such SyncNet.
+    """
+    chosen = recipe.syncnet
+    if chosen is None:
+        return None, clips_of(recipe)
+    name, arguments = chosen.name, {"checkpoint_activations": True, **chosen.arguments}
+    known = name in {row.name for row in zoo.list_models()}
+    plain = None if known else build_syncnet(ModelConfig(name))  # as features that were made by it have its name
+    syncnet = build_syncnet(ModelConfig(name, arguments))
+    return syncnet, clips_of(recipe, syncnet, producer_name(plain or syncnet, name))
+
+
+def clips_of(
+    recipe: SubtitleRecipe, syncnet: SyncNet | None = None, producer: str = "", **more: Any
+) -> PairedDataModule:
+    """The recipe's clips: streams, or what a SyncNet takes.
+
+    Args:
+        producer: name of the SyncNet, as `producer_name` gives it.
+        more: settings of `PairedDataModule` that a recipe does not have.
+    """
     data = recipe.data
-    return SubtitleDataModule(
-        data.clips,
-        data.speech,
-        data.video,
-        data.text,
-        global_batch=data.global_batch,
-        domain=data.domain,
-        languages=data.languages,
-        workers=data.workers,
-        seed=recipe.seed,
+    settings: dict[str, Any] = {
+        "global_batch": data.global_batch,
+        "domain": data.domain,
+        "languages": data.languages,
+        "workers": data.workers,
+        "seed": recipe.seed,
+        **more,
+    }
+    if syncnet is None:
+        assert data.video is not None and data.text is not None  # a recipe without them is refused
+        return SubtitleDataModule(data.clips, data.speech, data.video, data.text, **settings)
+    config = syncnet.config
+    network = SpokenInput(
+        preprocess=syncnet.preprocess,
+        lip_steps=partial(lip_steps, stride=config.stride),
+        speech_steps=partial(speech_steps, stride=config.stride),
+        width=config.feature_dim,
+        per_second=config.fps / config.stride,
+        producer=producer,
     )
+    return SpokenDataModule(data.clips, data.speech, network, **settings)
 
 
-def build_model(recipe: SubtitleRecipe, data: SubtitleDataModule) -> LipSpeech | GSM:
+def build_model(recipe: SubtitleRecipe, data: PairedDataModule) -> LipSpeech | GSM:
     """The recipe's model, as wide as the streams.
 
     Raises:
@@ -76,13 +121,13 @@ def build_model(recipe: SubtitleRecipe, data: SubtitleDataModule) -> LipSpeech |
     else:
         model = zoo.load(name if name.startswith("hf://") else model_folder(name), **arguments)
         kind = type(model)
-    streams = stream_of(data.video), stream_of(data.text)
+    streams = data.names
     if kind not in (LipSpeech, GSM):
         raise ValueError(f"{name} is a {kind.__name__}: LipSpeech and GSM match subtitles, see `weaksync ls models`")
     if (kind is LipSpeech) != (streams == (LIPS, SPEECH)) or (kind is GSM) != (streams[1] == WORDS):
         reads = "lips with speech" if kind is LipSpeech else "objects, scenes or actions with words"
         raise ValueError(
-            f"{name} reads {reads}; {recipe.data.video} holds {streams[0]}, and {recipe.data.text} {streams[1]}"
+            f"{name} reads {reads}; {data.video.folder} holds {streams[0]}, and {data.text.folder} {streams[1]}"
         )
     if named:
         video, text = data.widths()
@@ -95,7 +140,7 @@ def build_model(recipe: SubtitleRecipe, data: SubtitleDataModule) -> LipSpeech |
     return model
 
 
-def build_task(recipe: SubtitleRecipe, model: LipSpeech | GSM) -> SubtitleMatching:
+def build_task(recipe: SubtitleRecipe, model: LipSpeech | GSM, syncnet: SyncNet | None = None) -> SubtitleMatching:
     """What trains the model.  Raises ValueError for an alignment loss where nothing is aligned."""
     if recipe.loss.alignment and isinstance(model, GSM):
         raise ValueError("loss.alignment is for lips with speech; set loss.alignment=0 for a global cue")
@@ -105,6 +150,8 @@ def build_task(recipe: SubtitleRecipe, model: LipSpeech | GSM) -> SubtitleMatchi
         directions=recipe.loss.directions,
         alignment_weight=recipe.loss.alignment,
         optim=recipe.optim,
+        syncnet=syncnet,
+        syncnet_lr=recipe.syncnet.lr if recipe.syncnet else 0.0,
     )
 
 
@@ -113,7 +160,7 @@ def least_steps(model: LipSpeech | GSM) -> int:
     return 2**model.lips.groups if isinstance(model, LipSpeech) else 1
 
 
-def check_streams(model: LipSpeech | GSM, data: SubtitleDataModule) -> None:
+def check_streams(model: LipSpeech | GSM, data: PairedDataModule) -> None:
     """Raises ValueError where a model was made for streams of another width, pace or producer."""
     wants = model.preprocess
     has = FeatureInput(*data.widths(), data.per_second, data.producers)
@@ -134,7 +181,7 @@ def digest(producer: str) -> str:
     return producer.rpartition(" ")[2]
 
 
-def say_left_out(data: SubtitleDataModule) -> None:
+def say_left_out(data: PairedDataModule) -> None:
     """Say how many clips of training have no subtitle, or are too short."""
     left = data.split("train").left_out
     if left:
@@ -142,17 +189,21 @@ def say_left_out(data: SubtitleDataModule) -> None:
         say(f"{len(left)} training clips are left out, such as {first[0]}: {first[1]}")
 
 
-def finish(runner: L.Trainer, task: SubtitleMatching, data: SubtitleDataModule, best: str, *, validates: bool) -> None:
-    """Score the best weights on validation, and save them as a checkpoint folder."""
+def finish(runner: L.Trainer, task: SubtitleMatching, data: PairedDataModule, best: str, *, validates: bool) -> None:
+    """Score the best weights on validation, and save them as a checkpoint folder; a SyncNet that learnt, beside it."""
     if best:  # a run of a few steps has none
         kept = DurableCheckpointIO().load_checkpoint(best)
         task.load_state_dict(kept["state_dict"])
         say(f"the weights of epoch {kept['epoch'] + 1} are the best on validation")
     found = runner.validate(task, datamodule=data, verbose=False) if validates else []
     if runner.is_global_zero:
-        draw(Path(runner.default_root_dir))
-        folder = task.model.save_pretrained(
-            Path(runner.default_root_dir) / MODEL, metrics=dict(found[0]) if found else {}
-        )
-        say(f"saved {folder}: weaksync eval {folder.parent}")
+        run, metrics = Path(runner.default_root_dir), dict(found[0]) if found else {}
+        draw(run)
+        if task.syncnet is not None:
+            its = task.syncnet.save_pretrained(run / SYNCNET, metrics=metrics)
+            producer = producer_name(task.syncnet, str(its))
+            task.model.preprocess.producers = dict.fromkeys(("video", "text"), producer)
+            say(f"saved {its}: weaksync data features {data.clips.folder} --stream lips --model {its} --out lips")
+        folder = task.model.save_pretrained(run / MODEL, metrics=metrics)
+        say(f"saved {folder}: weaksync eval {run}")
     runner.strategy.barrier("the model's folder")

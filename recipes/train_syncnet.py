@@ -11,6 +11,7 @@ from ..datamodules.tubes import TubeDataModule
 from ..zoo.lipsync import LipSync
 from ..zoo.models.syncnet import SyncNet
 from .checkpointing import DurableCheckpointIO, latest_good
+from .config import ModelConfig
 from .launch import say
 from .runs import CHECKPOINTS, MODEL, model_folder
 from .syncnet_config import SyncNetRecipe
@@ -31,7 +32,7 @@ def train(recipe: SyncNetRecipe, *, resume: bool = False, force: bool = False) -
         return folder
     start = latest_good(folder / CHECKPOINTS) if resume else None
     L.seed_everything(recipe.seed, verbose=False)
-    model = build_model(recipe)
+    model = build_model(recipe.model)
     data = build_data(recipe, model)
     task = LipSync(
         model,
@@ -46,9 +47,9 @@ def train(recipe: SyncNetRecipe, *, resume: bool = False, force: bool = False) -
     return folder
 
 
-def build_model(recipe: SyncNetRecipe) -> SyncNet:
-    """The recipe's model.  Raises ValueError where it cannot be had, or is no SyncNet."""
-    name, arguments = recipe.model.name, recipe.model.arguments
+def build_model(chosen: ModelConfig) -> SyncNet:
+    """The model of a recipe.  Raises ValueError where it cannot be had, or is no SyncNet."""
+    name, arguments = chosen.name, chosen.arguments
     if name in {row.name for row in zoo.list_models()}:
         for row in zoo.list_weights(name):
             say(f"{name} starts from random weights here; published ones: {row.source}: {row.how}")

@@ -11,16 +11,18 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.optim import Adam
 from torch.optim.lr_scheduler import StepLR
 
-from ..datamodules.batches import SubtitleBatch
+from ..datamodules.batches import SpokenBatch, SubtitleBatch
 from .batchnorm import over_all_ranks
 from .codes import ClipCode, Pool, TextCode, alignment_costs, cue_costs, half_units
 from .losses import PairwiseRanking, PathCrossEntropy, path_cells
 from .losses.gather import world_size
 from .models.gsm import GSM
 from .models.lipspeech import LipSpeech, pooled_times
+from .models.syncnet import SyncNet, lip_times, speech_times
 from .optim import StepOptimConfig
 from .pool import PoolFigures, joined, pool_figures, pool_ranks
 from .retrieval import Ranks
@@ -51,12 +53,20 @@ class RankedClip:
 class SubtitleMatching(L.LightningModule):
     """Trains the front end of lips and speech, or one global cue; validates by ranking every subtitle for every clip.
 
+    With a `syncnet` there are no cached features: batches are `SpokenBatch`es, and its convolutions learn too.  Its
+    batch normalisation keeps the statistics that it came with, and learns scale and shift alone.  So a step of a few
+    faces, whose frames are much alike, does not replace what was counted over all; a clip is computed by itself, part
+    by part, in bounded memory and alike on any number of ranks; and training begins where cached features leave off.
+    Its heads, which nothing here asks, stay as they were.
+
     Args:
         model: what is trained: `LipSpeech`, or `GSM`.
         margin: of the ranking loss, in units of cost (per video step).
         directions: of `PairwiseRanking`.
         alignment_weight: of the alignment loss (Eq. 15) of `LipSpeech`, beside the ranking loss; 0 leaves it out.
         optim: how; `StepOptimConfig`'s defaults if None.
+        syncnet: makes the features of lips and speech; None where they are cached.
+        syncnet_lr: factor of the rate for it; 0 leaves it as it is.
 
     Attributes:
         more: further subtitles that the clips of an evaluation choose from; None where there are none.
@@ -64,7 +74,7 @@ class SubtitleMatching(L.LightningModule):
         ranked: where their subtitles stand, by id.
 
     Raises:
-        ValueError: an alignment loss for a model that aligns nothing.
+        ValueError: an alignment loss, or a SyncNet, for a model that aligns nothing.
     """
 
     def __init__(
@@ -75,11 +85,19 @@ class SubtitleMatching(L.LightningModule):
         directions: str = "video",
         alignment_weight: float = 1.0,
         optim: StepOptimConfig | None = None,
+        syncnet: SyncNet | None = None,
+        syncnet_lr: float = 0.1,
     ) -> None:
         super().__init__()
-        if alignment_weight and not isinstance(model, LipSpeech):
-            raise ValueError(f"a {type(model).__name__} aligns nothing: alignment_weight should be 0")
+        if (alignment_weight or syncnet is not None) and not isinstance(model, LipSpeech):
+            raise ValueError(f"a {type(model).__name__} aligns nothing: alignment_weight should be 0, syncnet None")
         self.model = model
+        self.syncnet = syncnet
+        self.syncnet_lr = syncnet_lr
+        if syncnet is not None:
+            syncnet.requires_grad_(False)
+            for stack in (syncnet.netcnnlip, syncnet.netcnnaud):  # a head has no gradient, which processes wait for
+                stack.requires_grad_(syncnet_lr > 0)
         self.optim = optim or StepOptimConfig()
         self.alignment_weight = alignment_weight
         self.ranking = PairwiseRanking(model.values, margin=margin, directions=directions)
@@ -97,6 +115,7 @@ class SubtitleMatching(L.LightningModule):
                 "directions": directions,
                 "alignment_weight": alignment_weight,
             }
+            | ({} if syncnet is None else {"syncnet": syncnet.arguments, "syncnet_lr": syncnet_lr})
         )
 
     def setup(self, stage: str) -> None:
@@ -105,16 +124,26 @@ class SubtitleMatching(L.LightningModule):
             self.model = over_all_ranks(self.model, self.trainer.strategy.root_device)
 
     def on_fit_start(self) -> None:
-        """A model that was loaded comes in evaluation mode."""
+        """A model that was loaded comes in evaluation mode, in which SyncNet stays."""
         self.model.train()
+        if self.syncnet is not None:
+            self.syncnet.eval()
 
-    def training_step(self, batch: SubtitleBatch, batch_index: int) -> Tensor:
-        loss, figures = self.losses(batch)
+    def training_step(self, batch: SubtitleBatch | SpokenBatch, batch_index: int) -> Tensor:
+        loss, figures = self.losses(self.streams(batch))
         figures = {f"train/{name}": value for name, value in figures.items()}
         told: dict[str, Any] = {"on_step": True, "on_epoch": True, "batch_size": len(batch), "sync_dist": True}
         self.log("train/loss", loss.detach(), prog_bar=True, **told)
         self.log_dict(figures, **told)
         return loss
+
+    def streams(self, batch: SubtitleBatch | SpokenBatch) -> SubtitleBatch:
+        """A batch of features as it is, or those that SyncNet makes of pictures and sound."""
+        if isinstance(batch, SubtitleBatch):
+            return batch
+        if self.syncnet is None:
+            raise ValueError("pictures and sound need a syncnet, which makes their features")
+        return streams_of(self.syncnet, batch)
 
     def losses(self, batch: SubtitleBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a step, the same on every rank that shares it, and its parts by name."""
@@ -143,11 +172,11 @@ class SubtitleMatching(L.LightningModule):
             dist.all_reduce(count)
         return each.sum() * world_size() / count.clamp(min=1)
 
-    def validation_step(self, batch: SubtitleBatch, batch_index: int) -> None:
-        self._pending += code(self.model, batch)
+    def validation_step(self, batch: SubtitleBatch | SpokenBatch, batch_index: int) -> None:
+        self._pending += code(self.model, self.streams(batch))
 
-    def test_step(self, batch: SubtitleBatch, batch_index: int) -> None:
-        self._pending += code(self.model, batch)
+    def test_step(self, batch: SubtitleBatch | SpokenBatch, batch_index: int) -> None:
+        self._pending += code(self.model, self.streams(batch))
 
     def on_validation_epoch_end(self) -> None:
         self._rank("val")
@@ -172,7 +201,11 @@ class SubtitleMatching(L.LightningModule):
             self.log(f"{stage}/{name}", value, prog_bar=name == "r1")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Features and lengths alone: paths are made of the times on the CPU."""
+        """Features and lengths, or pictures and sound, alone: paths are made of the times on the CPU."""
+        if isinstance(batch, SpokenBatch):
+            batch.tubes = [each.to(device, non_blocking=True) for each in batch.tubes]
+            batch.speech = [each.to(device, non_blocking=True) for each in batch.speech]
+            return batch
         if not isinstance(batch, SubtitleBatch):
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
         for name in ("video", "video_lengths", "text", "text_lengths"):
@@ -181,11 +214,43 @@ class SubtitleMatching(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         learnt = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        if not learnt:
+        groups: list[dict[str, Any]] = [{"params": learnt}] if learnt else []
+        if self.syncnet is not None and self.syncnet_lr:
+            learnt = [parameter for parameter in self.syncnet.parameters() if parameter.requires_grad]
+            groups.append({"params": learnt, "lr": self.optim.lr * self.syncnet_lr, "name": "syncnet"})
+        if not groups:
             raise ValueError("the model has nothing to learn: a front end of convolutions has, front_end: conv")
-        optimizer = Adam(learnt, lr=self.optim.lr, weight_decay=self.optim.weight_decay)
+        optimizer = Adam(groups, lr=self.optim.lr, weight_decay=self.optim.weight_decay)
         steps = StepLR(optimizer, self.optim.decay_epochs, self.optim.decay)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": steps, "interval": "epoch"}}
+
+
+def streams_of(syncnet: SyncNet, batch: SpokenBatch) -> SubtitleBatch:
+    """The lips and the speech of some clips: what would be read, had they been encoded beforehand.
+
+    Each clip is encoded by itself, and nothing is padded before it is.
+    """
+    config = syncnet.config
+    lips = [syncnet.encode_lips(tube[None])[0].float() for tube in batch.tubes]
+    speech = [syncnet.encode_speech(waveform[None])[0].float() for waveform in batch.speech]
+    video_times = [lip_times(len(steps), config.fps, config.stride).double() for steps in lips]
+    text_times = [speech_times(len(steps), config.stride).double() for steps in speech]
+
+    def lengths(streams: list[Tensor]) -> Tensor:
+        return torch.tensor([len(steps) for steps in streams], device=streams[0].device)
+
+    return SubtitleBatch(
+        ids=batch.ids,
+        languages=batch.languages,
+        video=pad_sequence(lips, batch_first=True),
+        video_lengths=lengths(lips),
+        text=pad_sequence(speech, batch_first=True),
+        text_lengths=lengths(speech),
+        video_times=pad_sequence(video_times, batch_first=True),
+        text_times=pad_sequence(text_times, batch_first=True),
+        spoken=batch.spoken,
+        synthesised=batch.synthesised,
+    )
 
 
 def paths_of(batch: SubtitleBatch, n: int, m: int, groups: int) -> Tensor:

@@ -15,7 +15,8 @@ from weaksync.datamodules.features import write_arrays
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.shards import pack
-from weaksync.datamodules.subtitles import ClipLoader, SubtitleDataModule, SubtitleLoader, SubtitleSteps
+from weaksync.datamodules.subtitle_steps import ClipLoader, SubtitleLoader, SubtitleSteps
+from weaksync.datamodules.subtitles import SubtitleDataModule
 
 
 @dataclass

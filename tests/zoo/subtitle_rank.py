@@ -15,7 +15,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
 from weaksync import zoo
-from weaksync.datamodules.batches import SubtitleBatch
+from weaksync.datamodules.batches import SpokenBatch, SubtitleBatch
 from weaksync.zoo.batchnorm import over_all_ranks
 from weaksync.zoo.story import gather_by_id
 from weaksync.zoo.subtitles import SubtitleMatching, code, rank_all
@@ -25,10 +25,17 @@ torch.set_num_threads(1)
 dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=world)
 tensors = load_file(folder / "batch.safetensors")
 settings = json.loads((folder / "settings.json").read_text())
+syncnet = zoo.load(folder / "syncnet") if (folder / "syncnet").is_dir() else None
 
 
-def share(places: list[int]) -> SubtitleBatch:
+def share(places: list[int]) -> SubtitleBatch | SpokenBatch:
     """Some rows of the batch, padded no longer than they need."""
+    if syncnet is not None:
+        lists = {
+            name: [tensors[f"{name} {place}"] for place in places]
+            for name in ("tubes", "speech", "spoken", "synthesised")
+        }
+        return SpokenBatch(ids=[f"clip{place}" for place in places], languages=["en"] * len(places), **lists)
     n, m = (int(tensors[name][places].max()) for name in ("video_lengths", "text_lengths"))
     timed = settings["timed"]
     return SubtitleBatch(
@@ -46,23 +53,23 @@ def share(places: list[int]) -> SubtitleBatch:
 
 
 model = zoo.load(folder / "model")
-task = SubtitleMatching(model, alignment_weight=settings["alignment_weight"])  # type: ignore[arg-type]
-task.model.train()
+task = SubtitleMatching(model, alignment_weight=settings["alignment_weight"], syncnet=syncnet)  # type: ignore[arg-type]
+task.on_fit_start()
 if world > 1:
     over_all_ranks(task.model, torch.device("cpu"))
-count = len(tensors["video"])
+count = sum(name.startswith("tubes ") for name in tensors) if syncnet is not None else len(tensors["video"])
 whole = list(range(count))
-loss, _ = task.losses(share([row.tolist() for row in torch.arange(count).tensor_split(world)][rank]))
+loss, _ = task.losses(task.streams(share([row.tolist() for row in torch.arange(count).tensor_split(world)][rank])))
 loss.backward()
 total = loss.detach().clone()
 dist.all_reduce(total)
 found = {"loss": total / world}
-for name, parameter in task.model.named_parameters():
+for name, parameter in task.named_parameters():
     if parameter.grad is not None:
         dist.all_reduce(parameter.grad)
         found[f"grad {name}"] = parameter.grad / world
 task.model.eval()
-own = [one for place in whole[rank::world] for one in code(task.model, share([place]))]
+own = [one for place in whole[rank::world] for one in code(task.model, task.streams(share([place])))]
 ranked = rank_all(task.model, gather_by_id(own))
 save_file(found, folder / f"rank{rank}.safetensors")
 rows = [[each.id, int(each.ranks.better[0]), int(each.ranks.tied[0])] for each in ranked]

@@ -45,7 +45,7 @@ class SyncNetConfig:
         lip_channels, speech_channels: of the first five groups of each stack.
         feature_dim: of the sixth group: the features.
         embed_dim: of the heads.
-        checkpoint_activations: in training, compute activations twice instead of keeping them.
+        checkpoint_activations: where there is a gradient, compute activations twice instead of keeping them.
         augment: of `TubePreprocess`, in training.
     """
 
@@ -118,7 +118,8 @@ class SyncNet(Pretrained):
         """Features of face tubes.
 
         Outside training a long tube is computed part by part in bounded memory, which changes nothing: a feature sees
-        five frames.
+        five frames.  A gradient may be asked for there too, with `checkpoint_activations` in memory as bounded: the
+        normalisation keeps its statistics, and its scale and shift learn.
 
         Args:
             frames: (B, T, 3, H, W) RGB in 0-255, of any type; all of one length.
@@ -141,7 +142,7 @@ class SyncNet(Pretrained):
         for first in range(0, steps, at_once):
             last = min(first + at_once, steps) - 1
             some = frames[:, first * self.config.stride : last * self.config.stride + LIP_FRAMES]
-            parts.append(_through(stages, some).flatten(1).view(len(frames), last - first + 1, -1))
+            parts.append(self._run(stages, some).flatten(1).view(len(frames), last - first + 1, -1))
         return torch.cat(parts, dim=1)
 
     def encode_speech(self, waveform: Tensor) -> Tensor:
@@ -163,7 +164,7 @@ class SyncNet(Pretrained):
         if waveform.shape[1] < LEAST_SAMPLES or speech_steps(waveform.shape[1], self.config.stride) < 1:
             raise ValueError(f"a waveform of {waveform.shape[1]} samples is too short: SyncNet sees 0.4 s at once")
         spectrum = self.mel(waveform)[:, None, :, 1:-1]  # (B, 1, bins, frames); the ends see reflected samples
-        return _through(self._stages(self.netcnnaud), spectrum).squeeze(2).transpose(1, 2)
+        return self._run(self._stages(self.netcnnaud), spectrum).squeeze(2).transpose(1, 2)
 
     def lip_content(self, features: Tensor) -> Tensor:
         """(B, T', feature_dim) of `encode_lips` to (B, T', embed_dim), comparable with `speech_content` by cosine."""
@@ -195,6 +196,18 @@ class SyncNet(Pretrained):
         head: nn.Module = getattr(self, name)
         return head(features.transpose(1, 2)).transpose(1, 2)
 
+    @property
+    def _checkpoints(self) -> bool:
+        return self.config.checkpoint_activations and torch.is_grad_enabled()
+
+    def _run(self, stages: list[_Stage], x: Tensor) -> Tensor:
+        """Through a stack.  In training its groups keep or compute their activations by themselves; outside it, where
+        no statistics are counted, all of those of one part of a tube are computed twice."""
+        if self._checkpoints and not self.training:
+            out: Tensor = checkpoint(_through, stages, x, use_reentrant=False, preserve_rng_state=False)
+            return out
+        return _through(stages, x)
+
     def _stages(self, stack: nn.Sequential, prepare: _Stage = _as_it_is) -> list[_Stage]:
         """The groups of a stack as functions; `prepare` makes the first one's input."""
         stages: list[_Stage] = []
@@ -203,7 +216,7 @@ class SyncNet(Pretrained):
                 stage = partial(_run_folded, prepare, *_folded(group))
             else:
                 stage = partial(_run_group, prepare, group)
-                if self.config.checkpoint_activations and torch.is_grad_enabled():
+                if self._checkpoints:
                     stage = partial(checkpoint, stage, use_reentrant=False, context_fn=partial(_contexts, group))
             stages.append(stage)
             prepare = _as_it_is
