@@ -66,8 +66,9 @@ def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> 
     stored = Pictures.of_settings(data.manifest.settings)
     model.pictures = dataclasses.asdict(stored) if stored else None  # so that `align` makes them alike
     task = StoryAlignment(model, optim=recipe.optim, **vars(recipe.loss))
-    # whole videos are read by offset: a set in an object store has no validation
-    validates = "val" in data.manifest.counts and Path(recipe.data.shards).is_dir()
+    # whole videos are read by offset: a set in an object store has no validation, nor one that nobody annotated
+    local = "val" in data.manifest.counts and Path(recipe.data.shards).is_dir()
+    validates = local and any(video.annotated for video in data.records("val"))
     carry_out(recipe, task, data, finish, validates=validates, start=start, resume=resume, force=force)
     return folder
 

@@ -211,9 +211,10 @@ def test_the_model_says_which_pictures_it_was_trained_on(tmp_path: Path) -> None
     assert zoo.load(train(recipe(tmp_path / "set", tmp_path, "trainer.max_steps=1")) / "model").pictures == stored
 
 
-def test_without_annotated_videos_the_newest_weights_are_kept(tmp_path: Path) -> None:
-    make_set(tmp_path / "set", {"train": [6, 6]}, size=(64, 64), clips_per_sentence=1, annotated=False)
-    model = zoo.load(train(recipe(tmp_path / "set", tmp_path, "trainer.max_steps=1")) / "model")
+@pytest.mark.parametrize("counts", [{"train": [6, 6]}, {"train": [6, 6], "val": [6]}])
+def test_without_annotated_videos_the_newest_weights_are_kept(tmp_path: Path, counts: dict[str, list[int]]) -> None:
+    make_set(tmp_path / "set", counts, size=(64, 64), clips_per_sentence=1, annotated=False)
+    model = zoo.load(train(recipe(tmp_path / "set", tmp_path, "trainer.max_epochs=1")) / "model")
     assert model.decoder is None
 
 
