@@ -20,13 +20,12 @@ from weaksync.recipes.align import (
     align,
     command,
     doubt_of,
-    known_language,
-    read_sentences,
     save,
     stored_pictures,
 )
 from weaksync.recipes.alignment import Alignment
 from weaksync.recipes.clips import Pictures
+from weaksync.recipes.narration import known_language, read_sentences
 from weaksync.zoo.decoding import Decoder
 from weaksync.zoo.story import StoryAlignment
 

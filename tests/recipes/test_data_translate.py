@@ -24,8 +24,8 @@ from weaksync.datamodules.world.language import tell
 from weaksync.datamodules.world.story import plot
 from weaksync.datamodules.world.translate import WorldTranslator
 from weaksync.recipes import config, translating
-from weaksync.recipes.align import known_language
 from weaksync.recipes.cli import weaksync
+from weaksync.recipes.narration import known_language
 from weaksync.recipes.train import train
 from weaksync.recipes.translating import Tally, translate_set
 from weaksync.recipes.translator import Seq2Seq
