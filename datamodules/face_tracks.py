@@ -49,7 +49,7 @@ def open_tracks(folder: str | Path) -> ShardSet:
         FileNotFoundError: there is no set.
         ValueError: it is a set of another kind.
     """
-    shards = open_set(folder)
+    shards = open_set(folder, what="set of face tracks", maker="weaksync data build speaking")
     if shards.manifest.settings.get("kind") != TRACKS:
         raise ValueError(f"{folder} holds no face tracks: make them with `weaksync data build speaking`")
     return shards

@@ -35,17 +35,30 @@ class VideoEntry:
     clips: int
 
 
-def open_set(folder: str | Path, *, check_hashes: bool = True) -> ShardSet:
+#: the command that makes sets of story videos
+BUILD_STORY = "weaksync data build story"
+
+
+def open_set(
+    folder: str | Path,
+    *,
+    check_hashes: bool = True,
+    what: str = "shard set",
+    maker: str = BUILD_STORY,
+) -> ShardSet:
     """Open a shard set, having checked that it is still the one that was indexed.
 
     Only sizes and the small files are looked at here; with `check_hashes` every sample's SHA-256 is checked as it is
     read, and `verify` reads everything at once.
 
+    Args:
+        what, maker: as of `Manifest.read`.
+
     Raises:
         FileNotFoundError: where there is no set, or one of its files is missing.
         ValueError: where a shard or its index is not the one that the manifest knows, naming it.
     """
-    return ShardSet(Path(folder), check_hashes=check_hashes)
+    return ShardSet(Path(folder), Manifest.read(Path(folder), what, maker), check_hashes=check_hashes)
 
 
 class ShardSet:
@@ -57,10 +70,10 @@ class ShardSet:
         entries: video id -> where it lies, in the order of the shards.
     """
 
-    def __init__(self, folder: Path, *, check_hashes: bool = True) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, *, check_hashes: bool = True) -> None:
         self.folder = folder
+        self.manifest = manifest
         self.check_hashes = check_hashes
-        self.manifest = Manifest.read(folder)
         self.entries: dict[str, VideoEntry] = {}
         self._files: OrderedDict[int, int] = OrderedDict()
         offsets: list[int] = []

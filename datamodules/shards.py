@@ -114,11 +114,19 @@ class Manifest:
             raise ValueError(f"{where} is not the manifest of a shard set ({fault})") from fault
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """Raises FileNotFoundError where `folder` holds no shard set, ValueError where its manifest is damaged."""
+    def read(cls, folder: Path, what: str = "shard set", maker: str = "weaksync data build") -> Manifest:
+        """The manifest of a set.
+
+        Args:
+            what, maker: what is looked for there, and the command that makes one, for the words where it is absent.
+
+        Raises:
+            FileNotFoundError: `folder` holds no set.
+            ValueError: its manifest is damaged.
+        """
         path = folder / MANIFEST
         if not path.is_file():
-            raise FileNotFoundError(f"no shard set in {folder} (no {MANIFEST}); make one with `weaksync data build`")
+            raise FileNotFoundError(f"no {what} in {folder} (no {MANIFEST}); make one with `{maker}`")
         return cls.from_json(path.read_bytes(), str(path))
 
     def fingerprint(self, split: str) -> str:

@@ -148,9 +148,11 @@ def speak_clips(
 
 def open_speech(folder: str | Path) -> ShardSet:
     """Open a set of speech.  Raises FileNotFoundError where there is none, ValueError where it is another kind."""
-    shards = open_set(folder)
-    if shards.manifest.origin is None or shards.manifest.origin.kind != SPEECH:
-        raise ValueError(f"{folder} holds no speech: make it with `weaksync data speech`")
+    shards = open_set(folder, what="set of speech", maker="weaksync data speech")
+    origin = shards.manifest.origin
+    if origin is None or origin.kind != SPEECH:
+        held = f"{origin.kind} of {origin.parent}, and " if origin else ""
+        raise ValueError(f"{folder} holds {held}no speech: make it with `weaksync data speech`")
     return shards
 
 

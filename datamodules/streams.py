@@ -20,6 +20,7 @@ from .derived import FEATURES, open_derived
 from .features import Arrays, read_features
 from .index import ShardSet, open_set
 from .records import AnnotatedVideo
+from .shards import MANIFEST
 
 LIPS, OBJECT, SCENE, ACTION = "lips", "object", "scene", "action"
 SPEECH, WORDS = "speech", "words"
@@ -56,12 +57,17 @@ def open_stream(folder: str | Path, parent: ShardSet | None, streams: Sequence[s
         FileNotFoundError: there is no set.
         ValueError: it holds something else, or was made of another set.
     """
-    shards = open_set(folder) if parent is None else open_derived(folder, parent, FEATURES)
+    kinds = {"CLIPS": VIDEO_STREAMS, "SPEECH": TEXT_STREAMS}
+    made_of = next((kind for kind, its in kinds.items() if set(streams) <= set(its)), "SET")
+    maker = f"weaksync data features {made_of if parent is None else parent.folder} --stream {'|'.join(streams)}"
+    if parent is None or not (Path(folder) / MANIFEST).is_file():
+        shards = open_set(folder, what="stream of features", maker=maker)
+    else:
+        shards = open_derived(folder, parent, FEATURES)
     found = shards.manifest.settings.get("stream")
     if found not in streams:
         held = f"a stream of {found}" if found else "no stream of subtitle matching"
-        wanted = "|".join(streams)
-        raise ValueError(f"{folder} holds {held}: make one with `weaksync data features SET --stream {wanted}`")
+        raise ValueError(f"{folder} holds {held}: make one with `{maker}`")
     return shards
 
 

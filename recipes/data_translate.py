@@ -9,6 +9,7 @@ from typing import get_args
 
 import click
 
+from ..datamodules.index import BUILD_STORY
 from ..datamodules.shards import Manifest
 from ..datamodules.world.translate import WorldTranslator
 from .console import err, print_table, progress
@@ -56,7 +57,7 @@ def command(
     """
     if model != WORLD and (errors is not None or seed is not None):
         raise click.UsageError("--errors and --seed belong to --model world")
-    Manifest.read(shards)  # that there is a set at all is known before a model is sought
+    Manifest.read(shards, maker=BUILD_STORY)  # that there is a set at all is known before a model is sought
     translator: Seq2Seq | WorldTranslator
     if model == WORLD:
         translator = WorldTranslator(errors or 0.0, seed or 0)

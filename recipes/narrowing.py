@@ -75,10 +75,10 @@ class Narrowing:
     def __init__(self, index: SubtitleIndex) -> None:
         path = index.folder / SEARCH
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: weaksync index ... --search prepares narrowing")
+            raise FileNotFoundError(f"{path} is missing: {index.maker(index.folder)} --search makes it")
         self.search: Any = require("faiss", "search").read_index(str(path))
         if self.search.ntotal != len(index):
-            raise ValueError(f"{path} is of another pool: remove it, and weaksync index ... --search makes it again")
+            raise ValueError(f"{path} is of another pool: remove it, and {index.maker(index.folder)} --search makes it")
         self.cues = list(index.facts.cues)
 
     def columns(self, clip: ClipCode, matcher: Matcher, keep: int) -> Tensor:

@@ -132,11 +132,12 @@ class SubtitleIndex:
         self.facts = read_facts(folder)
         for name, size in self.facts.sizes.items():
             path = folder / name
+            again = f"remove {folder / INDEX}, and {self.maker(folder)} makes it again"
             if not path.is_file():
-                raise FileNotFoundError(f"{path} is missing: weaksync index makes it again")
+                raise FileNotFoundError(f"{path} is missing: {again}")
             if path.stat().st_size != size:
                 raise ValueError(
-                    f"{path} has {path.stat().st_size} bytes and had {size} when the index was made: index again"
+                    f"{path} has {path.stat().st_size} bytes and had {size} when the index was made: {again}"
                 )
         lines = (folder / SUBTITLES).read_text(encoding="utf-8").splitlines()
         self.subtitles = [Subtitle.from_dict(json.loads(line)) for line in lines]
@@ -169,12 +170,17 @@ class SubtitleIndex:
             self._sets[subtitle.source] = self._open(self.facts.sources[subtitle.source])
         return spoken(self._sets[subtitle.source], subtitle.id)
 
+    def maker(self, out: str | Path) -> str:
+        """The command that makes an index of the same subtitles."""
+        pools = " ".join(dict.fromkeys(str(self.folder / source.folder) for source in self.facts.sources))
+        return f"weaksync index {pools} --model DIR --out {out}"
+
     def check(self, matcher: Matcher) -> None:
         """Raises ValueError where another matcher made the index."""
         if matcher.fingerprint != self.facts.fingerprint:
             raise ValueError(
                 f"{self.folder} was made by another model ({self.facts.model}): its features mean nothing to this one; "
-                "make an index of the pool with weaksync index"
+                f"{self.maker('OTHER')} makes one by this model"
             )
 
     def _open(self, source: Source) -> ShardSet:
@@ -194,7 +200,9 @@ def read_facts(folder: Path) -> Facts:
     """Raises FileNotFoundError where there is no index, ValueError where it cannot be read."""
     path = folder / INDEX
     if not path.is_file():
-        raise FileNotFoundError(f"no index in {folder} (no {INDEX}): weaksync index POOL --model DIR --out {folder}")
+        # who names the pool itself wants an index of it
+        pool, out = (folder, "INDEX") if folder.is_dir() and any(folder.iterdir()) else ("POOL", folder)
+        raise FileNotFoundError(f"no index in {folder} (no {INDEX}): weaksync index {pool} --model DIR --out {out}")
     return Facts.from_json(path.read_text(encoding="utf-8"), path)
 
 

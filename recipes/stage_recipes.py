@@ -130,7 +130,8 @@ def _written(value: Any) -> str:
 #: where a fault names a setting of a stage's recipe: by a dotted key, or at its beginning
 _SETTING = re.compile(
     r"(?:^|(?<=[\s(]))(?=(?:data|loss|model|optim|trainer)\.\w)"
-    r"|^(?:unknown|missing) key (?=\w+(?: |$))|^(?=(?:data|loss|model|optim|trainer|save_every_n_steps)\b(?!\.\w))"
+    r"|^(?:unknown|missing) key (?=\w+(?: |$))"
+    r"|^(?=(?:data|loss|model|optim|syncnet|trainer|save_every_n_steps)\b(?!\.\w))"
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ..datamodules.index import BUILD_STORY
 from ..datamodules.shards import Manifest
 from . import paper
 from .checkpointing import replace
@@ -24,7 +25,8 @@ ROW = "table.json"
 
 def languages_of(recipe: StoryRecipe) -> list[str]:
     """The languages that a recipe names, else those of its shards; in the paper's order, others after."""
-    return list(paper.in_order(recipe.data.languages or Manifest.read(Path(recipe.data.shards)).languages))
+    shards = Path(recipe.data.shards)
+    return list(paper.in_order(recipe.data.languages or Manifest.read(shards, maker=BUILD_STORY).languages))
 
 
 def for_language(recipe: StoryRecipe, language: str) -> StoryRecipe:

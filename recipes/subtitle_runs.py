@@ -67,7 +67,14 @@ class SubtitleRuns:
 
     @cached_property
     def stages(self) -> dict[int, Stages]:
-        """The stages of each seed.  Raises ValueError for a run that was begun with other settings."""
+        """The stages of each seed.
+
+        Raises:
+            FileNotFoundError: there is no such pool.
+            ValueError: a run was begun with other settings.
+        """
+        if self.pool is not None:
+            open_speech(self.pool)  # an absent one is known before anything is trained
         for seed in self.seeds:
             recipe = self.of(seed)
             begin(recipe, resume=(recipe.folder / RECIPE).is_file(), force=False)

@@ -177,7 +177,7 @@ def test_the_wrong_set_or_model_is_named(made: Path, tmp_path: Path, capsys: pyt
     with pytest.raises(ValueError, match="holds features of another set than"):
         open_stream(made / "features/lips", open_clips(tmp_path / "others"), VIDEO_STREAMS)
     with pytest.raises(
-        ValueError, match=r"holds a stream of lips: make one with `weaksync data features SET --stream words"
+        ValueError, match=r"holds a stream of lips: make one with `weaksync data features SPEECH --stream words"
     ):
         open_stream(made / "features/lips", None, ["words"])
 

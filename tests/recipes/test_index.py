@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,8 +138,12 @@ def test_a_damaged_index_is_refused(matcher, made, tmp_path):
     with pytest.raises(ValueError, match=r"object.npy has .* bytes and had"):
         open_index(found.folder)
     (found.folder / "object.npy").unlink()
-    with pytest.raises(FileNotFoundError, match="is missing: weaksync index"):
+    again = rf"is missing: remove (\S+), and weaksync index {found.folder}/speech-\w+ --model DIR --out {found.folder}"
+    with pytest.raises(FileNotFoundError, match=again) as absent:
         open_index(found.folder)
+    Path(str(absent.value).split("remove ")[1].split(",")[0]).unlink()  # as it says
+    (speech,) = found.folder.glob("speech-*")
+    assert open_index(index(matcher, speech, found.folder).folder).subtitles == found.subtitles
     (found.folder / "index.json").write_text("{}")
     with pytest.raises(ValueError, match="not what weaksync index writes"):
         open_index(found.folder)
@@ -146,7 +151,7 @@ def test_a_damaged_index_is_refused(matcher, made, tmp_path):
 
 def test_narrowing_finds_what_fits_best_by_the_global_cues(matcher, made):
     pytest.importorskip("faiss", reason="needs the extra search")
-    with pytest.raises(FileNotFoundError, match="--search prepares narrowing"):
+    with pytest.raises(FileNotFoundError, match=r"weaksync index .*/speech-.* --search makes it"):
         Narrowing(made)
     found = index(matcher, made.folder.parent / "srt", made.folder, search=True)
     narrowing = Narrowing(found)

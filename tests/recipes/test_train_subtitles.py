@@ -131,7 +131,7 @@ def test_streams_that_do_not_fit_are_named(world: Path, tmp_path: Path, capsys: 
         (settings(world, "name=x", f"data.clips={clips / 'clips'}"), "holds speech of another set than"),
         (settings(world, "name=x", f"data.speech={clips / 'speech'}"), "holds speech of another set than"),
         (settings(world, "name=x", video="speech"), "holds features of another set than"),
-        (settings(world, "name=x", text="nothing"), "no shard set of features in"),
+        (settings(world, "name=x", text="nothing"), "no stream of features in"),
     ):
         assert weaksync("train", "subtitles/soft_dsta", *words) == 2
         assert said in capsys.readouterr().err
