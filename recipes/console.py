@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
@@ -180,33 +181,48 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         out.print(_table(title if number == 0 else None, columns, lines, part))
 
 
+#: characters that words want beside figures; with less they go below
+_READABLE = 30
+
+
 def _table(title: str | None, columns: Sequence[str], lines: list[list[Any]], shown: Sequence[int]) -> Table:
-    """The columns whose numbers are `shown`."""
+    """The columns whose numbers are `shown`: figures as wide as they are, words folded into what is left."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for number in shown:
-        table.add_column(columns[number], justify=_side(lines, number), overflow="fold")
+        side = _side(lines, number)
+        table.add_column(columns[number], justify=side, no_wrap=side == "right", overflow="fold")
     for line in lines:
         table.add_row(*(escape(cell(line[number])) for number in shown))
     return table
 
 
 def _parts(columns: Sequence[str], lines: list[list[Any]]) -> list[list[int]]:
-    """Which columns stand together: figures that are too many for one width go below each other, none is broken.
+    """Which columns stand together: what is too much beside figures for one width goes below, no figure is broken.
 
-    Each part begins with the words that say what a row is.
+    Each part begins with the words that say what a row is.  A table of words alone stays one.
     """
     every = list(range(len(columns)))
     figures = [number for number in every[1:] if _side(lines, number) == "right"]
-    if not figures or figures != every[figures[0] :]:
-        return [every]  # words wrap
+    if not figures:
+        return [every]  # words fold
     names = every[: figures[0]]
     parts = [[*names]]
-    for number in figures:
-        wide = _table(None, columns, lines, [*parts[-1], number]).__rich_measure__(out, out.options.update(width=9999))
-        if wide.maximum > out.width and len(parts[-1]) > len(names):
+    for number in every[figures[0] :]:
+        wide = sum(_needed(columns, lines, each) for each in [*parts[-1], number]) + 1  # and the last edge
+        if wide > out.width and len(parts[-1]) > len(names):
             parts.append([*names])
         parts[-1].append(number)
     return parts
+
+
+def _needed(columns: Sequence[str], lines: list[list[Any]], number: int) -> int:
+    """Characters that a column needs, with its left edge and the space around."""
+    widest = max(
+        cell_len(line)
+        for value in (columns[number], *(cell(row[number]) for row in lines))
+        for line in str(value).splitlines() or [""]
+    )
+    return 3 + (widest if _side(lines, number) == "right" else min(widest, _READABLE))
 
 
 def cell(value: Any) -> str:

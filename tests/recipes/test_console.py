@@ -106,3 +106,25 @@ def test_words_wrap_in_one_table(monkeypatch):
     rows = [["name", "what it does, in many words that go on and on and on", "more words, " * 5]]
     lines = printed(monkeypatch, 40, "verbs", ["verb", "what", "why"], rows)
     assert sum("verb " in line for line in lines) == 1 and max(map(len, lines)) <= 40
+
+
+TEXT = "Well, I never thought that the garden would look like this in the very middle of the winter"
+
+
+@pytest.mark.parametrize("cues", range(5))
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_text_beside_figures_has_the_width_that_is_left_and_goes_below_where_that_is_little(monkeypatch, cues, width):
+    names = ["object", "scene", "action", "alignment"][:cues]
+    rows = [[place, f"speaker-{place:04d}", *range(1, cues + 1), 1234.0 + place, TEXT] for place in (1, 2)]
+    lines = printed(monkeypatch, width, "clip", ["#", "subtitle", *names, "cost", "text"], rows)
+    assert max(map(len, lines)) <= width
+    heads = [line for line in lines if " subtitle " in line]
+    (with_text,) = [head for head in heads if " text " in head]
+    assert [name for head in heads for name in names if f" {name} " in head] == names
+    assert sum(" 1236 " in line for line in lines) == 1
+    said = " ".join(line.split("│")[-2].strip() for line in lines[lines.index(with_text) + 2 :] if "│" in line)
+    assert said.split() == 2 * TEXT.split()  # no word is broken
+    own = len(with_text.split("┃")[-2]) - 2
+    assert own >= 30 and (len(with_text) >= width - 20 or own >= len(TEXT))
+    beside = len("#") + len("speaker-0001") + len("1235") + sum(map(len, names)) + 3 * (cues + 4) + 1
+    assert (len(heads) == 1) == (beside + 30 <= width)
