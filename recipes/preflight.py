@@ -40,15 +40,6 @@ def check(recipe: StoryRecipe) -> None:
     check_data(recipe)
 
 
-#: how training makes what reads a recipe's files, and its model, of which one needs the other: both look at them
-_MADE: dict[str, Callable[[Any, Any], object]] = {
-    "features": lambda trains, recipe: trains.build_model(recipe, trains.build_data(recipe)),
-    "subtitles": lambda trains, recipe: trains.build_model(recipe, trains.build_data(recipe)[1]),
-    "syncnet": lambda trains, recipe: trains.build_data(recipe, trains.build_model(recipe.model)),
-    "speaking": lambda trains, recipe: trains.build_data(recipe, trains.build_model(recipe)),
-}
-
-
 def faults(recipe: Recipe) -> list[str]:
     """Everything for which `weaksync train` would refuse a recipe before it begins, as sentences."""
     checks: list[Callable[[], object]]
@@ -60,7 +51,7 @@ def faults(recipe: Recipe) -> list[str]:
         from .matching_stages import Stages
 
         checks = [Stages(recipe).check]
-    else:
+    else:  # whose files are looked at in making what reads them
         trains = importlib.import_module(f".{TASKS[str(recipe.task)].trains}", __package__)
         checks = [partial(trains.build, recipe)]
     found = [f"{recipe.folder} holds a run: name=OTHER, or train with --resume or --force"]

@@ -17,8 +17,8 @@ from .feature_config import FeatureRecipe
 from .launch import part, say
 from .reproduce_runs import Runs
 from .runs import MODEL, RECIPE
-from .train import changes
 from .train_features import train
+from .training import changes
 
 RECIPE_NAME = "story/neumatch"
 #: row of the table -> what its recipe changes; the run of 2018 beside that of the recipe's own name

@@ -15,7 +15,8 @@ from .preflight import check_data, check_model
 from .runs import MODEL, RECIPE
 from .scores import RunScores, run_scores
 from .strategies import for_language
-from .train import changes, train
+from .train import train
+from .training import changes
 
 
 @dataclass(frozen=True)

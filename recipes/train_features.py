@@ -10,11 +10,8 @@ from .. import zoo
 from ..datamodules.features import FeatureDataModule
 from ..zoo.models.neumatch import FeatureSource, NeuMATCH
 from ..zoo.neumatch import AS_LABELLED, ActionAlignment
-from .checkpointing import DurableCheckpointIO, latest_good
 from .feature_config import FeatureRecipe
-from .launch import say
-from .runs import CHECKPOINTS, MODEL, model_folder
-from .train import carry_out, draw, has_ended
+from .training import Training, run, save, source_of
 
 
 def train(recipe: FeatureRecipe, *, resume: bool = False, force: bool = False) -> Path:
@@ -23,17 +20,14 @@ def train(recipe: FeatureRecipe, *, resume: bool = False, force: bool = False) -
     Raises:
         ValueError: also where the features are of other shards, or of another width or producer than the model's.
     """
-    folder = recipe.folder
-    if resume and has_ended(recipe):
-        return folder
-    start = latest_good(folder / CHECKPOINTS) if resume else None
-    L.seed_everything(recipe.seed, verbose=False)
+    return run(recipe, build, finish, resume=resume, force=force)
+
+
+def build(recipe: FeatureRecipe) -> Training[ActionAlignment, FeatureDataModule]:
+    """What a recipe names.  Raises FileNotFoundError and ValueError where it is absent, or does not fit together."""
     data = build_data(recipe)
     model = build_model(recipe, data)
-    task = ActionAlignment(model, **vars(recipe.optim))
-    validates = "val" in data.shards.splits
-    carry_out(recipe, task, data, finish, validates=validates, start=start, resume=resume, force=force)
-    return folder
+    return Training(ActionAlignment(model, **vars(recipe.optim)), data, "val" in data.shards.splits)
 
 
 def build_data(recipe: FeatureRecipe) -> FeatureDataModule:
@@ -60,7 +54,7 @@ def build_model(recipe: FeatureRecipe, data: FeatureDataModule) -> NeuMATCH:
     elif name in rows:
         raise ValueError(f"{name} trains on pictures, not on features; `weaksync ls models` lists what does: neumatch")
     else:
-        model = zoo.load(name if name.startswith("hf://") else model_folder(name), **arguments)
+        model = zoo.load(source_of(name), **arguments)
     if not isinstance(model, NeuMATCH):
         raise ValueError(f"{name} is a {type(model).__name__}, which does not train on features")
     check_features(model, data)
@@ -82,15 +76,6 @@ def check_features(model: NeuMATCH, data: FeatureDataModule) -> None:
         )
 
 
-def finish(runner: L.Trainer, task: ActionAlignment, data: FeatureDataModule, best: str, *, validates: bool) -> None:
+def finish(runner: L.Trainer, training: Training[ActionAlignment, FeatureDataModule]) -> None:
     """Score the best weights on validation, and save them as a checkpoint folder."""
-    if best:  # a run of a few steps has none
-        task.load_state_dict(DurableCheckpointIO().load_checkpoint(best)["state_dict"])
-    found = runner.validate(task, datamodule=data, verbose=False) if validates else []
-    if runner.is_global_zero:
-        draw(Path(runner.default_root_dir))
-        folder = task.model.save_pretrained(
-            Path(runner.default_root_dir) / MODEL, metrics=dict(found[0]) if found else {}
-        )
-        say(f"saved {folder}: weaksync eval {folder.parent}")
-    runner.strategy.barrier("the model's folder")
+    save(runner, training.task.model, training.scores(runner), then=f"weaksync eval {runner.default_root_dir}")

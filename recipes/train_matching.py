@@ -23,7 +23,7 @@ from .matching_costs import Reads, split_costs
 from .matching_stages import Stages
 from .narrowing import kept_recall
 from .runs import MODEL, RECIPE
-from .train import changes, known_run
+from .training import changes, known_run
 
 
 def train(recipe: MatchingRecipe, *, resume: bool = False, force: bool = False) -> Path:

@@ -6,15 +6,12 @@ from pathlib import Path
 
 import lightning as L
 
-from .. import zoo
 from ..datamodules.face_tracks import SpeakingDataModule
 from ..zoo.models.speaking import Speaking
 from ..zoo.whospeaks import WhoSpeaks
-from .checkpointing import DurableCheckpointIO, latest_good
 from .launch import say
-from .runs import CHECKPOINTS, MODEL, model_folder
 from .speaking_config import SpeakingRecipe
-from .train import carry_out, draw, has_ended
+from .training import Training, chosen_model, run, save
 
 #: what validation chooses the weights by
 MONITOR = "val/auc"
@@ -26,28 +23,22 @@ def train(recipe: SpeakingRecipe, *, resume: bool = False, force: bool = False) 
     Raises:
         ValueError: also where the model does not tell who speaks.
     """
-    folder = recipe.folder
-    if resume and has_ended(recipe):
-        return folder
-    start = latest_good(folder / CHECKPOINTS) if resume else None
-    L.seed_everything(recipe.seed, verbose=False)
+    return run(recipe, build, finish, resume=resume, force=force)
+
+
+def build(recipe: SpeakingRecipe) -> Training[WhoSpeaks, SpeakingDataModule]:
+    """What a recipe names.  Raises FileNotFoundError and ValueError where it is absent, or does not fit together."""
     model = build_model(recipe)
     data = build_data(recipe, model)
     task = WhoSpeaks(model, **vars(recipe.optim))
-    validates = "val" in data.clips.splits
-    carry_out(recipe, task, data, finish, validates=validates, start=start, resume=resume, force=force, monitor=MONITOR)
-    return folder
+    return Training(task, data, "val" in data.clips.splits, MONITOR)
 
 
 def build_model(recipe: SpeakingRecipe) -> Speaking:
     """The recipe's model.  Raises ValueError where it cannot be had, or does something else."""
-    name, arguments = recipe.model.name, recipe.model.arguments
-    if name in {row.name for row in zoo.list_models()}:
-        model = zoo.create(name, **arguments)
-    else:
-        model = zoo.load(name if name.startswith("hf://") else model_folder(name), **arguments)
+    model = chosen_model(recipe.model)
     if not isinstance(model, Speaking):
-        raise ValueError(f"{name} is a {type(model).__name__}; speaking-tiny tells who speaks")
+        raise ValueError(f"{recipe.model.name} is a {type(model).__name__}; speaking-tiny tells who speaks")
     return model
 
 
@@ -63,21 +54,14 @@ def build_data(recipe: SpeakingRecipe, model: Speaking) -> SpeakingDataModule:
     )
 
 
-def finish(runner: L.Trainer, task: WhoSpeaks, data: SpeakingDataModule, best: str, *, validates: bool) -> None:
+def finish(runner: L.Trainer, training: Training[WhoSpeaks, SpeakingDataModule]) -> None:
     """Score the best weights on validation and on test, and save them as a checkpoint folder."""
-    if best:  # a run of a few steps has none
-        task.load_state_dict(DurableCheckpointIO().load_checkpoint(best)["state_dict"])
-    found = dict(runner.validate(task, datamodule=data, verbose=False)[0]) if validates else {}
-    if "test" in data.clips.splits:
-        found |= runner.test(task, datamodule=data, verbose=False)[0]
-    if runner.is_global_zero:
-        draw(Path(runner.default_root_dir))
-        folder = task.model.save_pretrained(Path(runner.default_root_dir) / MODEL, metrics=found)
-        for split in ("val", "test"):
-            if f"{split}/auc" in found:
-                auc, ap, plain_auc, plain_ap = (
-                    f"{found[f'{split}/{name}']:.3f}" for name in ("auc", "ap", "baseline_auc", "baseline_ap")
-                )
-                say(f"{split}: AUC {auc}, average precision {ap}; lips times voice: {plain_auc}, {plain_ap}")
-        say(f"saved {folder}: weaksync data build subtitles --speaking {folder.parent} ...")
-    runner.strategy.barrier("the model's folder")
+    found = training.scores(runner, tests="test" in training.data.clips.splits)
+    for split in ("val", "test"):
+        if f"{split}/auc" in found:
+            auc, ap, plain_auc, plain_ap = (
+                f"{found[f'{split}/{name}']:.3f}" for name in ("auc", "ap", "baseline_auc", "baseline_ap")
+            )
+            say(f"{split}: AUC {auc}, average precision {ap}; lips times voice: {plain_auc}, {plain_ap}")
+    then = f"weaksync data build subtitles --speaking {runner.default_root_dir} ..."
+    save(runner, training.task.model, found, then=then)

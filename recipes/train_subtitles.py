@@ -22,14 +22,13 @@ from ..zoo.models.lipspeech import LipSpeech
 from ..zoo.models.syncnet import SyncNet, lip_steps, speech_steps
 from ..zoo.registry import model_class
 from ..zoo.subtitles import SubtitleMatching
-from .checkpointing import DurableCheckpointIO, latest_good
 from .config import ModelConfig
 from .data_streams import producer_name
 from .launch import say
-from .runs import CHECKPOINTS, MODEL, SYNCNET, model_folder
+from .runs import SYNCNET
 from .subtitle_config import SubtitleRecipe
-from .train import carry_out, draw, has_ended
 from .train_syncnet import build_model as build_syncnet
+from .training import Training, run, save, source_of
 
 #: what validation chooses the weights by: of few clips it tells more than R@1
 MONITOR = "val/mrr"
@@ -44,19 +43,17 @@ def train(recipe: SubtitleRecipe, *, resume: bool = False, force: bool = False) 
         ValueError: also where the streams are of other clips, or of another width or producer than the model's; or
             where SyncNet is not the one whose features the model knows.
     """
-    folder = recipe.folder
-    if resume and has_ended(recipe):
-        return folder
-    start = latest_good(folder / CHECKPOINTS) if resume else None
-    L.seed_everything(recipe.seed, verbose=False)
+    return run(recipe, build, finish, resume=resume, force=force)
+
+
+def build(recipe: SubtitleRecipe) -> Training[SubtitleMatching, PairedDataModule]:
+    """What a recipe names.  Raises FileNotFoundError and ValueError where it is absent, or does not fit together."""
     syncnet, data = build_data(recipe)
     model = build_model(recipe, data)
     data.least = least_steps(model)
     task = build_task(recipe, model, syncnet)
     say_left_out(data)
-    validates = "val" in data.video.splits
-    carry_out(recipe, task, data, finish, validates=validates, start=start, resume=resume, force=force, monitor=MONITOR)
-    return folder
+    return Training(task, data, "val" in data.video.splits, MONITOR)
 
 
 def build_data(recipe: SubtitleRecipe) -> tuple[SyncNet | None, PairedDataModule]:
@@ -119,7 +116,7 @@ def build_model(recipe: SubtitleRecipe, data: PairedDataModule) -> LipSpeech | G
     if named:
         kind = model_class(name)
     else:
-        model = zoo.load(name if name.startswith("hf://") else model_folder(name), **arguments)
+        model = zoo.load(source_of(name), **arguments)
         kind = type(model)
     streams = data.names
     if kind not in (LipSpeech, GSM):
@@ -189,21 +186,12 @@ def say_left_out(data: PairedDataModule) -> None:
         say(f"{len(left)} training clips are left out, such as {first[0]}: {first[1]}")
 
 
-def finish(runner: L.Trainer, task: SubtitleMatching, data: PairedDataModule, best: str, *, validates: bool) -> None:
+def finish(runner: L.Trainer, training: Training[SubtitleMatching, PairedDataModule]) -> None:
     """Score the best weights on validation, and save them as a checkpoint folder; a SyncNet that learnt, beside it."""
-    if best:  # a run of a few steps has none
-        kept = DurableCheckpointIO().load_checkpoint(best)
-        task.load_state_dict(kept["state_dict"])
-        say(f"the weights of epoch {kept['epoch'] + 1} are the best on validation")
-    found = runner.validate(task, datamodule=data, verbose=False) if validates else []
-    if runner.is_global_zero:
-        run, metrics = Path(runner.default_root_dir), dict(found[0]) if found else {}
-        draw(run)
-        if task.syncnet is not None:
-            its = task.syncnet.save_pretrained(run / SYNCNET, metrics=metrics)
-            producer = producer_name(task.syncnet, str(its))
-            task.model.preprocess.producers = dict.fromkeys(("video", "text"), producer)
-            say(f"saved {its}: weaksync data features {data.clips.folder} --stream lips --model {its} --out lips")
-        folder = task.model.save_pretrained(run / MODEL, metrics=metrics)
-        say(f"saved {folder}: weaksync eval {run}")
-    runner.strategy.barrier("the model's folder")
+    task, metrics, folder = training.task, training.scores(runner), Path(runner.default_root_dir)
+    if task.syncnet is not None and runner.is_global_zero:
+        its = task.syncnet.save_pretrained(folder / SYNCNET, metrics=metrics)
+        task.model.preprocess.producers = dict.fromkeys(("video", "text"), producer_name(task.syncnet, str(its)))
+        clips = training.data.clips.folder
+        say(f"saved {its}: weaksync data features {clips} --stream lips --model {its} --out lips")
+    save(runner, task.model, metrics, then=f"weaksync eval {folder}")
