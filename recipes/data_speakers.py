@@ -22,8 +22,8 @@ from .console import err, print_table, progress
 @click.option("--seed", default=0, show_default=True, help="Seed of everything.")
 @click.option("--languages", default="en", show_default=True, help=f"Codes, with commas, of {', '.join(LANGUAGES)}.")
 @click.option("--seconds", default=16.0, show_default=True, help="That a clip lasts at least.")
-@click.option("--hidden", default=0.15, show_default=True, help="Share of frames whose lips are covered, on average.")
-@click.option("--offscreen", default=0.1, show_default=True, help="Share of frames without the speaker, on average.")
+@click.option("--hidden", default=0.4, show_default=True, help="Share of frames whose lips are covered, on average.")
+@click.option("--offscreen", default=0.2, show_default=True, help="Share of frames without the speaker, on average.")
 @click.option("--val", default=0.1, show_default=True, help="Share of the clips for validation.")
 @click.option("--test", default=0.2, show_default=True, help="Share of the clips for test.")
 @click.option("--pool", default=0, show_default=True, help="Further subtitle files, of what nobody says in a video.")
@@ -50,9 +50,9 @@ def command(
     Needs eSpeak NG: pip install 'weaksync[tts]'.  The same seed gives the same videos; a call that was stopped goes on.
     """
     codes = [code.strip() for code in languages.split(",") if code.strip()]
-    with progress("clip") as bar:
+    with progress("clips") as bar:
         task = bar.add_task("filming", total=clips)
-        texts = bar.add_task("pool", total=pool, visible=pool > 0)
+        texts = bar.add_task("pool", total=pool, visible=pool > 0, unit="texts")
         whole = generate(
             folder,
             clips=clips,
