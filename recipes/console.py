@@ -74,7 +74,7 @@ def progress(unit: str) -> Progress:
     """A progress bar on standard error with count, rate in `unit`s and time left.
 
     Where that is no terminal: a line when a task begins, one every half minute, and one at the end of a long one.
-    Bytes are shown as such.
+    Bytes are shown as such.  A task of something else says so: `add_task(..., unit="steps")`.
     """
     if not err.is_terminal:
         return _Lines(unit)
@@ -87,13 +87,14 @@ def progress(unit: str) -> Progress:
 Track = Callable[[str, int, int], None]
 
 
-def tracker(bar: Progress) -> Track:
-    """What adds a line to a progress bar for everything that is done."""
+def tracker(bar: Progress, **units: str) -> Track:
+    """What adds a line to a progress bar for everything that is done; `units` are of what is none of the bar's."""
     tasks: dict[str, TaskID] = {}
 
     def track(what: str, done: int, total: int) -> None:
         if what not in tasks:
-            tasks[what] = bar.add_task(what, total=total)
+            own: dict[str, Any] = {"unit": units[what]} if what in units else {}
+            tasks[what] = bar.add_task(what, total=total, **own)
         bar.update(tasks[what], completed=done, total=total)
 
     return track
@@ -145,7 +146,8 @@ class _Lines(Progress):
 
     def _rate(self, task: Task) -> str:
         speed, left = task.finished_speed or task.speed, task.time_remaining
-        rate = "" if not speed else f", {decimal(int(speed)) if self.unit == BYTES else f'{speed:.1f} {self.unit}'}/s"
+        unit = task.fields.get("unit", self.unit)
+        rate = "" if not speed else f", {decimal(int(speed)) if unit == BYTES else f'{speed:.1f} {unit}'}/s"
         return rate + ("" if not left else f", {_duration(left)} left")
 
     def _say(self, line: str) -> None:
@@ -167,7 +169,8 @@ class _Rate(TextColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} {self.unit}/s", style="progress.data.speed")
+        unit = task.fields.get("unit", self.unit)
+        return Text("" if speed is None else f"{speed:.1f} {unit}/s", style="progress.data.speed")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json: bool = False) -> None:

@@ -35,7 +35,7 @@ def command(folder: Path, stories: int, sentences: int, seed: int, languages: st
     and exact annotations beside.  The same seed gives the same world; a call that was stopped goes on.
     """
     codes = [code.strip() for code in languages.split(",") if code.strip()]
-    with progress("story") as bar:
+    with progress("stories") as bar:
         task = bar.add_task("filming", total=stories)
         generate(
             folder,

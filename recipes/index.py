@@ -340,7 +340,7 @@ def command(
     goes on.
     """
     with progress("subtitles") as bar:
-        track = tracker(bar)
+        track = tracker(bar, speaking="sentences")
         found = index(
             model, pool, out, language=language, split=split, cut=cut, whole=whole, search=search, track=track
         )

@@ -112,7 +112,7 @@ def command(video: Path, model: str, pool: tuple[Path, ...], out: Path, as_json:
     """
     writable(out)
     with progress("subtitles") as bar:
-        track = tracker(bar)
+        track = tracker(bar, speaking="sentences", clip="steps", report="steps")
         found = match(model, video, pool, **asked, keep=out / POOL, track=track)
         files = save(found, out, track=track)
     show(found, as_json=as_json)

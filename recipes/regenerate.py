@@ -197,7 +197,7 @@ def command(video: Path, model: str, pool: tuple[Path, ...], out: Path, as_json:
     """
     writable(out)
     with progress("subtitles") as bar:
-        track = tracker(bar)
+        track = tracker(bar, speaking="sentences", clip="steps", writing="steps")
         made = regenerate(model, video, pool, **asked, keep=out / POOL, track=track)
         files = save(made, out, track=track)
     for note in made.match.notes:

@@ -66,7 +66,7 @@ def world_runs(
 
     count = size.stories * len(size.languages)
     say(f"films: {count}, told in {', '.join(size.languages)}: {folder / WORLD}")
-    with progress("story") as bar:
+    with progress("films") as bar:
         films = bar.add_task("filming", total=None)
         clips = bar.add_task("building", total=None)
         shards = world_set(
@@ -77,10 +77,11 @@ def world_runs(
             started=building,
             built=lambda: bar.advance(clips),
         )
-        steps = bar.add_task("reading", total=STEPS)
-        if not (folder / BASE / CONFIG).is_file():
+        base = folder / BASE
+        if not (base / CONFIG).is_file():
             say(f"base model: {STEPS} steps of reading, in every language of any world")
-        base = base_model(folder / BASE, seed=size.seed, track=lambda: bar.advance(steps))
+            steps = bar.add_task("reading", total=STEPS, unit="steps")
+            base_model(base, seed=size.seed, track=lambda: bar.advance(steps))
     translations = folder / "translations"
     say(f"translations: {translations}")
     translate_set(shards, translations, WorldTranslator(ERRORS, size.seed))

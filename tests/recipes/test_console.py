@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from weaksync.recipes import console
-from weaksync.recipes.console import Pace, print_table, progress
+from weaksync.recipes.console import Pace, print_table, progress, tracker
 
 LANGUAGES = ("en", "zh", "es", "fr", "pt", "hi", "ru", "all")
 
@@ -48,6 +48,21 @@ def test_long_work_prints_a_line_at_its_start_and_one_every_half_minute(log, qui
     assert len(lines) == 1 + 20
     assert lines[1] == "encoding: 60 of 1,200, 2.0 videos/s, 10 min left"
     assert lines[-2].startswith("encoding: 1,140 of 1,200") and lines[-1].startswith("encoding: 1,200 of 1,200")
+
+
+def test_a_task_of_another_unit_says_so(log, quiet_progress):
+    shown, clock = log
+    with progress("films") as bar:
+        track = tracker(bar, reading="steps")
+        for done in range(70):
+            track("filming", done, 90)
+            track("reading", done, 800)
+            clock[0] += 1
+        reading, filming = bar.tasks[1], bar.tasks[0]
+    assert any(line.startswith("reading: 60 of 800, 1.0 steps/s") for line in shown.getvalue().splitlines())
+    assert any(line.startswith("filming: 60 of 90, 1.0 films/s") for line in shown.getvalue().splitlines())
+    assert "steps/s" in console._Rate("films").render(reading).plain
+    assert "films/s" in console._Rate("films").render(filming).plain
 
 
 def test_quick_work_prints_its_first_line_alone(log, quiet_progress):
