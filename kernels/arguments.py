@@ -86,8 +86,10 @@ def check_text_drops(drops: Tensor, texts: Tensor) -> None:
 
     Runs of dropped texts are priced by differences of sums (B, m), in which a huge price hides all others.
     """
-    if drops.numel() and drops.amin().item() >= -LARGEST_TEXT_DROP and drops.amax().item() <= LARGEST_TEXT_DROP:
-        return  # as nearly always, and five operators sooner
+    if drops.numel():
+        least, largest = drops.aminmax()
+        if least.item() >= -LARGEST_TEXT_DROP and largest.item() <= LARGEST_TEXT_DROP:
+            return  # as nearly always, and five operators sooner
     huge = (drops.abs() > LARGEST_TEXT_DROP) & (drops != -torch.inf)
     if huge.any() and (huge := huge & (torch.arange(drops.shape[1], device="cpu") < texts[:, None])).any():
         pair, text = huge.nonzero()[0].tolist()
@@ -147,6 +149,8 @@ def windows_of(window: int | Tensor | None, batch: int) -> Tensor | None:
 
 def broadcast_drop(name: str, drop: Tensor | float, batch: int, steps: int, like: Tensor) -> Tensor:
     """Drop costs as (B, steps) of the type and on the device of the costs.  Raises ValueError where they do not fit."""
+    if isinstance(drop, float) and abs(drop) <= LARGEST_TEXT_DROP:  # as mostly, and two operators sooner
+        return like.new_full((batch, steps), drop)
     try:
         drop = torch.as_tensor(drop, dtype=like.dtype, device=like.device)
     except (TypeError, ValueError) as fault:

@@ -22,21 +22,31 @@ from .dispatch import call, operator
 Operator = Callable[..., tuple[Tensor, ...]]
 
 
-def differentiable(registered: CustomOpDef, *inputs: Any) -> tuple[Tensor, ...]:
-    """What the operator gives, differentiable in the way that suits the caller."""
+def differentiable(registered: CustomOpDef, *inputs: Any) -> Tensor:
+    """The operator's value, differentiable in the way that suits the caller."""
     if torch.compiler.is_compiling():
-        return registered(*inputs)
+        return registered(*inputs)[0]
     if torch._C._are_functorch_transforms_active():
-        return _Transformed.apply(*inputs, registered)
+        return _Transformed.apply(*inputs, registered)[0]
     return _Eager.apply(*inputs, registered)
 
 
+def alignment(registered: CustomOpDef, *inputs: Any) -> Tensor:
+    """The derivative of the operator's value in the costs, to which no gradient flows."""
+    if torch._C._are_functorch_transforms_active():
+        return _Transformed.apply(*inputs, registered)[1]
+    return call(registered, *inputs)[1]
+
+
 def remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    value, *shares = output
-    ctx.mark_non_differentiable(*shares)
+    ctx.mark_non_differentiable(*output[1:])
+    _save(ctx, inputs, output)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.set_materialize_grads(False)
-    ctx.others = len(inputs) - len(shares)
-    ctx.save_for_backward(value, *shares)
+    ctx.others = len(inputs) + 1 - len(output)
+    ctx.save_for_backward(*output)
 
 
 def backward(ctx: Any, grad: Tensor | None, *nothing: None) -> tuple[Tensor | None, ...]:
@@ -55,14 +65,14 @@ def _forward_mode(ctx: Any, *tangents: Any) -> None:
 
 class _Eager(Function):
     @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
         *given, registered = inputs
         output = call(registered, *given)
-        remember(ctx, inputs, output)
-        return output
+        _save(ctx, inputs, output)
+        return output[0]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor | None, *nothing: None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
         if grad is None or torch.is_grad_enabled() or torch.compiler.is_compiling() or not _last_time(grad):
             return backward(ctx, grad)
         _, *shares = ctx.saved_tensors
@@ -148,7 +158,7 @@ class _Product(Function):
 @operator("scaled")
 def scaled(share: Tensor, grad: Tensor) -> Tensor:
     """The product as an operator of its own, which knows that gradients are large and new."""
-    product = cpu.empty(*share.shape, dtype=share.dtype) if share.device.type == "cpu" else torch.empty_like(share)
+    product = cpu.empty(share, *share.shape) if share.device.type == "cpu" else torch.empty_like(share)
     return torch.mul(share, _spread(grad, share), out=product)
 
 

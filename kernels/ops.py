@@ -28,7 +28,7 @@ def backend_of(cost: Tensor, *, soft: bool = True) -> ModuleType:
 
     Triton on CUDA and C++ on the CPU; float64 is the reference's, but for the hard recurrences in C++.
     """
-    if cost.device.type not in ("cpu", "cuda"):
+    if not cost.is_cpu and not cost.is_cuda:
         raise ValueError(f"the kernels run on CPU and CUDA, not on {cost.device}; move the cost with .cpu()")
     if cost.dtype == torch.float64 and (soft or cost.is_cuda):
         return reference
@@ -210,11 +210,13 @@ def _sizes(
     `lenient` leaves pairs that fit no alignment to the recurrence, which gives +inf.
     """
     batch, n, m = cost.shape
-    wait = validate or cost.device.type == "cpu"  # C++ reads as far as the lengths say
+    wait = validate or cost.is_cpu  # C++ reads as far as the lengths say
     steps = lengths_of("video_lengths", video, batch, n, wait)
     texts = lengths_of("text_lengths", text, batch, m, wait)
-    if validate or (not lenient and (wait or steps.device.type == texts.device.type == "cpu")):
+    if validate or (not lenient and (wait or (steps.is_cpu and texts.is_cpu))):
         check(steps.cpu(), texts.cpu())
+    if cost.is_cpu:
+        return steps.long(), texts.long()
     return steps.to(cost.device, torch.int64), texts.to(cost.device, torch.int64)
 
 

@@ -79,7 +79,7 @@ def pairwise_soft_dtw(
         steps, texts, _ = rows
         wanted = differentiates(costs)
         costs = at_least_float32(costs)
-        return differentiable(ops.soft_dtw, costs, steps, texts, gamma, band, True, validate, wanted)[0]
+        return differentiable(ops.soft_dtw, costs, steps, texts, gamma, band, True, validate, wanted)
 
     return _all_pairs(value, video, text, video_lengths, text_lengths, None, cost, memory)
 
@@ -112,7 +112,7 @@ def pairwise_soft_dsta(
         wanted = differentiates(costs)
         costs = at_least_float32(costs)
         settings = windows, gamma, order_weight, order_margin, band, True, validate, wanted
-        return differentiable(ops.soft_dsta, costs, steps, texts, *settings)[0]
+        return differentiable(ops.soft_dsta, costs, steps, texts, *settings)
 
     return _all_pairs(value, video, text, video_lengths, text_lengths, window, cost, memory)
 

@@ -11,7 +11,7 @@ instead, unless `validate=True` waits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -29,7 +29,7 @@ from .arguments import (
     check_whole,
     windows_of,
 )
-from .derivatives import differentiable
+from .derivatives import alignment, differentiable
 
 
 def soft_dtw(
@@ -59,7 +59,8 @@ def soft_dtw(
     Raises:
         ValueError: for shapes, types, gamma, lengths or a band that fit no path, naming the pair.
     """
-    return _soft_dtw(cost, video_lengths, text_lengths, gamma, band, validate, wanted=differentiates(cost))[0]
+    wanted = differentiates(cost)
+    return _soft_dtw(differentiable, cost, video_lengths, text_lengths, gamma, band, validate, wanted)
 
 
 @torch.no_grad()
@@ -76,7 +77,7 @@ def soft_dtw_alignment(
 
     Arguments and errors are those of `soft_dtw`.  No gradient flows through the result.
     """
-    return _soft_dtw(cost, video_lengths, text_lengths, gamma, band, validate, wanted=True)[1]
+    return _soft_dtw(alignment, cost, video_lengths, text_lengths, gamma, band, validate, True)
 
 
 def soft_dsta(
@@ -117,9 +118,8 @@ def soft_dsta(
         ValueError: for shapes, types, settings, or lengths, a window or a band that fit no path, naming the pair.
     """
     wanted = differentiates(cost)
-    return _soft_dsta(
-        cost, video_lengths, text_lengths, gamma, window, order_weight, order_margin, band, validate, wanted=wanted
-    )[0]
+    lengths = video_lengths, text_lengths
+    return _soft_dsta(differentiable, cost, *lengths, gamma, window, order_weight, order_margin, band, validate, wanted)
 
 
 @torch.no_grad()
@@ -139,18 +139,8 @@ def soft_dsta_alignment(
 
     Arguments and errors are those of `soft_dsta`.  No gradient flows through the result.
     """
-    return _soft_dsta(
-        cost,
-        video_lengths,
-        text_lengths,
-        gamma,
-        window,
-        order_weight,
-        order_margin,
-        band,
-        validate,
-        wanted=True,
-    )[1]
+    lengths = video_lengths, text_lengths
+    return _soft_dsta(alignment, cost, *lengths, gamma, window, order_weight, order_margin, band, validate, True)
 
 
 def soft_drop_dtw(
@@ -190,18 +180,10 @@ def soft_drop_dtw(
         ValueError: for shapes, types, gamma, lengths or a band that fit no alignment, naming the pair; for a
             drop_text beyond 1e6.
     """
+    wanted, lengths = differentiates(cost, drop_video, drop_text), (video_lengths, text_lengths)
     return _soft_drop_dtw(
-        cost,
-        drop_video,
-        drop_text,
-        video_lengths,
-        text_lengths,
-        gamma,
-        contiguous,
-        band,
-        validate,
-        wanted=differentiates(cost, drop_video, drop_text),
-    )[0]
+        differentiable, cost, drop_video, drop_text, *lengths, gamma, contiguous, band, validate, wanted
+    )
 
 
 @torch.no_grad()
@@ -221,10 +203,12 @@ def soft_drop_dtw_alignment(
 
     Arguments and errors are those of `soft_drop_dtw`.  No gradient flows through the result.
     """
-    return _soft_drop_dtw(
-        cost, drop_video, drop_text, video_lengths, text_lengths, gamma, contiguous, band, validate, wanted=True
-    )[1]
+    lengths = video_lengths, text_lengths
+    return _soft_drop_dtw(alignment, cost, drop_video, drop_text, *lengths, gamma, contiguous, band, validate, True)
 
+
+#: what is taken of an operator for its inputs: `differentiable` or `alignment`
+Taken = Callable[..., Tensor]
 
 _alignments_follow = ContextVar("alignments follow", default=True)
 
@@ -245,24 +229,25 @@ def differentiates(*given: Tensor | float | None) -> bool:
 
 
 def _soft_dtw(
+    taken: Taken,
     cost: Tensor,
     video_lengths: Tensor | None,
     text_lengths: Tensor | None,
     gamma: float,
     band: int | None,
     validate: bool,
-    *,
     wanted: bool,
-) -> tuple[Tensor, ...]:
+) -> Tensor:
     check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_whole("band", band)
-    return differentiable(
+    return taken(
         ops.soft_dtw, at_least_float32(cost), video_lengths, text_lengths, gamma, band, False, validate, wanted
     )
 
 
 def _soft_dsta(
+    taken: Taken,
     cost: Tensor,
     video_lengths: Tensor | None,
     text_lengths: Tensor | None,
@@ -272,14 +257,13 @@ def _soft_dsta(
     order_margin: int,
     band: int | None,
     validate: bool,
-    *,
     wanted: bool,
-) -> tuple[Tensor, ...]:
+) -> Tensor:
     check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_dsta_settings(order_weight, order_margin, band)
     check_device("window", window, cost)
-    return differentiable(
+    return taken(
         ops.soft_dsta,
         at_least_float32(cost),
         video_lengths,
@@ -296,6 +280,7 @@ def _soft_dsta(
 
 
 def _soft_drop_dtw(
+    taken: Taken,
     cost: Tensor,
     drop_video: Tensor | float,
     drop_text: Tensor | float | None,
@@ -305,9 +290,8 @@ def _soft_drop_dtw(
     contiguous: bool,
     band: int | None,
     validate: bool,
-    *,
     wanted: bool,
-) -> tuple[Tensor, ...]:
+) -> Tensor:
     check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_whole("band", band)
@@ -315,6 +299,6 @@ def _soft_drop_dtw(
     batch, n, m = cost.shape
     video = broadcast_drop("drop_video", drop_video, batch, n, cost)
     text = None if drop_text is None else broadcast_drop("drop_text", drop_text, batch, m, cost)
-    return differentiable(
+    return taken(
         ops.soft_drop_dtw, cost, video, text, video_lengths, text_lengths, gamma, contiguous, band, validate, wanted
     )

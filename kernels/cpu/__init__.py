@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
@@ -148,9 +148,10 @@ def use(name: str | None) -> str:
     return _chosen
 
 
-def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """An uninitialised tensor, of huge pages where it is large: faults of small ones cost as much as a recurrence."""
-    tensor = torch.empty(shape, dtype=dtype, device="cpu")
+def empty(like: Tensor, *shape: int) -> Tensor:
+    """An uninitialised tensor of the same type on the CPU, of huge pages where it is large: faults of small ones cost
+    as much as a recurrence."""
+    tensor = like.new_empty(shape)
     if _library is not None and tensor.nbytes >= LARGE:
         _library.weaksync_expect_large(tensor.data_ptr(), tensor.nbytes)
     return tensor
@@ -168,7 +169,7 @@ def unit_cost(video: Tensor, text: Tensor) -> Tensor:
     (videos, n, depth), (texts, m, other) = video.shape, text.shape
     if depth != other:
         raise ValueError(f"steps of {depth} dimensions for videos and {other} for texts have no product")
-    cost = empty(videos, texts, n, m)
+    cost = empty(video, videos, texts, n, m)
     threads = min(torch.get_num_threads(), 1 + cost.numel() * depth // PRODUCTS_PER_THREAD)
     parts = [x if x.stride(2) == 1 else x.contiguous() for x in (video, text)]
     sequences = [_Sequences(x.data_ptr(), *x.shape[:2], *x.stride()[:2]) for x in parts]
@@ -184,7 +185,7 @@ def soft_dtw(
     cost: Tensor, steps: Tensor, texts: Tensor, *, gamma: float, band: int | None, wanted: bool
 ) -> tuple[Tensor, Tensor]:
     call = _Call("soft_dtw", cost, steps, texts, band)
-    alignment = call.output(wanted, *cost.shape)
+    alignment = call.output(wanted, cost.shape)
     call.run(gamma, _address(alignment, wanted))
     settings = {"gamma": gamma, "band": band, "wanted": wanted}
     call.hand_over([alignment], lambda pairs: _reference().soft_dtw(*call.part(pairs), **settings))
@@ -204,7 +205,7 @@ def soft_dsta(
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
     call = _Call("soft_dsta", cost, steps, texts, band)
-    alignment = call.output(wanted, *cost.shape)
+    alignment = call.output(wanted, cost.shape)
     windows = None if windows is None else windows.contiguous()
     call.run(_address(windows), min(order_margin, call.longest), order_weight, gamma, _address(alignment, wanted))
 
@@ -238,9 +239,9 @@ def soft_drop_dtw(
     call = _Call("soft_drop_dtw", cost, steps, texts, band)
     batch, n, m = cost.shape
     video, text = drop_video.double().contiguous(), None if drop_text is None else drop_text.double().contiguous()
-    alignment = call.output(wanted, batch, n, m)
-    video_drops = call.output(wanted, batch, n)
-    text_drops = call.output(wanted and text is not None, batch, m)
+    alignment = call.output(wanted, cost.shape)
+    video_drops = call.output(wanted, (batch, n))
+    text_drops = call.output(wanted and text is not None, (batch, m))
     call.run(
         _address(video),
         _address(text),
@@ -275,8 +276,8 @@ def dtw_path(
 ) -> tuple[Tensor, Tensor, Tensor]:
     call = _Call("dtw_path", cost, steps, texts, band)
     batch, n, m = cost.shape
-    path = call.output(wanted, batch, max(n + m - 1, 0), 2, dtype=torch.int64)
-    lengths = call.output(wanted, batch, dtype=torch.int64)
+    path = call.indices(wanted, (batch, max(n + m - 1, 0), 2))
+    lengths = call.indices(wanted, (batch,))
     call.run(_address(path, wanted), _address(lengths, wanted))
     return call.value, path, lengths
 
@@ -293,7 +294,7 @@ def dsta_path(
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
     call = _Call("dsta_path", cost, steps, texts, band)
-    labels = call.output(wanted, *cost.shape[:2], dtype=torch.int64)
+    labels = call.indices(wanted, cost.shape[:2])
     windows = None if windows is None else windows.contiguous()
     call.run(_address(windows), min(order_margin, call.longest), order_weight, _address(labels, wanted))
     return call.value, labels
@@ -311,7 +312,7 @@ def drop_dtw(
     wanted: bool,
 ) -> tuple[Tensor, Tensor]:
     call = _Call("drop_dtw", cost, steps, texts, band)
-    labels = call.output(wanted, *cost.shape[:2], dtype=torch.int64)
+    labels = call.indices(wanted, cost.shape[:2])
     video, text = drop_video.double().contiguous(), None if drop_text is None else drop_text.double().contiguous()
     call.run(_address(video), _address(text), contiguous, _address(labels, wanted))
     return call.value, labels
@@ -345,10 +346,12 @@ class _Call:
         double = cost.dtype == torch.float64 and not name.startswith("soft")
         if not double and cost.dtype != torch.float32:
             cost = cost.float()
-        if cost.shape[2] > 1 and cost.stride(2) != 1:
-            cost = cost.contiguous()
-        self.name, self.cost, self.steps, self.texts = name, cost, steps.contiguous(), texts.contiguous()
         batch, n, m = cost.shape
+        pair_stride, row_stride, column_stride = cost.stride()
+        if m > 1 and column_stride != 1:
+            cost = cost.contiguous()
+            pair_stride, row_stride, _ = cost.stride()
+        self.name, self.cost, self.steps, self.texts = name, cost, steps.contiguous(), texts.contiguous()
         self.longest = max(n, m)
         self.value = cost.new_empty(batch)
         self.beyond_range = (ctypes.c_bool * batch)()
@@ -357,21 +360,25 @@ class _Call:
             batch,
             n,
             m,
-            cost.stride(0),
-            cost.stride(1),
+            pair_stride,
+            row_stride,
             self.steps.data_ptr(),
             self.texts.data_ptr(),
             -1 if band is None else min(band, self.longest),
             double,
-            min(torch.get_num_threads(), 1 + cost.numel() // CELLS_PER_THREAD),
+            min(torch.get_num_threads(), 1 + batch * n * m // CELLS_PER_THREAD),
             self.value.data_ptr(),
             ctypes.addressof(self.beyond_range),
         )
         self.beyond = 0
 
-    def output(self, wanted: bool, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """An empty tensor that the library fills, without elements where it is not wanted."""
-        return empty(*shape, dtype=dtype) if wanted else empty(0, dtype=dtype)
+    def output(self, wanted: bool, shape: Sequence[int]) -> Tensor:
+        """An empty tensor that the library fills with shares, without elements where it is not wanted."""
+        return empty(self.cost, *shape) if wanted else self.cost.new_empty(0)
+
+    def indices(self, wanted: bool, shape: Sequence[int]) -> Tensor:
+        """The same for int64."""
+        return empty(self.steps, *shape) if wanted else self.steps.new_empty(0)
 
     def run(self, *arguments: Any) -> None:
         """Raises MemoryError where the workspace of a pair does not fit."""
