@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -184,3 +186,26 @@ def test_clips_that_are_too_short_are_said(world: Path, tmp_path: Path, capsys: 
     said = " ".join(capsys.readouterr().err.split())
     assert "4 training clips are left out, such as train0000: 3 steps of lips, 4 are needed" in said
     assert "0 clips in steps of 4 are too few" in said
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(world: Path, tmp_path: Path) -> None:
+    slowly = ["optim.lr=1e-4", "data.global_batch=2"]  # so that steps of Adam do not grow what is rounding
+    assert weaksync("train", "subtitles/end_to_end", *settings(world, *slowly, f"root={tmp_path / 'alone'}")) == 0
+    words = settings(world, *slowly, f"root={tmp_path}", "trainer.devices=2")
+    verb = [Path(sys.executable).parent / "weaksync", "train", "subtitles/end_to_end", *words]
+    done = subprocess.run(verb, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    runs = [tmp_path / "alone/end_to_end", tmp_path / "end_to_end"]
+    one, two = (zoo.load(run / "syncnet").state_dict() for run in runs)
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, rtol=1e-5, atol=1e-6, msg=key)
+    alone, shared = (
+        [
+            float(row["train/loss_step"])
+            for row in csv.DictReader((run / "metrics.csv").open())
+            if row["train/loss_step"]
+        ]
+        for run in runs
+    )
+    assert len(alone) == 6 and shared == pytest.approx(alone, rel=1e-4)
