@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ..datamodules.records import Interval
 from ..datamodules.tracks import Boxes
 from ..zoo.converters import mtcnn
-from ..zoo.converters.published import file_hash
+from ..zoo.folders import file_hash
 from ..zoo.models.mtcnn import MTCNN
 from .console import MissingExtra
 

@@ -6,7 +6,6 @@ A folder holds `config.json`, `preprocessor_config.json`, `model.safetensors`, t
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -23,18 +22,12 @@ from . import registry
 from .card import model_card
 from .converters import WHOLE, convert, layout_of
 from .download import fetch, upload
-from .folders import replace_folder, write_synced
+from .folders import SUMS, file_hash, read_sums, replace_folder, write_sums, write_synced
 from .tokenizers import SentenceTokenizer
 
 FORMAT = "weaksync"
 FORMAT_VERSION = 1
-CONFIG, PREPROCESSOR, WEIGHTS, SUMS, CARD = (
-    "config.json",
-    "preprocessor_config.json",
-    "model.safetensors",
-    "SHA256SUMS",
-    "README.md",
-)
+CONFIG, PREPROCESSOR, WEIGHTS, CARD = "config.json", "preprocessor_config.json", "model.safetensors", "README.md"
 Model = TypeVar("Model", bound="Pretrained")
 UNITS = {"time": "seconds", "similarity": "cosine", "metrics": "fraction"}
 
@@ -118,7 +111,7 @@ class Pretrained(nn.Module, ABC):
                 self.tokenize.save(temporary)
             write_synced(temporary / CARD, model_card(registry.find_model(self.registry_name), config))
             names = sorted(path.name for path in temporary.iterdir())
-            write_synced(temporary / SUMS, "".join(f"{_sha256(temporary / name)}  {name}\n" for name in names))
+            write_sums(temporary, names)
         self.decoder = config["decoder"]
         return folder
 
@@ -266,11 +259,10 @@ def verify(folder: str | Path) -> list[str]:
     if absent:
         return [f"{folder / CONFIG}: {', '.join(absent)} missing: copy the folder again from where it came"]
 
-    sums = folder / SUMS
-    if not sums.is_file():
-        return [f"{sums}: missing, so nothing in the folder can be trusted: copy it again from where it came"]
-    lines = [line.partition("  ") for line in sums.read_text(encoding="utf-8").splitlines()]
-    expected = {name: digest for digest, _, name in lines if name}
+    try:
+        sums, expected = folder / SUMS, read_sums(folder)
+    except ValueError as absent:
+        return [str(absent)]
     needed = [CONFIG, PREPROCESSOR, WEIGHTS, *(["tokenizer.json"] if "tokenizer" in config["arguments"] else [])]
     faults = []
     for name in sorted({*needed, *expected}):
@@ -282,7 +274,7 @@ def verify(folder: str | Path) -> list[str]:
             faults.append(f"{path}: missing{why}: copy it again from where it came")
         elif name not in expected:
             faults.append(f"{sums}: has no hash for {name}: copy the folder again from where it came")
-        elif (found := _sha256(path)) != expected[name]:
+        elif (found := file_hash(path)) != expected[name]:
             faults.append(
                 f"{path}: damaged or changed: sha256 is {found[:12]}..., expected {expected[name][:12]}...: "
                 "copy it again from where it came, or save the model anew"
@@ -342,8 +334,3 @@ def _read_json(path: Path) -> tuple[dict[str, Any], str]:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     write_synced(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

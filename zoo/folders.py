@@ -1,15 +1,18 @@
-"""Folders that appear whole or not at all."""
+"""Folders that appear whole or not at all, with a hash of every file."""
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+#: what lists the hashes of a folder, as sha256sum reads it
+SUMS = "SHA256SUMS"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -55,6 +58,26 @@ def write_synced(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sums(folder: Path, names: Iterable[str]) -> None:
+    """Write the hashes of a folder's files."""
+    write_synced(folder / SUMS, "".join(f"{file_hash(folder / name)}  {name}\n" for name in names))
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """Name -> hash of a folder's files.  Raises ValueError where there is no list."""
+    path = folder / SUMS
+    if not path.is_file():
+        raise ValueError(f"{path}: missing, so nothing in the folder can be trusted: copy it again from where it came")
+    lines = [line.partition("  ") for line in path.read_text(encoding="utf-8").splitlines()]
+    return {name: digest for digest, _, name in lines if name}
 
 
 def _exchange(first: Path, second: Path) -> None:

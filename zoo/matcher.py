@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .checkpoint import Pretrained, load
 from .codes import ClipCode, Pool, TextCode, alignment_costs, cue_costs, half_units
 from .download import fetch
-from .folders import replace_folder, write_synced
+from .folders import SUMS, file_hash, read_sums, replace_folder, write_sums, write_synced
 from .fusion import PAPER_WEIGHTS, fuse
 from .glove import WordVectors
 from .models.cues import ActionCue, PictureCue, PictureNet
@@ -29,7 +29,7 @@ from .models.syncnet import SyncNet, lip_times, speech_times
 from .word_files import Words, read_words, save_words
 
 FORMAT, FORMAT_VERSION = "weaksync-matcher", 1
-CONFIG, SUMS = "matcher.json", "SHA256SUMS"
+CONFIG = "matcher.json"
 ALIGNMENT = "alignment"
 
 
@@ -290,7 +290,7 @@ class Matcher:
             if self.words is not None:
                 save_words(self.words, temporary / "words")
             write_synced(temporary / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-            write_synced(temporary / SUMS, "".join(f"{_sha256(path)}  {name}\n" for name, path in _files(temporary)))
+            write_sums(temporary, [name for name, _ in _files(temporary)])
         return folder
 
     @classmethod
@@ -351,17 +351,13 @@ def _read(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
         raise ValueError(f"{folder} is no matcher (no {CONFIG}): subtitles/quickstart trains one")
-    sums = folder / SUMS
-    if not sums.is_file():
-        raise ValueError(f"{sums}: missing, so nothing in the folder can be trusted: copy it again from where it came")
-    expected = {name: digest for digest, _, name in (line.partition("  ") for line in sums.read_text().splitlines())}
-    present = dict(_files(folder))
+    expected, present = read_sums(folder), dict(_files(folder))
     faults = [f"{folder / name}: missing" for name in expected if name not in present]
     faults += [f"{path}: not of this matcher" for name, path in present.items() if name not in expected]
     faults += [
         f"{path}: damaged or changed"
         for name, path in present.items()
-        if name in expected and _sha256(path) != expected[name]
+        if name in expected and file_hash(path) != expected[name]
     ]
     if faults:
         raise ValueError("\n".join(f"{fault}: copy the folder again from where it came" for fault in faults))
@@ -390,8 +386,3 @@ def _hash_module(whole: Any, name: str, module: nn.Module) -> None:
 
 def _whole(x: Tensor) -> Tensor:
     return torch.full((len(x),), x.shape[1], device=x.device)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from weaksync import zoo
 from weaksync.datamodules import media
-from weaksync.zoo.converters import convert, published, transnetv2
+from weaksync.zoo.converters import convert, transnetv2
+from weaksync.zoo.folders import file_hash
 from weaksync.zoo.models.transnet import TransNetV2, scenes
 
 WEIGHTS = transnetv2.packaged_weights()
@@ -101,7 +102,7 @@ def test_convert_writes_a_folder_that_loads(tmp_path: Path) -> None:
     assert isinstance(model, TransNetV2) and not model.training
     ours, theirs = model.state_dict(), transnetv2.read(str(WEIGHTS)).state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    assert published.file_hash(Path(str(WEIGHTS))) in (folder / "README.md").read_text()
+    assert file_hash(Path(str(WEIGHTS))) in (folder / "README.md").read_text()
 
 
 def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:

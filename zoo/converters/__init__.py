@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..download import HUB, fetch
+from ..folders import file_hash
 from ..registry import did_you_mean
 
 if TYPE_CHECKING:
@@ -66,8 +67,6 @@ def convert(file: str | Path, source: str, out: str | Path | None = None, **opti
     file = fetch(file) if str(file).startswith(HUB) else Path(file)
     model: Pretrained = importlib.import_module(f".{source.replace('-', '_')}", __name__).read(file, **options)
     if out is not None:
-        from .published import file_hash
-
         origin = {"converted from": name}
         if file.is_file():
             origin["sha256 of that file"] = file_hash(file)

@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import registry
 from ..models.cclm import CCLM, CCLMConfig, shift_positions
-from .published import Naming, check, check_vocabulary, fill, read_tensors
+from .published import Naming, check, check_vocabulary, create, fill, read_tensors
 from .swin_tables import resize_table, window_of
 
 #: pixels of a frame -> the model of that size
@@ -58,7 +57,7 @@ def read(file: Path, *, resolution: int | None = None, tokenizer: str | Path | N
     if tokenizer is not None:
         arguments["tokenizer"] = str(tokenizer)
     with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
-        needed = _create(resolution, arguments)
+        needed = create(CCLM, MODELS[resolution], arguments)
     config = needed.config
     naming = _naming(tensors)
     tensors = _needed_ones(tensors, config)
@@ -69,16 +68,9 @@ def read(file: Path, *, resolution: int | None = None, tokenizer: str | Path | N
     tensors[naming(_POSITIONS)] = shift_positions(tensors[naming(_POSITIONS)])
     check_vocabulary(needed, "XLM-R", "FacebookAI/xlm-roberta-large", (0, 1, 2))
 
-    model = _create(resolution, arguments)
+    model = create(CCLM, MODELS[resolution], arguments)
     fill(model, tensors, file, naming)
     return model.eval()
-
-
-def _create(resolution: int, arguments: dict[str, Any]) -> CCLM:
-    model = registry.create(MODELS[resolution], **arguments)
-    if not isinstance(model, CCLM):
-        raise ValueError(f"{MODELS[resolution]} is not a CCLM")
-    return model
 
 
 def _own_resolution(tensors: dict[str, Tensor], file: Path) -> int:

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
-from .. import registry
 from ..models.clip4clip import CLIP4Clip, CLIP4ClipConfig
 from ..tokenizers import PAD_ID_OF_CLIP
-from .published import check, check_vocabulary, fill, read_folder
+from .published import check, check_vocabulary, create, fill, read_folder
 from .transformers_folder import as_noted, folder_at, preprocessing, read_json
 
 MODEL = "clip4clip-base"
@@ -36,23 +35,16 @@ def read(file: str | Path, **arguments: Any) -> CLIP4Clip:
     pixels = preprocessing(folder)
     arguments = {**_sizes(folder), "tokenizer": str(folder), **arguments}
     with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
-        needed = _create(arguments)
+        needed = create(CLIP4Clip, MODEL, arguments)
     tensors = {name: tensor for name, tensor in read_folder(folder, "model").items() if not _LEFT_OUT.fullmatch(name)}
     check(needed, tensors, folder, _naming)
     rows = needed.config.vocab_size
     check_vocabulary(needed, "CLIP", "openai/clip-vit-base-patch32", (rows - 2, PAD_ID_OF_CLIP, rows - 1))
 
-    model = _create(arguments)
+    model = create(CLIP4Clip, MODEL, arguments)
     fill(model, tensors, folder, _naming)
     model.preprocess = as_noted(model.preprocess, pixels)
     return model.eval()
-
-
-def _create(arguments: dict[str, Any]) -> CLIP4Clip:
-    model = registry.create(MODEL, **arguments)
-    if not isinstance(model, CLIP4Clip):
-        raise ValueError(f"{MODEL} is not a CLIP4Clip")
-    return model
 
 
 def _naming(name: str) -> str:

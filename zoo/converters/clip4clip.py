@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import registry
 from ..models.clip4clip import CLIP4Clip
 from ..tokenizers import PAD_ID_OF_CLIP
 from .clip_layout import layers, published_name, unpack, vision_sizes
-from .published import check, check_vocabulary, fill, read_tensors
+from .published import check, check_vocabulary, create, fill, read_tensors
 
 MODEL = "clip4clip-base"
 PREFIX = "clip."
@@ -55,22 +54,15 @@ def read(file: str | Path, *, tokenizer: str | Path | None = None, **arguments: 
         arguments["tokenizer"] = str(tokenizer)
     arguments = {**_sizes(tensors), **arguments}
     with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
-        needed = _create(arguments)
+        needed = create(CLIP4Clip, MODEL, arguments)
     tensors = unpack(tensors)
     check(needed, tensors, file, _naming)
     rows = needed.config.vocab_size
     check_vocabulary(needed, "CLIP", "openai/clip-vit-base-patch32", (rows - 2, PAD_ID_OF_CLIP, rows - 1))
 
-    model = _create(arguments)
+    model = create(CLIP4Clip, MODEL, arguments)
     fill(model, tensors, file, _naming)
     return model.eval()
-
-
-def _create(arguments: dict[str, Any]) -> CLIP4Clip:
-    model = registry.create(MODEL, **arguments)
-    if not isinstance(model, CLIP4Clip):
-        raise ValueError(f"{MODEL} is not a CLIP4Clip")
-    return model
 
 
 def _naming(name: str) -> str:

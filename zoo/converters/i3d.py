@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from .. import registry
 from ..models.i3d import I3D
-from .published import fill, read_tensors
+from .published import create, fill, read_tensors
 
 MODEL = "i3d"
 
@@ -27,9 +26,7 @@ def read(file: str | Path, **arguments: Any) -> I3D:
     classes = tensors.get("logits.conv3d.bias")
     if classes is not None:
         arguments.setdefault("classes", len(classes))
-    model = registry.create(MODEL, **arguments)
-    if not isinstance(model, I3D):
-        raise ValueError(f"{MODEL} is not an I3D")
+    model = create(I3D, MODEL, arguments)
     counters = {name for name in model.state_dict() if name.endswith(".num_batches_tracked")}
     if not counters & tensors.keys():
         tensors |= {name: torch.tensor(0) for name in counters}

@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import registry
 from ..models.xlmr_clip import XLMRCLIP
 from ..preprocess import ClipPreprocess
 from .clip_layout import layers, published_name, unpack, vision_sizes
-from .published import check, check_vocabulary, fill, read_folder, read_tensors
+from .published import check, check_vocabulary, create, fill, read_folder, read_tensors
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model"
@@ -49,23 +48,16 @@ def read(file: str | Path, *, tokenizer: str | Path | None = None, **arguments: 
     arguments = {**_sizes(tensors), **_stated(noted), **arguments}
     name = "xlmr-clip-huge" if arguments.get("vision_width") in HEADS_OF_HUGE else "xlmr-clip-base"
     with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
-        needed = _create(name, arguments)
+        needed = create(XLMRCLIP, name, arguments)
     tensors = unpack({name: tensor for name, tensor in tensors.items() if not _LEFT_OUT.fullmatch(name)})
     check(needed, tensors, file, _naming)
     check_vocabulary(needed, "XLM-R", "FacebookAI/xlm-roberta-base", (0, 1, 2))
 
-    model = _create(name, arguments)
+    model = create(XLMRCLIP, name, arguments)
     fill(model, tensors, file, _naming)
     pixels = {key: tuple(value) for key, value in noted.get("preprocess_cfg", {}).items() if key in ("mean", "std")}
     model.preprocess = ClipPreprocess.from_dict({**model.preprocess.to_dict(), **pixels})
     return model.eval()
-
-
-def _create(name: str, arguments: dict[str, Any]) -> XLMRCLIP:
-    model = registry.create(name, **arguments)
-    if not isinstance(model, XLMRCLIP):
-        raise ValueError(f"{name} is not an XLMRCLIP")
-    return model
 
 
 def _naming(name: str) -> str:

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .. import registry
 from ..models.cues import PictureNet
-from .published import fill, read_tensors
+from .published import create, fill, read_tensors
 
 #: classes of the file -> the model
 MODELS = {365: "densenet161-places365", 1000: "densenet161-imagenet"}
@@ -31,9 +30,7 @@ def read(file: str | Path, **arguments: Any) -> PictureNet:
     if classes is None or len(classes) not in MODELS:
         found = "no classifier" if classes is None else f"{len(classes)} classes"
         raise ValueError(f"{file}: not a DenseNet of Places365 (365 classes) or ImageNet (1000): it has {found}")
-    model = registry.create(MODELS[len(classes)], **arguments)
-    if not isinstance(model, PictureNet):
-        raise ValueError(f"{MODELS[len(classes)]} is not a PictureNet")
+    model = create(PictureNet, MODELS[len(classes)], arguments)
     counters = {name: tensor for name, tensor in model.net.state_dict().items() if name.endswith("num_batches_tracked")}
     if not counters.keys() & tensors.keys():
         tensors |= counters

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .. import tokenizers
+from .. import registry, tokenizers
+from ..checkpoint import Pretrained
 from ..models.dual_encoder import DualEncoder
 
 #: a model's name of a tensor to the published one
 Naming = Callable[[str], str]
+Model = TypeVar("Model", bound=Pretrained)
+
+
+def create(kind: type[Model], name: str, arguments: dict[str, Any]) -> Model:
+    """A registered model, to be filled.  Raises ValueError as `zoo.create`, and where the name is of another class."""
+    model = registry.create(name, **arguments)
+    if not isinstance(model, kind):
+        raise ValueError(f"{name} is a {type(model).__name__}, not a {kind.__name__}")
+    return model
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -125,9 +135,3 @@ def check_vocabulary(model: DualEncoder, reads: str, fits: str, framing: tuple[i
             f"the tokenizer {name!r} is not the one of these weights: it has {found.vocab_size} ids with start, "
             f"padding and end at {ids}, the weights {rows} rows with {framing}; {fits} fits"
         )
-
-
-def file_hash(file: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with file.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()

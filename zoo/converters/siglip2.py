@@ -11,7 +11,7 @@ import torch
 
 from .. import registry
 from ..models.siglip import SigLIP, SigLIPConfig
-from .published import check, fill, read_folder
+from .published import check, create, fill, read_folder
 from .transformers_folder import as_noted, folder_at, preprocessing, read_json
 
 #: towers of one picture size, and NaFlex
@@ -41,24 +41,17 @@ def read(file: str | Path, **arguments: Any) -> SigLIP:
     arguments = {**_sizes(config, pixels, folder), "tokenizer": str(folder), **arguments}
     name = _row(arguments)
     with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
-        needed = _create(name, arguments)
+        needed = create(SigLIP, name, arguments)
     tensors = {name: tensor for name, tensor in read_folder(folder, "model").items() if not _LEFT_OUT.fullmatch(name)}
     if "logit_scale" in tensors:
         tensors["logit_scale"] = tensors["logit_scale"].reshape(())
     check(needed, tensors, folder, _naming)
     _check_tokenizer(needed, folder)
 
-    model = _create(name, arguments)
+    model = create(SigLIP, name, arguments)
     fill(model, tensors, folder, _naming)
     model.preprocess = as_noted(model.preprocess, pixels)
     return model.eval()
-
-
-def _create(name: str, arguments: dict[str, Any]) -> SigLIP:
-    model = registry.create(name, **arguments)
-    if not isinstance(model, SigLIP):
-        raise ValueError(f"{name} is not a SigLIP")
-    return model
 
 
 def _naming(name: str) -> str:

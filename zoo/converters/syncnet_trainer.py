@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .. import registry
 from ..models.syncnet import SyncNet
-from .published import fill, read_tensors
+from .published import create, fill, read_tensors
 
 MODEL = "syncnet"
 
@@ -37,9 +36,7 @@ def read(file: str | Path, **arguments: Any) -> SyncNet:
     last = tensors.get("__S__.netfcaud.3.weight")
     if last is not None:
         arguments.setdefault("embed_dim", len(last))
-    model = registry.create(MODEL, **arguments)
-    if not isinstance(model, SyncNet):
-        raise ValueError(f"{MODEL} is not a SyncNet")
+    model = create(SyncNet, MODEL, arguments)
     fill(model, tensors, file, "__S__.{}".format)
     return model.eval()
 

