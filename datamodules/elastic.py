@@ -23,7 +23,6 @@ from .batches import ClipTransform, PairBatch, Tokenize
 from .index import ShardSet, sample_key
 from .pairs import Grouping, Pair, WeakPairs, assemble, chance, deal, follow, group_count
 from .resumable import Resumable
-from .resumable import refuse_changed as refuse_changed
 from .tarscan import BadSample, Fault
 
 BLOCK = 4  # shards whose groups are shuffled together: a process reads from so many at a time

@@ -254,11 +254,6 @@ def load(recipe: str, overrides: list[str] | None = None) -> StoryRecipe:
     return found
 
 
-def task_of(recipe: Settings) -> str | None:
-    """The name in `TASKS` of what a recipe trains; None for story alignment."""
-    return recipe.task
-
-
 def plain(recipe: str, overrides: list[str] | None = None) -> Any:
     """What a recipe holds, with overrides on top, before anything is checked.
 

@@ -20,7 +20,7 @@ from ..zoo.story import StoryAlignment
 from ..zoo.tuning import tune
 from . import config as recipes
 from .config import TrainerConfig
-from .launch import answering_sigterm, progress_bar, say, trainer
+from .launch import answering_signals, progress_bar, say, trainer
 from .runs import MODEL, RECIPE
 
 
@@ -104,7 +104,7 @@ def similarities(
     )
     runner = trainer(settings or TrainerConfig(), logger=False, enable_checkpointing=False, callbacks=progress_bar())
     task = StoryAlignment(model)
-    with answering_sigterm():
+    with answering_signals():
         runner.test(task, datamodule=data, verbose=False)
     return task.videos
 
@@ -185,7 +185,7 @@ def command(
 
         evaluate_command(model, shards, pool, split, out, as_json)
         return
-    task = recipes.task_of(recipes.load_any(str(model / RECIPE))) if (model / RECIPE).is_file() else None
+    task = recipes.load_any(str(model / RECIPE)).task if (model / RECIPE).is_file() else None
     if task == "subtitles":
         refuse_others(context, {"split", "pool", "against", "out", "as_json"}, "subtitle matching")
         from .evaluate_subtitles import evaluate_run as rank_run

@@ -28,7 +28,7 @@ from .checkpointing import replace
 from .comparison import shown_chance
 from .console import err, print_table
 from .data_streams import producer_name
-from .launch import answering_sigterm, leads, progress_bar, say, trainer
+from .launch import answering_signals, leads, progress_bar, say, trainer
 from .paper_subtitles import MEDIAN, RECALLS
 from .pool_scores import PoolScores, Query
 from .report.pool import curves
@@ -153,7 +153,7 @@ def evaluate(
     task = SubtitleMatching(model.eval(), alignment_weight=0.0, syncnet=syncnet)
     task.more = further(model, more, clips) if more else None
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "callbacks": progress_bar()}
-    with answering_sigterm():
+    with answering_signals():
         trainer(recipe.trainer, **quiet).test(task, datamodule=clips, verbose=False)
     of_id = {clip.id: clip for clip in clips.split(split).clips}
     asked = [of_id[each.id] for each in task.ranked]
@@ -219,7 +219,7 @@ def _scores(run: Path, split: str, more: Sequence[str | Path]) -> PoolScores:
         raise FileNotFoundError(f"{run} is no run, so nobody knows its clips: name the folder that train wrote")
     recipe = recipes.load_any(str(run / RECIPE))
     if not isinstance(recipe, SubtitleRecipe):
-        raise ValueError(f"{run} is no run of subtitle matching, but of task {recipes.task_of(recipe)}")
+        raise ValueError(f"{run} is no run of subtitle matching, but of task {recipe.task}")
     model = zoo.load(model_folder(run))
     if not isinstance(model, LipSpeech | GSM):
         raise ValueError(f"{run} holds a {type(model).__name__}, which matches no subtitles from streams")
