@@ -10,7 +10,7 @@ from ..zoo.evaluation import evaluate as score
 from ..zoo.models.neumatch import NeuMATCH
 from ..zoo.neumatch import AS_LABELLED, ActionAlignment
 from .config import TrainerConfig
-from .launch import answering_sigterm, progress_bar, trainer
+from .launch import answering_signals, progress_bar, trainer
 from .train_features import check_features
 
 
@@ -40,6 +40,6 @@ def evaluate(
     check_features(model, data)
     runner = trainer(settings or TrainerConfig(), logger=False, enable_checkpointing=False, callbacks=progress_bar())
     task = ActionAlignment(model)
-    with answering_sigterm():
+    with answering_signals():
         runner.test(task, datamodule=data, verbose=False)
     return score(task.videos, AS_LABELLED)

@@ -155,12 +155,17 @@ class SayWhere(Callback):
 
 
 @contextmanager
-def answering_sigterm() -> Iterator[None]:
-    """Lightning ends a process that got SIGTERM with exit code 0; whoever started it expects 143."""
+def answering_signals() -> Iterator[None]:
+    """Lightning ends a process that got SIGTERM with exit code 0, and one that was interrupted with 1; whoever started
+    it expects 143 and 130."""
     try:
         yield
     except SIGTERMException as stop:
         raise SystemExit(128 + signal.SIGTERM) from stop
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise SystemExit(128 + signal.SIGINT) from stop
+        raise
 
 
 class EpochLines(Callback):

@@ -19,7 +19,7 @@ from ..zoo.registry import did_you_mean
 from . import config as recipes
 from .checkpointing import DurableCheckpointIO, NewestCheckpoints, latest_good, replace
 from .config import ModelConfig, Recipe, Settings
-from .launch import SayWhere, answering_sigterm, progress_bar, say, trainer
+from .launch import SayWhere, answering_signals, progress_bar, say, trainer
 from .report.training import training_figure
 from .runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
 
@@ -80,7 +80,7 @@ def run(
     if runner.is_global_zero:
         prepare(folder, recipe, resume=resume, force=force)
     runner.strategy.barrier("the folder of the run")
-    with answering_sigterm():
+    with answering_signals():
         if recipe.trainer.max_epochs:
             runner.fit(training.task, datamodule=training.data, ckpt_path=start, weights_only=True)
         if best.best_model_path:  # a run of a few steps has none

@@ -62,10 +62,11 @@ def test_a_matcher_says_its_stage(
         asked.syncnet.model = str(data / "syncnet")
     listens = signal.getsignal(signal.SIGINT)
     try:
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
+        with pytest.raises((KeyboardInterrupt, SystemExit)) as end:
             train(asked)
     finally:
         signal.signal(signal.SIGINT, listens)  # Lightning lets go of it
+    assert not isinstance(end.value, SystemExit) or end.value.code == 130
     line = said.format(f"weaksync train {tmp_path / 'matcher' / 'recipe.yaml'} --resume")
     assert [each for each in capfd.readouterr().err.splitlines() if each.startswith("stopped")] == [line]
 
