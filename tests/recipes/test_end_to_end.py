@@ -107,24 +107,29 @@ def test_a_run_ends_with_both_models_that_belong_together(world: Path) -> None:
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     logged = {name for row in rows for name, value in row.items() if value}
     assert {"val/r1", "val/mrr", "train/loss_epoch", "train/alignment_epoch", "lr-Adam/syncnet"} <= logged
-    Matcher.of(syncnet, model)  # which refuses parts of other widths and paces
-    made = [("clips", "lips"), ("speech", "speech")]
-    for source, stream in made:
-        make_stream(world / source, stream, world / f"features/new-{stream}", model=str(run / "syncnet"), workers=0)
-    words = [*cached(world, "new-lips", "new-speech"), f"model.name={run}", "trainer.max_epochs=0", "name=again"]
-    words += [f"root={world / 'runs'}", "model.arguments={}"]
-    assert weaksync("train", "subtitles/soft_dsta", *words) == 0  # its features are those that the model knows
+    words = [*sets(world), f"root={world / 'runs'}", *(f"{cue}=null" for cue in ("object", "scene", "action"))]
+    words += [f"syncnet.model={run / 'syncnet'}", f"alignment.model={run}"]
+    assert weaksync("train", "subtitles/quickstart", *words) == 0
+    matcher = Matcher.from_pretrained(world / "runs/matcher/model")
+    for ours, theirs in ((matcher.syncnet, syncnet), (matcher.lipspeech, model)):
+        assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in ours.state_dict().items())
 
 
 def test_it_is_scored_as_its_cached_features_are(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = world / "runs/end_to_end"
-    assert weaksync("eval", run, "--split", "test", "--pool", world / "features/new-speech", "--json") == 0
+    run, features = world / "runs/end_to_end", world / "features"
+    for source, stream in (("clips", "lips"), ("speech", "speech")):
+        make_stream(world / source, stream, features / f"new-{stream}", model=str(run / "syncnet"), workers=0)
+    words = [*cached(world, "new-lips", "new-speech"), f"model.name={run}", "trainer.max_epochs=0", "name=again"]
+    words += [f"root={world / 'runs'}", "model.arguments={}"]
+    assert weaksync("train", "subtitles/soft_dsta", *words) == 0  # its features are those that the model knows
+    capsys.readouterr()
+    assert weaksync("eval", run, "--split", "test", "--pool", features / "new-speech", "--json") == 0
     plain = json.loads(capsys.readouterr().out)
     assert (plain["clips"], plain["pool"]) == (3, 15)
     both = evaluate_run(run, "val", against=world / "runs/again")
     ranks = [each[0].expected().tolist() for each in both.scores.ranks.values()]
     assert ranks[0] == ranks[1]
-    assert weaksync("eval", run, "--pool", world / "features/speech") == 2  # of the SyncNet before
+    assert weaksync("eval", run, "--pool", features / "speech") == 2  # of the SyncNet before
     assert "the pool must be speech by" in capsys.readouterr().err
 
 
