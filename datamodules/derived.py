@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .index import ShardSet, open_set
+from .manifest import MANIFEST, Manifest, Origin
 from .records import AnnotatedVideo
-from .shards import MANIFEST, Manifest, Origin, pack, write_record
+from .shards import pack, write_record
 
 TRANSLATIONS = "translations"
 ALIGNMENTS = "alignments"

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from .manifest import Manifest
 from .records import AnnotatedVideo
-from .shards import Manifest, index_name, read_index
+from .shards import index_name, read_index
 from .tarscan import STORY, BadSample, Fault, Sample, changed_members, members_of, read_span
 from .verify import verify
 

@@ -25,10 +25,11 @@ from webdataset.tariterators import tarfile_samples
 from .batches import ClipTransform, PairBatch, Tokenize
 from .elastic import Budget, Read, worker_options
 from .index import sample_key
+from .manifest import MANIFEST, Manifest, Shard
 from .pairs import PAIRED, Pair, PairSource, assemble, chance, deal, wording
 from .records import AnnotatedVideo
 from .resumable import Resumable
-from .shards import MANIFEST, Manifest, Shard, index_name, read_index
+from .shards import index_name, read_index
 from .tarscan import STORY, BadSample, Fault, payload_fault
 
 BUFFER = 64  # groups that a worker shuffles among

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batches import SPEECH_RATE
+from .manifest import Manifest
 from .records import Cue, SpokenClip
-from .shards import Manifest, pack
+from .shards import pack
 from .spoken import CLIPS, SAMPLES_A_FRAME, TUBE_FPS, write_clip
 from .waveforms import Samples
 

@@ -13,9 +13,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from .manifest import Manifest
 from .media import encode_jpeg
 from .records import AnnotatedVideo, Interval, Sentence
-from .shards import Manifest, pack, write_video
+from .shards import pack, write_video
 
 
 @dataclass

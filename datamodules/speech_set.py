@@ -25,10 +25,12 @@ from . import captions
 from .batches import SPEECH_RATE, Phoneme, Speech, Synthesize, Word
 from .captions import Cut
 from .derived import SPEECH, origin
+from .files import whole_file
 from .groups import Grouping, group
 from .index import ShardSet, open_set
+from .manifest import MANIFEST, Origin
 from .records import AnnotatedVideo, Sentence
-from .shards import MANIFEST, Origin, pack, whole_file, write_record
+from .shards import pack, write_record
 from .spoken import open_clips
 from .waveforms import decode_flac, encode_flac
 

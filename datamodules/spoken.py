@@ -20,8 +20,8 @@ from torch import Tensor
 from .batches import SPEECH_RATE
 from .h264 import decode_h264, encode_h264
 from .index import ShardSet, open_set
+from .manifest import CLIPS as CLIPS
 from .records import SpokenClip
-from .shards import CLIPS as CLIPS
 from .shards import write_record
 from .waveforms import Samples, decode_flac, encode_flac
 

@@ -12,11 +12,11 @@ from .batches import ClipTransform, Tokenize
 from .derived import ALIGNMENTS, TRANSLATIONS, aligned, open_derived, translated
 from .elastic import ElasticLoader, GroupOrder, PairSteps
 from .index import ShardSet, open_set
+from .manifest import Manifest
 from .pairs import PAIRED, Grouping, PairSource, WeakPairs, paired
 from .records import AnnotatedVideo
 from .resampled import PairStream, ResampledLoader, address_of, read_manifest
 from .resumable import ResumableDataModule
-from .shards import Manifest
 from .videos import VideoLoader, Videos
 
 Mode = Literal["exact", "resampled"]

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from .derived import FEATURES, open_derived
 from .features import Arrays, read_features
 from .index import ShardSet, open_set
+from .manifest import MANIFEST
 from .records import AnnotatedVideo
-from .shards import MANIFEST
 
 LIPS, OBJECT, SCENE, ACTION = "lips", "object", "scene", "action"
 SPEECH, WORDS = "speech", "words"

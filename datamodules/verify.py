@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from .shards import MANIFEST, Manifest, Shard, index_name, read_index
+from .manifest import MANIFEST, Manifest, Shard
+from .shards import index_name, read_index
 from .tarscan import Fault, Sample, Scan, changed_members, read_span, scan, story_faults
 
 

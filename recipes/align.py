@@ -20,13 +20,13 @@ from torchvision.transforms.v2 import functional as F
 from .. import zoo
 from ..datamodules import media
 from ..datamodules.captions import Cut
+from ..datamodules.files import write_whole
 from ..datamodules.pairs import pictures as chosen_pictures
 from ..datamodules.records import Sentence
 from ..zoo.decoding import DEFAULT, Decoder, chance_of_order, narration_gaps
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.models.neumatch import NeuMATCH
 from .alignment import Alignment
-from .checkpointing import replace
 from .clips import Clips, Pictures, cut_video
 from .console import err, print_table, progress
 from .narration import known_language, read_sentences
@@ -232,7 +232,7 @@ def save(alignment: Alignment, out: str | Path, *, copy_video: bool = False) -> 
     source = quote(video.name if copy_video else Path(os.path.relpath(video, out)).as_posix())
     contents = {JSON: alignment.to_json(), SRT: alignment.to_srt(), REPORT: alignment.to_html(source=source)}
     for name, content in contents.items():
-        replace(out / name, content.encode())
+        write_whole(out / name, content.encode())
     return [out / name for name in contents]
 
 

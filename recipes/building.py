@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ..datamodules import captions, msymon, shards
+from ..datamodules.files import write_whole
+from ..datamodules.manifest import MANIFEST
 from ..datamodules.records import AnnotatedVideo, Sentence
 from .clips import Pictures, cut_video
 from .shots import Cutter
@@ -128,7 +130,7 @@ def build_story(
         ValueError: settings that cannot be, or nothing to build; faults of single videos are in the report instead.
         OSError: the disk is full, or `out` cannot be written.
     """
-    if (out / shards.MANIFEST).exists() and not replace:
+    if (out / MANIFEST).exists() and not replace:
         raise ValueError(
             f"{out} holds a shard set already; --replace builds it again, using what has not changed; "
             "or choose another folder"
@@ -178,7 +180,7 @@ def build_story(
         if notes := _notes(part):
             report.notes[part.stem.rpartition(".")[0]] = notes
     if replace:
-        (out / shards.MANIFEST).unlink(missing_ok=True)
+        (out / MANIFEST).unlink(missing_ok=True)
     manifest = shards.pack(out, by_split, report.settings)
     report.counts = {split: asdict(count) for split, count in sorted(manifest.counts.items())}
     report.failures.sort(key=lambda failure: failure.video)
@@ -324,7 +326,6 @@ def key_of(*inputs: Any) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def write_report(out: Path, report: Report) -> None:
-    """Write `report` beside the shards, whole."""
-    with shards.whole_file(out / REPORT) as file:
-        file.write((json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n").encode())
+def write_report(out: Path, report: Any) -> None:
+    """Write what a build came to, a dataclass, beside the shards, whole."""
+    write_whole(out / REPORT, (json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n").encode())

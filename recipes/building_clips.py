@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from ..datamodules import captions, media, shards
+from ..datamodules.files import write_whole
 from ..datamodules.groups import Grouping, group
 from ..datamodules.languages import check_words
+from ..datamodules.manifest import MANIFEST
 from ..datamodules.records import Cue
 from ..datamodules.spoken import CLIPS, TUBE_FPS
 from ..zoo.speaking import ScoreSpeaking
-from .building import PARTS, REPORT, Failure, key_of, stat_of, with_words
+from .building import PARTS, REPORT, Failure, key_of, stat_of, with_words, write_report
 from .conversation import STEPS, Decision, Rules, Source, build, started
 from .faces import DetectFaces, KnownFaces
 from .sources import Narration, Story, find_stories
@@ -138,7 +140,7 @@ def build_clips(
         ValueError: settings that cannot be, or nothing is kept; faults of single videos are in the report instead.
         OSError: the disk is full, or `out` cannot be written.
     """
-    if (out / shards.MANIFEST).exists() and not replace:
+    if (out / MANIFEST).exists() and not replace:
         raise ValueError(
             f"{out} holds a shard set already; --replace builds it again, using what has not changed; "
             "or choose another folder"
@@ -182,7 +184,7 @@ def build_clips(
         write_report(out, report)
         raise ValueError(f"no clip could be made from {videos}: {_why_none(report)}; see {out / REPORT}")
     if replace:
-        (out / shards.MANIFEST).unlink(missing_ok=True)
+        (out / MANIFEST).unlink(missing_ok=True)
     manifest = shards.pack(
         out, {split: sorted(files) for split, files in parts.items()}, report.settings | {"funnel": report.funnel}
     )
@@ -225,12 +227,6 @@ def funnel(decisions: Iterable[Decision], unread: Iterable[Failure], sentences: 
         "fell": fell,
         "kept": sum(one.step == "kept" for one in decisions),
     }
-
-
-def write_report(out: Path, report: Report) -> None:
-    """Write `report` beside the shards, whole."""
-    with shards.whole_file(out / REPORT) as file:
-        file.write((json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _assigned(names: list[str], splits: Path | None, seed: int) -> dict[str, str]:
@@ -328,8 +324,7 @@ def _decide(
 
 def _work(task: _Task) -> bool:
     decision = build(task.source, task.part, task.rules, task.detect, task.speaking)
-    with shards.whole_file(task.decision) as file:
-        file.write(json.dumps(asdict(decision), ensure_ascii=False).encode())
+    write_whole(task.decision, json.dumps(asdict(decision), ensure_ascii=False).encode())
     return True
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from ..datamodules import media, shards
 from ..datamodules.batches import SPEECH_RATE
 from ..datamodules.face_tracks import TRACKS, write_track
+from ..datamodules.files import write_whole
+from ..datamodules.manifest import MANIFEST
 from ..datamodules.records import SpokenClip
 from ..datamodules.spoken import SAMPLES_A_FRAME, TUBE_FPS
 from ..datamodules.tracks import Track, crop, link, smooth, square
 from ..datamodules.waveforms import read_sound
-from .building import PARTS, REPORT, Failure, key_of, stat_of
+from .building import PARTS, Failure, key_of, stat_of, write_report
 from .conversation import LATE, sized
 from .faces import KnownFaces, read_known
 from .sources import safe_id
@@ -96,7 +98,7 @@ def build_tracks(
         FileNotFoundError: a file or a folder is missing.
         ValueError: files that say something else, or no track; faults of single videos are in the report instead.
     """
-    if (out / shards.MANIFEST).exists():
+    if (out / MANIFEST).exists():
         raise ValueError(f"{out} holds a set already; choose another folder, or remove that set first")
     if size < 16 or size % 2:
         raise ValueError(f"tubes of {size} pixels: an even number, 16 or more")
@@ -126,8 +128,7 @@ def build_tracks(
         reason = report.failures[0].reason if report.failures else f"no face is seen for {SHORTEST} frames"
         raise ValueError(f"no face track could be made from {videos}: {reason}")
     shards.pack(out, {split: files for split, files in parts.items() if files}, report.settings)
-    with shards.whole_file(out / REPORT) as file_:
-        file_.write((json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n").encode())
+    write_report(out, report)
     if not report.failures:  # otherwise they are kept, for the run that follows when the fault is mended
         shutil.rmtree(folder)
     return report
@@ -202,8 +203,7 @@ def _work(task: _Task) -> bool:
         counts["tracks"] += 1
         counts["frames"] += len(speaks)
         counts["speaking"] += int(speaks.sum())
-    with shards.whole_file(task.done) as file:
-        file.write(json.dumps(counts).encode())
+    write_whole(task.done, json.dumps(counts).encode())
     return True
 
 

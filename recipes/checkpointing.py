@@ -22,7 +22,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from ..datamodules.shards import whole_file
+from ..datamodules.files import write_whole
 from .console import err
 
 DIGEST = ".sha256"
@@ -39,8 +39,8 @@ class DurableCheckpointIO(TorchCheckpointIO):
         torch.save(checkpoint, buffer)
         # the digest last: a checkpoint without one was cut short, and is passed over
         path.with_name(path.name + DIGEST).unlink(missing_ok=True)
-        replace(path, buffer.getbuffer())
-        replace(path.with_name(path.name + DIGEST), hashlib.sha256(buffer.getbuffer()).hexdigest().encode())
+        write_whole(path, buffer.getbuffer())
+        write_whole(path.with_name(path.name + DIGEST), hashlib.sha256(buffer.getbuffer()).hexdigest().encode())
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
@@ -91,12 +91,6 @@ class NewestCheckpoints(ModelCheckpoint):
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
         if ends:
             raise SIGTERMException
-
-
-def replace(path: Path, content: bytes | memoryview) -> None:
-    """Write a file whole: beside its place, flushed to disk, then renamed."""
-    with whole_file(path) as file:
-        file.write(content)
 
 
 def damage(path: Path) -> str:

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..datamodules.files import write_whole
 from ..zoo.metrics import Interval
-from .checkpointing import replace
 from .paper import AVERAGE, Table
 
 #: after a printed figure that cannot be right, or cannot be relied on
@@ -122,8 +122,8 @@ class Comparison:
 
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"{self.table.name}{suffix}" for suffix in (".csv", ".md", ".png")]
-        replace(paths[0], self.csv().encode())
-        replace(paths[1], self.markdown().encode())
+        write_whole(paths[0], self.csv().encode())
+        write_whole(paths[1], self.markdown().encode())
         (draw or comparison_figure)(self, paths[2])
         return paths
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from ..datamodules.features import write_arrays
-from ..datamodules.shards import Manifest, pack
+from ..datamodules.manifest import Manifest
+from ..datamodules.shards import pack
 from ..datamodules.streams import LIPS, SPEECH, TEXT_STREAMS, VIDEO_STREAMS, open_stream, read_stream, stream_of
 from ..zoo.models.syncnet import SyncNet
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
+from ..datamodules.files import write_whole
 from ..datamodules.index import open_set
 from ..zoo.evaluation import Row
 from ..zoo.models.dual_encoder import DualEncoder
-from .checkpointing import replace
 from .console import print_table, progress
 from .evaluate import similarities
 from .launch import leads, say
@@ -78,8 +78,8 @@ class CrossLingual:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"cross_lingual{suffix}" for suffix in (".csv", ".md", ".png")]
-        replace(paths[0], self.csv().encode())
-        replace(paths[1], self.markdown().encode())
+        write_whole(paths[0], self.csv().encode())
+        write_whole(paths[1], self.markdown().encode())
         heat_maps(self, paths[2])
         return paths
 

@@ -16,8 +16,8 @@ import numpy as np
 from .. import zoo
 from ..datamodules.derived import ALIGNMENTS, origin, write_derived
 from ..datamodules.index import open_set
+from ..datamodules.manifest import MANIFEST
 from ..datamodules.records import AnnotatedVideo, overlap_seconds, weak_labels
-from ..datamodules.shards import MANIFEST
 from ..zoo.models.dual_encoder import DualEncoder
 from .console import err, print_table
 from .data_features import weights_hash

@@ -18,6 +18,7 @@ import click
 from av.video.frame import VideoFrame
 
 from ..datamodules import media, shards, yms
+from ..datamodules.manifest import MANIFEST
 from ..datamodules.records import AnnotatedVideo, Interval
 from . import building
 from .building import Failure, Report, key_of, stat_of, with_words, write_report
@@ -59,7 +60,7 @@ def build_yms(
         FileNotFoundError: a folder or a file of the release is missing.
         ValueError: nothing to build, or a set is there; faults of single videos are in the report instead.
     """
-    if (out / shards.MANIFEST).exists() and not replace:
+    if (out / MANIFEST).exists() and not replace:
         raise ValueError(f"{out} holds a shard set already; --replace builds it again, or choose another folder")
     if not videos.is_dir():
         raise FileNotFoundError(f"no such folder: {videos}")
@@ -103,7 +104,7 @@ def build_yms(
         write_report(out, report)
         raise ValueError(f"no video could be built from {videos}: {report.failures[0].reason}")
     if replace:
-        (out / shards.MANIFEST).unlink(missing_ok=True)
+        (out / MANIFEST).unlink(missing_ok=True)
     manifest = shards.pack(out, by_split, report.settings)
     report.counts = {split: asdict(count) for split, count in sorted(manifest.counts.items())}
     write_report(out, report)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ..datamodules.derived import foreign
-from ..datamodules.shards import CLIPS, MANIFEST, Manifest, Origin
+from ..datamodules.manifest import CLIPS, MANIFEST, Manifest, Origin
 from ..datamodules.tarscan import Fault
 from ..datamodules.verify import set_bytes, verify
 from .cli import USER_FAULT

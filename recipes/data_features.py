@@ -22,8 +22,9 @@ from .. import zoo
 from ..datamodules.derived import FEATURES, TRANSLATIONS, open_derived, origin, translated
 from ..datamodules.features import CLIPS, SENTENCES, Arrays, write_features
 from ..datamodules.index import ShardSet, open_set
+from ..datamodules.manifest import MANIFEST, Manifest, Origin
 from ..datamodules.records import AnnotatedVideo
-from ..datamodules.shards import MANIFEST, Manifest, Origin, pack
+from ..datamodules.shards import pack
 from ..datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS
 from ..datamodules.videos import VideoLoader, Videos
 from ..zoo.checkpoint import Pretrained

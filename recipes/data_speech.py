@@ -10,7 +10,7 @@ from typing import get_args
 import click
 
 from ..datamodules.captions import Cut
-from ..datamodules.shards import MANIFEST
+from ..datamodules.manifest import MANIFEST
 from ..datamodules.speech import Espeak
 from ..datamodules.speech_set import Report, speak_clips, write_speech
 from ..zoo.speech import Vits

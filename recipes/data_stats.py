@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from ..datamodules.index import open_set
+from ..datamodules.manifest import CLIPS, Manifest
 from ..datamodules.records import AnnotatedVideo
-from ..datamodules.shards import CLIPS, Manifest
 from . import paper
 from .clip_counts import FUNNEL, ClipCounts, count_clips, funnel_rows
 from .console import err, print_table

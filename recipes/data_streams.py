@@ -25,7 +25,8 @@ from ..datamodules.derived import FEATURES, origin
 from ..datamodules.elastic import worker_options
 from ..datamodules.features import Arrays, write_arrays
 from ..datamodules.index import ShardSet
-from ..datamodules.shards import MANIFEST, Manifest, pack
+from ..datamodules.manifest import MANIFEST, Manifest
+from ..datamodules.shards import pack
 from ..datamodules.speech_set import cue_spans, open_speech, spoken
 from ..datamodules.spoken import at_rate, open_clips, scene, tube
 from ..datamodules.streams import ACTION, LIPS, OBJECT, SCENE, SPANS, SPEECH, TIMES, WORDS

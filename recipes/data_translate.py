@@ -10,7 +10,7 @@ from typing import get_args
 import click
 
 from ..datamodules.index import BUILD_STORY
-from ..datamodules.shards import Manifest
+from ..datamodules.manifest import Manifest
 from ..datamodules.world.translate import WorldTranslator
 from .console import err, print_table, progress
 from .translating import Report, translate_set

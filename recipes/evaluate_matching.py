@@ -12,13 +12,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ..datamodules.files import write_whole
 from ..datamodules.spoken import open_clips, spoken_clip
 from ..zoo.fusion import fuse
 from ..zoo.losses.gather import world_size
 from ..zoo.matcher import ALIGNMENT, Matcher
 from ..zoo.metrics import Interval
 from ..zoo.story import gather_by_id
-from .checkpointing import replace
 from .comparison import shown_chance
 from .config import load_any
 from .console import err, print_table, progress
@@ -202,7 +202,7 @@ def present(found: MatcherEvaluation, split: str, out: Path | None, as_json: boo
         print_table(title, ("", *RECALLS, MEDIAN, "own kept"), rows)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        replace(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
+        write_whole(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
         err.print(f"wrote {out / 'evaluation.json'}", highlight=False)
 
 

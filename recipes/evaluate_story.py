@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from .. import zoo
+from ..datamodules.files import write_whole
 from ..zoo.decoding import Decoder, Policy
 from ..zoo.evaluation import Evaluation
 from ..zoo.metrics import Interval
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.models.neumatch import NeuMATCH
 from . import config as recipes
-from .checkpointing import replace as write
 from .config import StoryRecipe, TrainerConfig
 from .console import err
 from .evaluate import evaluate, model_decoder
@@ -155,7 +155,7 @@ def present(
         err.print(f"note: {evaluation.doubt}", style="yellow", highlight=False)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        write(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
+        write_whole(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
         facts = {"data": str(asked.shards), "split": asked.split}
         evaluation_page(plain, out / "report.html", title=str(model), facts=facts)
         evaluation_figure(plain, out / "f1.png", title=f"{model}, {asked.split}")

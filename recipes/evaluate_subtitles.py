@@ -14,6 +14,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from .. import zoo
+from ..datamodules.files import write_whole
 from ..datamodules.streams import TEXT_STREAMS, known, open_stream, producer_of, read_stream, stream_of
 from ..datamodules.subtitle_steps import PairedDataModule
 from ..zoo.codes import Pool, TextCode
@@ -24,7 +25,6 @@ from ..zoo.models.syncnet import SyncNet
 from ..zoo.pool import joined
 from ..zoo.subtitles import SubtitleMatching, code_texts
 from . import config as recipes
-from .checkpointing import replace
 from .comparison import shown_chance
 from .console import err, print_table
 from .data_streams import producer_name
@@ -248,7 +248,7 @@ def present(evaluation: Evaluation, split: str, out: Path | None, as_json: bool)
             )
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        replace(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
+        write_whole(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
         if evaluation.shares:
             found = {
                 share: {name: evaluation.scores.curve(which, share) for which, name in evaluation.names.items()}

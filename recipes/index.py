@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from ..datamodules.captions import Cut
+from ..datamodules.files import whole_file
 from ..datamodules.groups import Grouping
 from ..datamodules.index import ShardSet
-from ..datamodules.shards import MANIFEST, whole_file
+from ..datamodules.manifest import MANIFEST
 from ..datamodules.speech import Espeak
 from ..datamodules.speech_set import cue_spans, open_speech, spoken, subtitle_files, write_speech
 from ..zoo.matcher import Matcher, Voice

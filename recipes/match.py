@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from ..datamodules.files import write_whole
 from ..zoo.matcher import Matcher
 from .align import writable
-from .checkpointing import replace
 from .clip_options import clip_options
 from .console import Track, err, print_table, progress, tracker
 from .dubbing import dub, encode_for_page, encode_sound
@@ -97,7 +97,7 @@ def save(found: Match, out: str | Path, *, track: Track | None = None) -> list[P
         speech.append(encode_sound(dub(one.speech, one.spoken, one.fit, found.duration)))
     contents = {JSON: found.to_json(), REPORT: render(found, clip=clip, sound=True, speech=speech)}
     for name, content in contents.items():
-        replace(out / name, content.encode())
+        write_whole(out / name, content.encode())
     tell("report", 1 + len(heard), 1 + len(heard))
     return [out / name for name in contents]
 

@@ -15,7 +15,7 @@ import torch
 
 from .. import zoo
 from ..datamodules.derived import SPEECH, open_derived
-from ..datamodules.shards import MANIFEST
+from ..datamodules.manifest import MANIFEST
 from ..datamodules.speech import Espeak
 from ..datamodules.speech_set import speak_clips
 from ..datamodules.spoken import open_clips

@@ -14,10 +14,10 @@ import click
 import numpy as np
 import pysubs2
 
+from ..datamodules.files import write_whole
 from ..datamodules.waveforms import Samples, read_sound
 from ..zoo.matcher import Matcher
 from .align import writable
-from .checkpointing import replace as write
 from .clip_options import clip_options
 from .console import Track, err, print_table, progress, tracker
 from .dubbing import RATE, Background, dub, encode_clip, encode_for_page, encode_sound, mixed
@@ -181,7 +181,7 @@ def save(made: Regenerated, out: str | Path, *, track: Track | None = None) -> l
     )
     contents = {JSON: made.to_json(), SRT: made.to_srt(), REPORT: page}
     for name, content in contents.items():
-        write(out / name, content.encode())
+        write_whole(out / name, content.encode())
     tell("writing", 2, 2)
     return [out / VIDEO, *(out / name for name in contents)]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..datamodules.derived import FEATURES, open_derived
 from ..datamodules.index import open_set
-from ..datamodules.shards import MANIFEST
+from ..datamodules.manifest import MANIFEST
 from ..zoo.evaluation import Row
 from ..zoo.models.neumatch import NeuMATCH
 from . import config

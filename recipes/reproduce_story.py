@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..datamodules.shards import MANIFEST
+from ..datamodules.manifest import MANIFEST
 from . import reproduce_neumatch
 from . import reproduce_tables as tables
 from .comparison import Comparison

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..datamodules.files import write_whole
 from ..datamodules.index import open_set
 from ..zoo.checkpoint import SUMS
 from ..zoo.decoding import VideoSimilarity
@@ -16,7 +17,6 @@ from ..zoo.evaluation import UNTIMED, Row, evaluate, gap_closed
 from ..zoo.metrics import AlignmentScores, Interval, bootstrap
 from ..zoo.models.dual_encoder import DualEncoder
 from . import config as recipes
-from .checkpointing import replace
 from .evaluate import limited, model_decoder, similarities
 from .launch import leads
 from .runs import RECIPE, model_folder
@@ -140,7 +140,7 @@ def run_scores(
     if leads():
         kept.parent.mkdir(exist_ok=True)
         plain = {"of": identity} | asdict(scores)
-        replace(kept, json.dumps(plain, indent=1).encode())
+        write_whole(kept, json.dumps(plain, indent=1).encode())
     return scores
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..datamodules.groups import Grouping
-from ..datamodules.shards import MANIFEST
+from ..datamodules.manifest import MANIFEST
 from ..datamodules.speakers import generate
 from ..datamodules.speech import Espeak
 from ..datamodules.speech_set import write_speech

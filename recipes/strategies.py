@@ -8,10 +8,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ..datamodules.files import write_whole
 from ..datamodules.index import BUILD_STORY
-from ..datamodules.shards import Manifest
+from ..datamodules.manifest import Manifest
 from . import paper
-from .checkpointing import replace
 from .config import StoryRecipe
 from .console import print_table
 from .launch import leads, part, say
@@ -70,7 +70,7 @@ def train_each(recipe: StoryRecipe, *, resume: bool = False, force: bool = False
         )
     if leads():
         recipe.folder.mkdir(parents=True, exist_ok=True)
-        replace(recipe.folder / ROW, json.dumps(row(recipe, scores), indent=1, ensure_ascii=False).encode())
+        write_whole(recipe.folder / ROW, json.dumps(row(recipe, scores), indent=1, ensure_ascii=False).encode())
     return scores
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from ..datamodules.shards import whole_file
+from ..datamodules.files import whole_file
 from . import config
 from .config import Recipe, StoryRecipe
 from .runs import RECIPE

@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .. import zoo
+from ..datamodules.files import write_whole
 from ..datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS, open_stream
 from ..datamodules.subtitles import SubtitleClips
 from ..zoo.losses import path_cells
 from ..zoo.models.lipspeech import LipSpeech, pooled_times
-from .checkpointing import replace
 from .console import print_table
 from .paper_subtitles import PICTURES
 from .report.matrices import Panel, matrix_figure
@@ -229,11 +229,11 @@ def write(
     ]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
-    replace(paths[0], text.getvalue().encode())
+    write_whole(paths[0], text.getvalue().encode())
     title = f"Figure {name[-1]}: {PICTURES[name]}"
     table = [f"| {' | '.join(row)} |" for row in (COLUMNS, ["---", *["---:"] * (len(COLUMNS) - 1)], *rows)]
     lines = [f"# {title}", "", *table, "", f"Clip {seen.id}. The figure of the paper prints no numbers.", *notes, ""]
-    replace(paths[1], "\n".join(lines).encode())
+    write_whole(paths[1], "\n".join(lines).encode())
     times = (seen.video_times, seen.text_times)
     matrix_figure(panels, *times, paths[2], title=f"{title} ({seen.id})", truth=seen.truth, zone=seen.zone)
     return paths

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import replace as replace_runs
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..datamodules.files import write_whole
 from ..datamodules.records import Interval
 from ..datamodules.speech_set import cue_spans, open_speech
 from ..datamodules.spoken import open_clips, scene, spoken_clip
@@ -21,7 +21,6 @@ from ..datamodules.streams import TEXT_STREAMS, known, open_stream, read_stream
 from ..zoo.matcher import ALIGNMENT
 from ..zoo.models.lipspeech import LipSpeech, pooled_times
 from ..zoo.pool import zero_based_ranks
-from .checkpointing import replace
 from .console import print_table
 from .fitting import fit
 from .matching_costs import Costs, Reads
@@ -73,7 +72,7 @@ def retold(runs: SubtitleRuns, seed: int, clips: Sequence[str] | None = None) ->
     Raises:
         ValueError: there is no such test clip, or no other subtitle.
     """
-    (costs,) = replace_runs(runs, seeds=(seed,)).fused()
+    (costs,) = replace(runs, seeds=(seed,)).fused()
     fused = costs.costs[FUSION if FUSION in costs.costs else ALIGNMENT]
     names = [clip.id for clip in costs.clips]
     if unknown := [clip for clip in clips or [] if clip not in names]:
@@ -158,8 +157,8 @@ def write(found: Sequence[Retelling], runs: SubtitleRuns, folder: Path) -> list[
         ranks = ", ".join(f"{cue} {one.ranks[cue]}" for cue in cues)
         lines += ["", f"## {one.clip}, {title}", "", f"{ranks}", ""]
         lines += [f"- {line}" for line in one.lines()]
-    replace(paths[0], text.getvalue().encode())
-    replace(paths[1], "\n".join([*lines, ""]).encode())
+    write_whole(paths[0], text.getvalue().encode())
+    write_whole(paths[1], "\n".join([*lines, ""]).encode())
     shards = open_clips(runs.clips)
     pictures = {one.clip: scene(shards, one.clip, fps=0.25).permute(0, 2, 3, 1).numpy() for one in found}
     retold_figure(found, pictures, paths[2])

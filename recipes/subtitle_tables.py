@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..datamodules.files import write_whole
 from ..datamodules.spoken import open_clips, spoken_clip
 from ..zoo.metrics import Interval
-from .checkpointing import replace
 from .comparison import Comparison
 from .paper import Table
 from .paper_subtitles import ALIGNERS, CUE_NAMES, CUES, DOMAINS, FIGURES, TABLE_1, TABLE_2, TABLE_3, row
@@ -149,6 +149,6 @@ def write_curves(scores: PoolScores, folder: Path, name: str) -> list[Path]:
                 writer.writerow([share, model, *spans, part.clips, *(round(value, 2) for value in ends)])
     paths = [folder / f"{name}-curves.csv", folder / f"{name}-curves.png"]
     folder.mkdir(parents=True, exist_ok=True)
-    replace(paths[0], text.getvalue().encode())
+    write_whole(paths[0], text.getvalue().encode())
     curves(found, SHARES, paths[1], chance=scores.chance["r@1"])
     return paths

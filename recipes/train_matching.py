@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from .. import zoo
+from ..datamodules.files import write_whole
 from ..zoo.checkpoint import Pretrained
 from ..zoo.fusion import tune_weights
 from ..zoo.glove import HashedWords, read
@@ -15,7 +16,6 @@ from ..zoo.models.gsm import GSM
 from ..zoo.models.lipspeech import LipSpeech
 from ..zoo.word_files import Words
 from . import config as recipes
-from .checkpointing import replace
 from .data_streams import HASHED
 from .launch import goes_on, part, say
 from .matching_config import MatchingRecipe
@@ -85,7 +85,7 @@ def begin(recipe: MatchingRecipe, *, resume: bool, force: bool) -> None:
             )
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    replace(folder / RECIPE, recipes.dump(recipe).encode())
+    write_whole(folder / RECIPE, recipes.dump(recipe).encode())
 
 
 def assemble(stages: Stages, parts: dict[str, Path]) -> Matcher:

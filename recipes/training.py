@@ -14,10 +14,11 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from .. import zoo
+from ..datamodules.files import write_whole
 from ..zoo.checkpoint import Pretrained
 from ..zoo.registry import did_you_mean
 from . import config as recipes
-from .checkpointing import DurableCheckpointIO, NewestCheckpoints, latest_good, replace
+from .checkpointing import DurableCheckpointIO, NewestCheckpoints, latest_good
 from .config import ModelConfig, Recipe, Settings
 from .launch import SayWhere, answering_signals, progress_bar, say, trainer
 from .report.training import training_figure
@@ -130,7 +131,7 @@ def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
             f"{folder} holds a run: --resume goes on with it, --force replaces it, name=OTHER starts another"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    replace(folder / RECIPE, recipes.dump(recipe).encode())
+    write_whole(folder / RECIPE, recipes.dump(recipe).encode())
 
 
 def watch(recipe: Recipe, *, validates: bool, monitor: str = "val/f1") -> tuple[ModelCheckpoint, list[Callback]]:

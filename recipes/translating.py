@@ -16,9 +16,10 @@ from typing import Any
 
 from ..datamodules import derived
 from ..datamodules.derived import TRANSLATIONS
+from ..datamodules.files import whole_file
 from ..datamodules.index import open_set
+from ..datamodules.manifest import MANIFEST, Manifest, Origin
 from ..datamodules.records import AnnotatedVideo
-from ..datamodules.shards import MANIFEST, Manifest, Origin, whole_file
 from ..datamodules.world.translate import WorldTranslator
 from .translator import Seq2Seq, Translated
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..datamodules.shards import MANIFEST, whole_file
+from ..datamodules.files import whole_file
+from ..datamodules.manifest import MANIFEST
 from ..datamodules.world import LANGUAGES, generate
 from . import building
 from .building import Settings

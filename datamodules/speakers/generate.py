@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..files import write_whole
 from ..media import frames_at
 from ..speech import Espeak
-from ..world.film import write_whole
 from .film import Face, encode
 from .scenes import HEIGHT, WIDTH
 from .script import FPS, Clip, Settings, people_of, split_of, write

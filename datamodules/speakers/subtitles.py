@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..world.film import write_whole
+from ..files import write_whole
 from .script import DOMAINS, Settings, Spoken, people_of, talk
 from .topics import LANGUAGES, TOPICS, Line, lines, split_of
 

@@ -64,16 +64,6 @@ def encode(path: Path, seed: int, story: Story) -> None:
     temporary.replace(path)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even if the machine stops."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def _shoot(shot: Shot, event: Event | None, background: Image.Image, rng: np.random.Generator) -> Iterator[np.ndarray]:
     zoom, x, y = _CAMERAS[shot.framing]
     x += rng.uniform(-0.5, 0.5)

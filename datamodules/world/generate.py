@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ..files import write_whole
 from ..records import AnnotatedVideo, Sentence
-from .film import encode, write_whole
+from .film import encode
 from .language import LANGUAGES, load, tell
 from .narrate import narrate
 from .story import Story, plot

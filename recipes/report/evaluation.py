@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checkpointing import replace
+from ...datamodules.files import write_whole
 from .page import assemble
 
 #: what the rows of an evaluation are, for a reader who sees them for the first time
@@ -60,7 +60,7 @@ def evaluation_page(
         }
     except (KeyError, TypeError) as fault:
         raise ValueError(f"not an evaluation ({type(fault).__name__}: {fault})") from fault
-    replace(out, assemble("evaluation", scripts=("evaluation",), title=title, data=data).encode())
+    write_whole(out, assemble("evaluation", scripts=("evaluation",), title=title, data=data).encode())
     return out
 
 

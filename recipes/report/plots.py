@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from ..checkpointing import replace
+from ...datamodules.files import write_whole
 
 ACCENT, MUTED, INK = "#3563b5", "#c9c6bc", "#23252b"
 
@@ -45,5 +45,5 @@ def save(figure: Figure, out: str | Path) -> Path:
     out = Path(out)
     picture = io.BytesIO()
     figure.savefig(picture, format=out.suffix[1:], dpi=160)
-    replace(out, picture.getvalue())
+    write_whole(out, picture.getvalue())
     return out

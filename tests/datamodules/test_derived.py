@@ -21,10 +21,10 @@ from weaksync.datamodules.derived import (
     write_derived,
 )
 from weaksync.datamodules.index import open_set, verify
+from weaksync.datamodules.manifest import Manifest
 from weaksync.datamodules.pairs import annotated_pairs
 from weaksync.datamodules.records import AnnotatedVideo, Sentence
 from weaksync.datamodules.sample_set import PlainTokenize, PlainTransform, make_set
-from weaksync.datamodules.shards import Manifest
 from weaksync.datamodules.story import StoryDataModule
 from weaksync.datamodules.tarscan import BadSample
 

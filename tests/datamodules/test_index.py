@@ -9,8 +9,9 @@ import tarfile
 import pytest
 
 from weaksync.datamodules.index import BadSample, open_set, verify
+from weaksync.datamodules.manifest import Manifest
 from weaksync.datamodules.sample_set import make_set
-from weaksync.datamodules.shards import Manifest, build_index, index_name
+from weaksync.datamodules.shards import build_index, index_name
 
 SHARD = "train-000000.tar"
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 import webdataset
 
 from weaksync.datamodules import shards as writing
+from weaksync.datamodules.manifest import Manifest
 from weaksync.datamodules.records import AnnotatedVideo, Sentence
 from weaksync.datamodules.sample_set import make_set
-from weaksync.datamodules.shards import Manifest, pack, write_video
+from weaksync.datamodules.shards import pack, write_video
 
 JPEG = b"\xff\xd8 not looked into \xff\xd9"
 
@@ -117,7 +119,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
         if len(synced) == 4:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(writing.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="is full") as fault:
         pack(tmp_path / "set", {"train": parts}, {}, shard_bytes=1000)
     assert fault.value.errno == errno.ENOSPC

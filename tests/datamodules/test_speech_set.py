@@ -12,9 +12,9 @@ import torch
 from weaksync.datamodules.batches import Phoneme, Speech, Word
 from weaksync.datamodules.derived import SPEECH, open_derived
 from weaksync.datamodules.groups import Grouping, group
+from weaksync.datamodules.manifest import Manifest
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.sample_set import make_set
-from weaksync.datamodules.shards import Manifest
 from weaksync.datamodules.speech import Espeak
 from weaksync.datamodules.speech_set import cue_spans, open_speech, speak_clips, spoken, write_speech
 from weaksync.datamodules.spoken import open_clips

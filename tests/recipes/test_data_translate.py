@@ -17,9 +17,10 @@ from click.testing import CliRunner
 
 from weaksync.datamodules.derived import TRANSLATIONS, open_derived, originals, translated
 from weaksync.datamodules.index import open_set, verify
+from weaksync.datamodules.manifest import Manifest
 from weaksync.datamodules.records import AnnotatedVideo, Sentence
 from weaksync.datamodules.sample_set import make_set
-from weaksync.datamodules.shards import Manifest, pack, write_video
+from weaksync.datamodules.shards import pack, write_video
 from weaksync.datamodules.world.language import tell
 from weaksync.datamodules.world.story import plot
 from weaksync.datamodules.world.translate import WorldTranslator
