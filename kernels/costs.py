@@ -66,30 +66,32 @@ def unit(x: Tensor) -> Tensor:
     return (x / length.masked_fill(short, 1.0)).masked_fill(short, 0.0)
 
 
-def unit_cost(video: Tensor, text: Tensor) -> Tensor:
-    """`pairwise_cosine_cost` of vectors that `unit` has seen."""
-    if _in_tiles(video, text):
-        return call(unit_cost_tiles, video, text)
+def unit_cost(video: Tensor, text: Tensor, extra: Tensor | None = None) -> Tensor:
+    """`pairwise_cosine_cost` of vectors that `unit` has seen, plus `extra` (S, n, m), or (1, n, m) for all texts."""
+    if _in_tiles(video, text, extra):
+        return call(unit_cost_tiles, video, text, extra)
     products = torch.addmm(video.new_ones(1, 1), video.flatten(0, 1), text.flatten(0, 1).T, alpha=-1.0)
-    return products.unflatten(1, text.shape[:2]).unflatten(0, video.shape[:2]).transpose(1, 2)
+    costs = products.unflatten(1, text.shape[:2]).unflatten(0, video.shape[:2]).transpose(1, 2)
+    return costs if extra is None else costs.add_(extra)
 
 
 @operator("unit_cost")
-def unit_cost_tiles(video: Tensor, text: Tensor) -> Tensor:
+def unit_cost_tiles(video: Tensor, text: Tensor, extra: Tensor | None) -> Tensor:
     """The same without a derivative, in C++: pair by pair, as the recurrences read it, and on processors on which
     torch's product uses half of the vector width in half the time."""
     with record_function("weaksync::unit_cost"):  # torch itself names no operator in a profile that takes tensors alone
-        return cpu.unit_cost(video, text)
+        return cpu.unit_cost(video, text, extra)
 
 
 @unit_cost_tiles.register_fake
-def _(video: Tensor, text: Tensor) -> Tensor:
+def _(video: Tensor, text: Tensor, extra: Tensor | None) -> Tensor:
     return video.new_empty(len(video), len(text), video.shape[1], text.shape[1])
 
 
-def _in_tiles(video: Tensor, text: Tensor) -> bool:
-    plain = all(x.is_cpu and x.dtype == torch.float32 and unpack_dual(x).tangent is None for x in (video, text))
-    followed = torch.is_grad_enabled() and (video.requires_grad or text.requires_grad)
+def _in_tiles(*given: Tensor | None) -> bool:
+    tensors = [x for x in given if x is not None]
+    plain = all(x.is_cpu and x.dtype == torch.float32 and unpack_dual(x).tangent is None for x in tensors)
+    followed = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
     transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
     return not transformed and plain and not followed and cpu.available()
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from .models.lipspeech import LipSpeech
 
-#: subtitles that are aligned together: more would leave the caches of a CPU, fewer cost more calls
-AT_ONCE = 64
+#: subtitles that are aligned together: fewer cost more calls, more cost memory
+AT_ONCE = 128
 #: and vectors of a global cue that become float32 together
 CUES_AT_ONCE = 512
 

@@ -93,7 +93,7 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
         library.weaksync_expect_large.argtypes = (_POINTER, _INT)
         library.weaksync_expect_large.restype = None
         sequences = ctypes.POINTER(_Sequences)
-        library.weaksync_unit_cost.argtypes = (sequences, sequences, _INT, _INT, _POINTER)
+        library.weaksync_unit_cost.argtypes = (sequences, sequences, _POINTER, _INT, _INT, _INT, _POINTER)
         library.weaksync_unit_cost.restype = _INT
         for name, arguments in _ARGUMENTS.items():
             function = getattr(library, f"weaksync_{name}")
@@ -157,11 +157,16 @@ def empty(like: Tensor, *shape: int) -> Tensor:
     return tensor
 
 
-def unit_cost(video: Tensor, text: Tensor) -> Tensor:
-    """1 - the products of all videos (V, n, d) with all texts (S, m, d), float32: (V, S, n, m).
+def unit_cost(video: Tensor, text: Tensor, extra: Tensor | None = None) -> Tensor:
+    """1 - the products of all videos (V, n, d) with all texts (S, m, d), plus `extra`, float32: (V, S, n, m).
 
-    Raises ValueError where d differs, ImportError where the library is missing, MemoryError where there is not enough
-    for a tile of texts.
+    Args:
+        extra: (S, n, m), or (1, n, m) for all texts.
+
+    Raises:
+        ValueError: where d differs, or the shape of `extra`.
+        ImportError: where the library is missing.
+        MemoryError: where there is not enough for a tile of texts.
     """
     if not available():
         raise ImportError(describe())
@@ -169,11 +174,15 @@ def unit_cost(video: Tensor, text: Tensor) -> Tensor:
     (videos, n, depth), (texts, m, other) = video.shape, text.shape
     if depth != other:
         raise ValueError(f"steps of {depth} dimensions for videos and {other} for texts have no product")
+    if extra is not None and extra.shape not in ((texts, n, m), (1, n, m)):
+        raise ValueError(f"extra must be (S, n, m) = {(texts, n, m)} or (1, n, m), not {tuple(extra.shape)}")
     cost = empty(video, videos, texts, n, m)
     threads = min(torch.get_num_threads(), 1 + cost.numel() * depth // PRODUCTS_PER_THREAD)
     parts = [x if x.stride(2) == 1 else x.contiguous() for x in (video, text)]
     sequences = [_Sequences(x.data_ptr(), *x.shape[:2], *x.stride()[:2]) for x in parts]
-    if _library.weaksync_unit_cost(*sequences, depth, threads, cost.data_ptr()) < 0:
+    more = None if extra is None else extra.contiguous()
+    stride = n * m if more is not None and len(more) > 1 else 0
+    if _library.weaksync_unit_cost(*sequences, _address(more), stride, depth, threads, cost.data_ptr()) < 0:
         raise MemoryError(f"products of {depth} dimensions need more memory than there is")
     return cost
 

@@ -66,7 +66,8 @@ struct Inspection {
 struct Recurrences {
   const char *name;
   int lanes, tile; // `tile`: how many texts unit_cost takes at most
-  void (*unit_cost)(const Vectors &steps, const Vectors &texts, float *cost, long width, Workspace &);
+  void (*unit_cost)(const Vectors &steps, const Vectors &texts, const float *extra, float *cost, long width,
+                    Workspace &);
   Inspection (*inspect)(const Cost<float> &);
   Inspection (*inspect_double)(const Cost<double> &);
   // each returns the value of the pair, +inf where no path is left

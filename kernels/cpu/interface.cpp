@@ -122,16 +122,18 @@ EXPORT const char *weaksync_choose(const char *name) {
 EXPORT int64_t weaksync_lanes() { return chosen->lanes; }
 EXPORT void weaksync_expect_large(void *memory, int64_t bytes) { expect_large(memory, bytes); }
 
-// 1 - the products of all videos with all texts: (videos, texts, n, m), dealt out in tiles of texts.
-EXPORT int64_t weaksync_unit_cost(const Sequences *videos, const Sequences *texts, int64_t depth, int64_t threads,
-                                  float *costs) {
+// 1 - the products of all videos with all texts, and `extra` (n, m) of each text, `extra_stride` apart, where it is not
+// null: (videos, texts, n, m), dealt out in tiles of texts.
+EXPORT int64_t weaksync_unit_cost(const Sequences *videos, const Sequences *texts, const float *extra,
+                                  int64_t extra_stride, int64_t depth, int64_t threads, float *costs) {
   const int64_t n = videos->length, m = texts->length, width = chosen->tile, tiles = (m + width - 1) / width;
   const bool enough = for_each_pair(videos->count * texts->count * tiles, threads, [&](int64_t k, Workspace &workspace) {
     const int64_t pair = k / tiles, first = k % tiles * width, count = m - first < width ? m - first : width;
     const float *video = videos->data + pair / texts->count * videos->stride;
-    const float *text = texts->data + pair % texts->count * texts->stride + first * texts->row_stride;
+    const int64_t own = pair % texts->count;
+    const float *text = texts->data + own * texts->stride + first * texts->row_stride;
     chosen->unit_cost({video, videos->row_stride, n, depth}, {text, texts->row_stride, count, depth},
-                      costs + pair * n * m + first, m, workspace);
+                      extra ? extra + own * extra_stride + first : nullptr, costs + pair * n * m + first, m, workspace);
   });
   return enough ? 0 : -1;
 }

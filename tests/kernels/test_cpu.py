@@ -430,8 +430,12 @@ def test_costs_of_unit_vectors(instructions: str, shape: tuple[int, ...]) -> Non
     random = torch.Generator().manual_seed(0)
     video = torch.randn(n, videos, depth, generator=random).transpose(0, 1) / depth**0.5
     text = torch.randn(texts, m, 2 * depth, generator=random)[..., :depth] / depth**0.5
-    found = cpu.unit_cost(video, text)
     exact = 1 - torch.einsum("vnd,smd->vsnm", video.double(), text.double())
-    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-6)
+    for extra in (None, torch.rand(1, n, m, generator=random), torch.rand(texts, m, n, generator=random).mT):
+        found = cpu.unit_cost(video, text, extra)
+        expected = exact if extra is None else exact + extra
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-6)
     with pytest.raises(ValueError, match="dimensions"):
         cpu.unit_cost(video, torch.zeros(1, 2, depth + 1))
+    with pytest.raises(ValueError, match="extra must be"):
+        cpu.unit_cost(video, text, torch.zeros(texts + 2, n, m))

@@ -237,10 +237,9 @@ class LipSpeech(Pretrained):
 
     def _block(self, lips: Tensor, speech: Tensor) -> Tensor:
         """Costs (v, s, n, m) of a block of pairs."""
-        cost = unit_cost(lips, speech[..., :-1])
-        if self.config.duration_weight:
-            cost += self.config.duration_weight * self._prior(lips.shape[1], speech)
-        return cost
+        weight = self.config.duration_weight
+        prior = weight * self._prior(lips.shape[1], speech) if weight else None
+        return unit_cost(lips, speech[..., :-1], prior)
 
     def _prior(self, n: int, speech: Tensor) -> Tensor:
         """(s, n, m) for texts (s, m, dim + 1), or (1, n, m) where all have one rate: it is computed once a rate."""
