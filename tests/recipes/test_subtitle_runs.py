@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from tiny_streams import clips_with_speech
 
 from weaksync import zoo
 from weaksync.datamodules.spoken import open_clips, scene
@@ -16,6 +15,8 @@ from weaksync.recipes.matching_costs import split_costs
 from weaksync.recipes.reproduce_subtitles import command
 from weaksync.recipes.runs import RECIPE
 from weaksync.recipes.subtitle_runs import SubtitleRuns
+
+from .tiny_streams import clips_with_speech
 
 
 @pytest.fixture(scope="module")
