@@ -20,10 +20,10 @@ from ..datamodules.files import write_whole
 from ..datamodules.manifest import MANIFEST
 from ..datamodules.records import SpokenClip
 from ..datamodules.spoken import SAMPLES_A_FRAME, TUBE_FPS
-from ..datamodules.tracks import Track, crop, link, smooth, square
+from ..datamodules.tracks import link
 from ..datamodules.waveforms import read_sound
 from .building import PARTS, Failure, key_of, stat_of, write_report
-from .conversation import LATE, sized
+from .conversation import cut_tubes
 from .faces import KnownFaces, read_known
 from .sources import safe_id
 from .splits import read_splits
@@ -176,7 +176,7 @@ def _work(task: _Task) -> bool:
             for name, boxes in task.known.boxes.items()
             for track in link(_seen(boxes, task.known.fps, times), gap=GAP, cuts=cuts, shortest=SHORTEST)
         ]
-        tubes = _tubes(reader, times, [track for _, track in tracks], task.size)
+        tubes = cut_tubes(reader, times, [track for _, track in tracks], task.size)
         size = reader.info.width, reader.info.height
     sound = read_sound(task.video, SPEECH_RATE, seconds=frames / TUBE_FPS)
     for (name, track), tube in zip(tracks, tubes, strict=True):
@@ -212,16 +212,3 @@ def _seen(boxes: NDArray[np.float32], fps: float, times: list[float]) -> list[ND
     numbers = [int(time * fps + 1e-3) for time in times]
     rows = [boxes[number : number + 1] for number in numbers]
     return [row[~np.isnan(row).any(axis=1)] for row in rows]
-
-
-def _tubes(reader: media.VideoReader, times: list[float], tracks: list[Track], size: int) -> list[NDArray[np.uint8]]:
-    """Of each track the pictures, (n, S, S, 3)."""
-    paths = [smooth(track.boxes) for track in tracks]
-    tubes = [np.empty((len(track.boxes), size, size, 3), np.uint8) for track in tracks]
-    for number, frame in enumerate(reader.at(time + LATE for time in times)):
-        if here := [at for at, track in enumerate(tracks) if track.first <= number < track.last]:
-            picture = reader.picture(frame)
-            for at in here:
-                place = number - tracks[at].first
-                tubes[at][place] = sized(crop(picture, *square(*paths[at][place].tolist())), size)
-    return tubes

@@ -7,9 +7,10 @@ face tubes those that speak, and where several are in one picture, the one that 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -277,20 +278,36 @@ def _tubes(
     source: Source, reader: media.VideoReader, tracks: Sequence[Track], rules: Rules
 ) -> tuple[list[NDArray[np.uint8]], bytes]:
     """Of each track the pictures (n, S, S, 3); and the scene, encoded."""
-    paths = [smooth(track.boxes) for track in tracks]
-    tubes = [np.empty((len(track.boxes), rules.size, rules.size, 3), np.uint8) for track in tracks]
     small = even(*reader.info.fit(rules.scene))
     scene = Encoder(TUBE_FPS, crf=SCENE_CRF)
-    for number, frame in enumerate(reader.at(time + LATE for time in source.times())):
-        scene.push(reader.picture(frame, small))
+    tubes = cut_tubes(
+        reader, source.times(), tracks, rules.size, look=lambda frame: scene.push(reader.picture(frame, small))
+    )
+    if reader.end < source.end - 1.0:
+        raise ValueError(f"pictures end at {reader.end:.1f} s, the clip at {source.end:.1f} s")
+    return tubes, scene.finish()
+
+
+def cut_tubes(
+    reader: media.VideoReader,
+    times: Sequence[float],
+    tracks: Sequence[Track],
+    size: int,
+    *,
+    look: Callable[[Any], object] | None = None,
+) -> list[NDArray[np.uint8]]:
+    """Of each track the pictures, (n, S, S, 3), in one reading of the video at `times`; `look` sees every frame."""
+    paths = [smooth(track.boxes) for track in tracks]
+    tubes = [np.empty((len(track.boxes), size, size, 3), np.uint8) for track in tracks]
+    for number, frame in enumerate(reader.at(time + LATE for time in times)):
+        if look is not None:
+            look(frame)
         if here := [at for at, track in enumerate(tracks) if track.first <= number < track.last]:
             picture = reader.picture(frame)
             for at in here:
                 place = number - tracks[at].first
-                tubes[at][place] = sized(crop(picture, *square(*paths[at][place].tolist())), rules.size)
-    if reader.end < source.end - 1.0:
-        raise ValueError(f"pictures end at {reader.end:.1f} s, the clip at {source.end:.1f} s")
-    return tubes, scene.finish()
+                tubes[at][place] = sized(crop(picture, *square(*paths[at][place].tolist())), size)
+    return tubes
 
 
 def sized(face: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..files import write_whole
+from ..generating import claim, each_done
 from ..media import frames_at
 from ..speech import Espeak
 from .film import Face, encode
@@ -76,7 +75,7 @@ def generate(
     _check(settings)
     check_pool(settings, pool)
     folder = Path(folder)
-    claim = _claim(folder, settings)
+    claimed = claim(folder / "settings.json", VERSION, asdict(settings), others="other speakers")
     for name in ("videos", "truth", *(f"subtitles/{code}" for code in languages)):
         (folder / name).mkdir(parents=True, exist_ok=True)
     names = [f"clip-{index:05d}" for index in range(clips)]
@@ -87,7 +86,7 @@ def generate(
     missing = [index for index, name in enumerate(names) if not (folder / "truth" / f"{name}.json").exists()]
     _film(folder, settings, missing, jobs, progress)
     truths = {name: json.loads((folder / "truth" / f"{name}.json").read_text(encoding="utf-8")) for name in names}
-    whole = {**claim, "videos": truths}
+    whole = {**claimed, "videos": truths}
     write_whole(folder / "speakers.json", _json(whole))
     if pool:
         said = {cue["text"] for video in truths.values() for cue in video["cues"]}
@@ -170,37 +169,13 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _claim(folder: Path, settings: Settings) -> dict[str, Any]:
-    """Write settings.json, or find that the same is there already."""
-    ours = {"version": VERSION, "settings": {**asdict(settings), "languages": list(settings.languages)}}
-    path = folder / "settings.json"
-    if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found != ours:
-            raise ValueError(
-                f"{path} is of other speakers ({json.dumps(found)}); choose another folder, or delete this one"
-            )
-        return ours
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, _json(ours))
-    return ours
-
-
 def _film(
     folder: Path, settings: Settings, missing: list[int], jobs: int, progress: Callable[[int, int], None] | None
 ) -> None:
-    tell = progress or (lambda done, total: None)
     done = settings.clips - len(missing)
-    tell(done, settings.clips)
-    tasks = [(folder, settings, index) for index in missing]
-    if jobs <= 1 or len(tasks) <= 1:
-        for number, task in enumerate(tasks, start=1):
-            _film_one(task)
-            tell(done + number, settings.clips)
-        return
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
-        for number, _ in enumerate(pool.map(_film_one, tasks), start=1):
-            tell(done + number, settings.clips)
+    for number in each_done(_film_one, [(folder, settings, index) for index in missing], jobs):
+        if progress:
+            progress(done + number, settings.clips)
 
 
 def _film_one(task: tuple[Path, Settings, int]) -> None:

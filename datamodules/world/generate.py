@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..files import write_whole
+from ..generating import claim, each_done
 from ..records import AnnotatedVideo, Sentence
 from .film import encode
 from .language import LANGUAGES, load, tell
@@ -84,7 +83,7 @@ def generate(
     settings = Settings(stories, seed, tuple(languages), sentences, val, test)
     folder = Path(folder)
     parts = splits(settings)
-    _claim(folder, settings)
+    claim(folder / "world.json", VERSION, asdict(settings), others="another world")
     plots = [plot(seed, index, sentences=sentences) for index in range(stories)]
     records = {code: [record(seed, story, code) for story in plots] for code in languages}
     for code, videos in records.items():
@@ -126,40 +125,14 @@ def splits(settings: Settings) -> dict[str, list[str]]:
     return {"train": names[:train], "val": names[train : train + val], "test": names[train + val :]}
 
 
-def _claim(folder: Path, settings: Settings) -> None:
-    """Write world.json, or find that the same is there already."""
-    ours = {"version": VERSION, "settings": {**asdict(settings), "languages": list(settings.languages)}}
-    path = folder / "world.json"
-    if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found != ours:
-            raise ValueError(
-                f"{path} is of another world ({json.dumps(found)}); choose another folder, or delete this one"
-            )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_json(path, ours)
-
-
 def _film(folder: Path, settings: Settings, jobs: int, progress: Callable[[int, int], None] | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     missing = [index for index in range(settings.stories) if not (folder / f"story-{index:04d}.mp4").exists()]
     done = settings.stories - len(missing)
     tasks = [(folder, settings.seed, index, settings.sentences) for index in missing]
-    if progress:
-        progress(done, settings.stories)
-    if jobs <= 1 or len(tasks) <= 1:
-        for task in tasks:
-            _film_one(task)
-            done += 1
-            if progress:
-                progress(done, settings.stories)
-        return
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
-        for _ in pool.map(_film_one, tasks):
-            done += 1
-            if progress:
-                progress(done, settings.stories)
+    for number in each_done(_film_one, tasks, jobs):
+        if progress:
+            progress(done + number, settings.stories)
 
 
 def _film_one(task: tuple[Path, int, int, int]) -> None:

@@ -1,0 +1,49 @@
+"""What makers of synthetic data share: a folder that holds one making alone, and films made in several processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .files import write_whole
+
+Task = TypeVar("Task")
+
+
+def claim(path: Path, version: int, settings: dict[str, Any], *, others: str) -> dict[str, Any]:
+    """Write what a folder holds, or find that it says the same already; returns that.
+
+    Args:
+        path: of the file that says so.
+        settings: that everything in the folder depends on, beside the version; plain values.
+        others: what the folder holds otherwise, for the message.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    ours = {"version": version, "settings": {**settings, "languages": list(settings["languages"])}}
+    if path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found != ours:
+            raise ValueError(f"{path} is of {others} ({json.dumps(found)}); choose another folder, or delete this one")
+        return ours
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(ours, ensure_ascii=False, indent=1).encode())
+    return ours
+
+
+def each_done(work: Callable[[Task], object], tasks: Sequence[Task], jobs: int) -> Iterator[int]:
+    """Do tasks, in several processes if `jobs` says so; yields how many are done, from none to all."""
+    yield 0
+    if jobs <= 1 or len(tasks) <= 1:
+        for number, task in enumerate(tasks, start=1):
+            work(task)
+            yield number
+        return
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
+        for number, _ in enumerate(pool.map(work, tasks), start=1):
+            yield number
