@@ -203,10 +203,24 @@ def test_alignments_and_labels_of_pairs(aligner: str) -> None:
         assert labels[row, len(steps) :].tolist() == [-1] * (12 - len(steps))
         assert expected[row, :, int(sizes_[row]) :].abs().max() == 0
     if aligner == "soft-dtw":
-        path = kernels.dtw_path(model.costs(video, text), video_lengths=sizes, text_lengths=sizes_)[1]
+        path = kernels.dtw_path(model.costs(video, text, sizes, sizes_), video_lengths=sizes, text_lengths=sizes_)[1]
         for row, steps in enumerate(truth):
             for i in range(len(steps)):
                 assert labels[row, i] == min(j for a, j in path[row].tolist() if a == i)
+
+
+@torch.no_grad()
+def test_the_prior_draws_a_chosen_pair_to_its_own_diagonal() -> None:
+    """Steps that tell nothing, so that the prior alone decides; the rate of the language is another."""
+    model = model_of(aligner="dsta", front_end="none", duration_weight=5.0, rate=0.5)
+    sizes, sizes_ = torch.tensor([20, 10]), torch.tensor([30, 14])
+    video, text = torch.ones(2, 20, WIDTH), model.with_rates(torch.ones(2, 30, WIDTH))
+    costs, labels = model.costs(video, text, sizes, sizes_), model.labels(video, text, sizes, sizes_)
+    for row, (n, m) in enumerate(((20, 30), (10, 14))):
+        i, j = torch.arange(1, n + 1)[:, None], torch.arange(1, m + 1)[None]
+        prior = 1 - torch.exp(-((j - m / n * i) ** 2) / (2 * model.config.duration_tolerance**2 * i))
+        torch.testing.assert_close(costs[row, :n, :m], 5.0 * prior, rtol=1e-5, atol=1e-5)
+        assert (labels[row, :n] + 1 - m / n * i[:, 0]).abs().max() <= 1
 
 
 def test_a_hard_aligner_teaches_nothing_and_says_so() -> None:

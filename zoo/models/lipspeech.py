@@ -188,15 +188,21 @@ class LipSpeech(Pretrained):
         value = self.values(video, text, video_lengths=video_lengths, text_lengths=text_lengths)
         return value / video_lengths[:, None].to(value.device)
 
-    def costs(self, lips: Tensor, speech: Tensor) -> Tensor:
-        """Cost matrices of B pairs: (B, n, dim) and (B, m, dim + 1) of `with_rates` to (B, n, m)."""
+    def costs(self, lips: Tensor, speech: Tensor, video_lengths: Tensor, text_lengths: Tensor) -> Tensor:
+        """Cost matrices of B pairs that belong together: (B, n, dim) and (B, m, dim + 1) of `with_rates` to (B, n, m).
+
+        The rate of a language tells subtitles apart.  Once a pair is chosen the prior draws to its own diagonal
+        instead, as section 5.2 has it: its rate is that of its lengths.
+        """
+        own = (text_lengths / video_lengths).to(speech)[:, None].expand(speech.shape[:2])
+        prior = self._prior(lips.shape[1], torch.cat([speech[..., :-1], own[..., None]], dim=-1))
         cosines = F.normalize(lips, dim=-1) @ speech[..., :-1].transpose(1, 2)
-        return 1.0 - cosines + self.config.duration_weight * self._prior(lips.shape[1], speech)
+        return 1.0 - cosines + self.config.duration_weight * prior
 
     def alignment(self, lips: Tensor, speech: Tensor, video_lengths: Tensor, text_lengths: Tensor) -> Tensor:
         """The expected alignment of B pairs by the soft aligner, (B, n, m): for figures."""
         config = self.config
-        cost = self.costs(lips, speech)
+        cost = self.costs(lips, speech, video_lengths, text_lengths)
         lengths: dict[str, Any] = {"video_lengths": video_lengths, "text_lengths": text_lengths}
         if config.aligner.endswith("dtw"):
             return kernels.soft_dtw_alignment(cost, **lengths, gamma=config.gamma)
@@ -209,7 +215,7 @@ class LipSpeech(Pretrained):
 
         Where DTW takes several text steps for one video step, the first is named.
         """
-        cost = self.costs(lips, speech)
+        cost = self.costs(lips, speech, video_lengths, text_lengths)
         lengths: dict[str, Any] = {"video_lengths": video_lengths, "text_lengths": text_lengths}
         if not self.config.aligner.endswith("dtw"):
             return kernels.dsta_path(cost, **lengths, **self._dsta(video_lengths, text_lengths))[1]
