@@ -89,8 +89,8 @@ def lip_motion(frames: Tensor) -> Tensor:
     """
     small = torch.cat([_grey(frames[at : at + AT_ONCE]) for at in range(0, len(frames), AT_ONCE)])
     changes = (small[1:] - small[:-1]).abs()
-    contrast = _part(small, BROW).std(dim=(1, 2)).clamp(min=4.0)[1:]
-    beyond = (_part(changes, MOUTH).mean(dim=(1, 2)) - _part(changes, BROW).mean(dim=(1, 2))).clamp(min=0)
+    contrast = face_part(small, BROW).std(dim=(1, 2)).clamp(min=4.0)[1:]
+    beyond = (face_part(changes, MOUTH).mean(dim=(1, 2)) - face_part(changes, BROW).mean(dim=(1, 2))).clamp(min=0)
     return F.pad(beyond / contrast, (1, 0))
 
 
@@ -126,7 +126,8 @@ def _grey(frames: Tensor) -> Tensor:
     return small.mean(dim=1)
 
 
-def _part(pictures: Tensor, edges: tuple[float, float, float, float]) -> Tensor:
-    height, width = pictures.shape[1:]
+def face_part(pictures: Tensor, edges: tuple[float, float, float, float]) -> Tensor:
+    """A part of pictures (..., H, W) between its upper, lower, left and right edges, in shares of the whole."""
+    height, width = pictures.shape[-2:]
     upper, lower, left, right = edges
-    return pictures[:, round(upper * height) : round(lower * height), round(left * width) : round(right * width)]
+    return pictures[..., round(upper * height) : round(lower * height), round(left * width) : round(right * width)]

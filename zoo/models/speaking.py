@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..checkpoint import Pretrained
-from ..speaking import BROW, MOUTH, SAMPLES_A_FRAME
+from ..speaking import BROW, MOUTH, SAMPLES_A_FRAME, face_part
 from ..tubes import TubePreprocess
 from .mel import FLOOR, HOP, LogMel
 
@@ -100,10 +100,10 @@ class Speaking(Pretrained):
                 f"waveform must be ({batch}, {times * SAMPLES_A_FRAME}) or longer, not {tuple(waveform.shape)}"
             )
         grey = frames.float().mean(dim=2)
-        mouth = _part(grey, MOUTH)
+        mouth = face_part(grey, MOUTH)
         moved = F.pad(grey[:, 1:] - grey[:, :-1], (0, 0, 0, 0, 1, 0))
         contrast = mouth.std(dim=(1, 2, 3), keepdim=True).clamp(min=4.0)
-        lips, head = _part(moved, MOUTH), _part(moved, BROW)
+        lips, head = face_part(moved, MOUTH), face_part(moved, BROW)
         seen = torch.stack([(mouth - mouth.mean(dim=(1, 2, 3), keepdim=True)) / contrast, 4 * lips / contrast], dim=2)
         motion = torch.stack([lips.abs().mean(dim=(2, 3)), head.abs().mean(dim=(2, 3))], dim=2) / contrast[..., 0]
         shapes = self.mouth(seen.flatten(0, 1)).view(batch, times, -1)
@@ -129,9 +129,3 @@ class Speaking(Pretrained):
             power = power.unflatten(2, (times, SPECTRA)).mean(dim=3)
             loudest = power.mean(dim=1).quantile(0.95, dim=1).clamp(min=SILENT)
             return ((power - loudest[:, None, None]) / 4).transpose(1, 2)
-
-
-def _part(pictures: Tensor, edges: tuple[float, float, float, float]) -> Tensor:
-    height, width = pictures.shape[-2:]
-    upper, lower, left, right = edges
-    return pictures[..., round(upper * height) : round(lower * height), round(left * width) : round(right * width)]
