@@ -7,11 +7,11 @@
 #pragma once
 #include "rows.h"
 
-// What the best path into each cell did before, one byte for each cell of the table (steps + 1) x (texts + 1).
+// What the best path does at each cell, one byte for each of the table (steps + 1) x (texts + 1).
 constexpr int64_t OPEN_DROPPED = 1;   // X is better than M
 constexpr int64_t CLOSED_DROPPED = 2; // W is better than Z
 constexpr int64_t GAP_CLOSED = 4;     // min(Z, W) is better than min(M, X)
-constexpr int64_t STAYED = 8;         // M of this row came from its own text, not from the one before
+constexpr int64_t STAYED = 8;         // M of the next row came from its own text, not from the one before
 constexpr int64_t RUN = 16;           // Z of the next column came from Z here, not from M
 
 struct DropStates {
@@ -24,10 +24,10 @@ template <bool wanted> INLINE void drop_run(const DropStates &states, int8_t *ma
   Doubles best = all_lanes(__builtin_inf());
   for (long j = 0; j < states.columns; j += HALF) {
     const Doubles opened = load_doubles(states.M + j) - load_doubles(states.paid + j);
-    const Doubles run = smaller(running_minimum<RIGHTWARDS>(opened), best); // min over p <= j
-    if (wanted) store(marks + j, load_bytes(marks + j) | low_bytes((run < opened) & RUN));
+    const Doubles here = running_minimum<RIGHTWARDS>(opened), run = smaller(here, best); // min over p <= j
+    if (wanted) store(marks + j, low_bytes((run < opened) & RUN));
     store(states.Z + j + 1, run + load_doubles(states.paid + j + 1));
-    best = last_lane<RIGHTWARDS>(run);
+    best = smaller(best, last_lane<RIGHTWARDS>(here)); // not from `run`: the next block waits for this one alone
   }
 }
 
@@ -53,13 +53,16 @@ INLINE void drop_step(const DropStates &states, const T *cost, Span span, double
     store(states.X + j, open + drop);
     store(states.W + j, closed + drop);
     if (wanted) {
-      const Longs choices = ((X < M) & OPEN_DROPPED) | ((W < Z) & CLOSED_DROPPED) | ((closed < open) & GAP_CLOSED);
-      store(marks_before + j, load_bytes(marks_before + j) | low_bytes(choices));
-      store(marks + j, low_bytes((staying < next) & STAYED));
+      const Longs dropped = ((X < M) & OPEN_DROPPED) | ((W < Z) & CLOSED_DROPPED) | ((closed < open) & GAP_CLOSED);
+      const Longs stayed = (staying < next) & STAYED;
+      store(marks_before + j, load_bytes(marks_before + j) | low_bytes(dropped | stayed));
     }
   }
   states.Z[0] = __builtin_inf();
-  if (drops_text) drop_run<wanted>(states, marks);
+  if (drops_text)
+    drop_run<wanted>(states, marks);
+  else if (wanted)
+    __builtin_memset(marks, 0, states.columns + HALF);
 }
 
 enum DropState { MATCHED, OPEN, TEXT_DROPPED, VIDEO_DROPPED };
@@ -72,8 +75,8 @@ static void trace_drop_dtw(long steps, long texts, DropState state, bool contigu
       state = marks[i * width + --j] & RUN ? TEXT_DROPPED : MATCHED;
       continue;
     }
-    const bool stayed = state == MATCHED && marks[i * width + j] & STAYED;
     i--;
+    const bool stayed = state == MATCHED && marks[i * width + j] & STAYED;
     labels[i] = state == MATCHED ? j - 1 : -1;
     if (state == MATCHED && !stayed) j--;
     const int8_t from = marks[i * width + j];

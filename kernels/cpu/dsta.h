@@ -24,9 +24,9 @@ template <int direction, class Of> INLINE void minima_so_far(Of of, long begin, 
   const long count = (end - begin + HALF - 1) / HALF;
   for (long block = 0; block < count; block++) {
     const long j = begin + (direction > 0 ? block : count - 1 - block) * HALF;
-    const Doubles here = smaller(running_minimum<direction>(of(j)), best);
-    store(least + j, here);
-    best = last_lane<direction>(here);
+    const Doubles here = running_minimum<direction>(of(j));
+    store(least + j, smaller(here, best));
+    best = smaller(best, last_lane<direction>(here)); // all that the next block waits for
   }
 }
 
