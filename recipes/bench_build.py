@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from ..datamodules.world import generate
 from .clips import Pictures, cut_video
 from .console import print_table, progress
 from .shots import Cutter, choose
+from .timing import processor_seconds
 
 REPEATS = 5
 LEAST_RATIO = 0.8
@@ -57,8 +56,8 @@ def measure(video: Path, repeats: int = REPEATS) -> BuildSpeed:
     frames, pictures = _decode(video), _build(video, cutter)  # the file lies in the page cache from here on
     bare, build = [], []
     for _ in range(repeats):
-        bare.append(_seconds(lambda: _decode(video)))
-        build.append(_seconds(lambda: _build(video, cutter)))
+        bare.append(processor_seconds(lambda: _decode(video)))
+        build.append(processor_seconds(lambda: _build(video, cutter)))
     return BuildSpeed(video.name, frames, pictures, frames / statistics.median(bare), frames / statistics.median(build))
 
 
@@ -75,12 +74,6 @@ def _decode(video: Path) -> int:
 
 def _build(video: Path, cutter: Cutter) -> int:
     return sum(len(set(clip)) for clip in cut_video(video, cutter, Pictures(), threads=1).pictures)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 @click.command()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from . import faces
 from .console import print_table, progress
 from .conversation import Rules, Source, build
 from .sources import safe_id
+from .timing import processor_seconds
 
 REPEATS = 3
 LEAST_RATIO = 0.5
@@ -66,8 +65,8 @@ def measure(video: Path, detect: faces.DetectFaces, *, seconds: float = SECONDS,
         if decision.step != "kept":
             raise ValueError(f"{video}: no clip to measure ({decision.reason})")
         for _ in range(repeats):
-            alone.append(_seconds(lambda: _find(detect, pictures)))
-            built.append(_seconds(lambda: build(source, part, KEEP_ALL, detect, LipsAndVoice())))
+            alone.append(processor_seconds(lambda: _find(detect, pictures)))
+            built.append(processor_seconds(lambda: build(source, part, KEEP_ALL, detect, LipsAndVoice())))
     detector, speed = (frames / statistics.median(times) for times in (alone, built))
     return ClipSpeed(video.name, frames, len(decision.tubes), detector, speed)
 
@@ -83,12 +82,6 @@ def _pictures(video: Path, times: list[float]) -> list[np.ndarray]:
 def _find(detect: faces.DetectFaces, pictures: list[np.ndarray]) -> None:
     for stack in pictures:
         detect(stack)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 @click.command()

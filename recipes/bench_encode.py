@@ -22,6 +22,7 @@ from ..zoo.losses import InfoNCE
 from ..zoo.models.dual_encoder import DualEncoder
 from .bench_step import random_batch, story_model
 from .console import print_table, progress
+from .timing import median_ratio
 
 #: tokens of a sentence
 TOKENS = 24
@@ -36,12 +37,9 @@ class EncodeTimes:
     ours: np.ndarray
     bare: np.ndarray
 
-    def ratio(self, *, draws: int = 2000) -> tuple[float, float, float]:
+    def ratio(self) -> tuple[float, float, float]:
         """Median of our time over the bare call's, pair by pair, and its 95 % bootstrap interval."""
-        ratios = self.ours / self.bare
-        chosen = np.random.default_rng(0).integers(len(ratios), size=(draws, len(ratios)))
-        low, high = np.percentile(np.median(ratios[chosen], axis=1), [2.5, 97.5])
-        return float(np.median(ratios)), float(low), float(high)
+        return median_ratio(self.ours, self.bare)
 
 
 @torch.inference_mode()

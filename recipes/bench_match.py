@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -28,6 +27,7 @@ from .console import print_table, progress
 from .narrowing import Narrowing, write_search
 from .pool_index import INDEX, STEPS, SUBTITLES, Facts, Subtitle, open_index, write_array
 from .ranking import rank
+from .timing import peak_memory
 
 #: steps of a subtitle of 15 to 30 s, 25 features a second, after two groups of the front end
 SHORTEST, LONGEST = 92, 186
@@ -83,11 +83,6 @@ def seconds_of(run: Callable[[], object], repeats: int, tick: Callable[[], None]
         tick()
     wall, processor = (statistics.median(column) for column in zip(*taken, strict=True))
     return wall, processor
-
-
-def peak_memory() -> float:
-    """MiB that this process held at its peak, pages of the index among them."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @click.command()

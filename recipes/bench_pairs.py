@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from .. import kernels
 from ..kernels import ops
 from ..kernels.costs import unit_cost
 from .console import print_table, progress
+from .timing import peak_memory
 
 KERNELS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor], object]]] = {
     "DTW": (kernels.pairwise_dtw, lambda cost: ops.dtw_path(cost, None, None, None, False, False, False)),
@@ -49,11 +49,6 @@ def _seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
-
-
-def peak_memory() -> float:
-    """MiB that this process held at its peak."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @click.command()

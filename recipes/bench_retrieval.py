@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from ..zoo.decoding import VideoSimilarity
 from ..zoo.retrieval import retrieval
-from .bench_pairs import peak_memory
 from .console import print_table, progress
 from .score_tables import RETRIEVAL, retrieval_table
+from .timing import peak_memory
 
 #: a clip is so long in M-SyMoN, in seconds
 CLIP_SECONDS = 2.4

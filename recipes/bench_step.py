@@ -24,6 +24,7 @@ from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.optim import OptimConfig
 from ..zoo.story import StoryAlignment
 from .console import print_table, progress
+from .timing import median_ratio
 
 
 @dataclass
@@ -33,12 +34,9 @@ class StepTimes:
     lightning: np.ndarray
     bare: np.ndarray
 
-    def ratio(self, *, draws: int = 2000) -> tuple[float, float, float]:
+    def ratio(self) -> tuple[float, float, float]:
         """Median of Lightning's time over the bare loop's, pair by pair, and its 95 % bootstrap interval."""
-        ratios = self.lightning / self.bare
-        chosen = np.random.default_rng(0).integers(len(ratios), size=(draws, len(ratios)))
-        low, high = np.percentile(np.median(ratios[chosen], axis=1), [2.5, 97.5])
-        return float(np.median(ratios)), float(low), float(high)
+        return median_ratio(self.lightning, self.bare)
 
 
 def measure(name: str, *, pairs: int = 64, steps: int = 6, repeats: int = 20) -> StepTimes:
