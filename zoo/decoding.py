@@ -221,6 +221,10 @@ class Problem:
 
 
 def timed(similarity: Tensor, gaps: Tensor, timing: float) -> Tensor:
+    """Similarities (n, m) less `timing` for each second of the `gaps` (n, m) between clips and narrations.
+
+    Raises ValueError where the two are not of one shape.
+    """
     if gaps.shape != similarity.shape:
         raise ValueError(f"gaps {tuple(gaps.shape)} are not of the similarities {tuple(similarity.shape)}")
     return similarity - timing * gaps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -13,7 +13,9 @@ from .pool import PoolFigures, pool_figures, pool_ranks
 
 #: "empirically designed" weights of section 5.3; costs of the alignment must be divided by the video's steps before
 PAPER_WEIGHTS: Mapping[str, float] = MappingProxyType({"object": 1.0, "scene": 1.0, "action": 1.0, "alignment": 10.0})
+#: what is tried for a weight, in so many rounds at most
 GRID = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,6 @@ def tune_weights(
     right: Tensor,
     *,
     start: Mapping[str, float] = PAPER_WEIGHTS,
-    grid: Sequence[float] = GRID,
-    rounds: int = 5,
 ) -> Fusion:
     """Weights that put the right subtitles first on a validation set, by a search along one cue at a time.
 
@@ -72,19 +72,17 @@ def tune_weights(
         costs: cue to (V, S) costs, as in `fuse`.
         right: (V,) int64, the column of each clip's own subtitle.
         start: weights to begin with; 1 for a cue that it lacks.
-        grid: weights to try.
-        rounds: at most so many.
 
     Raises:
         ValueError: as in `fuse` and `pool_ranks`.
     """
     weights = {cue: float(start.get(cue, 1.0)) for cue in sorted(costs)}
     best = _figures(costs, weights, right)
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         before = dict(weights)
         for cue in weights:
-            for weight in grid:
-                tried = {**weights, cue: float(weight)}
+            for weight in GRID:
+                tried = {**weights, cue: weight}
                 found = _figures(costs, tried, right)
                 if _goodness(found) > _goodness(best):
                     weights, best = tried, found
