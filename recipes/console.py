@@ -87,6 +87,10 @@ def progress(unit: str) -> Progress:
 Track = Callable[[str, int, int], None]
 
 
+def untold(what: str, done: int, total: int) -> None:
+    """A `Track` for work that nobody watches."""
+
+
 def tracker(bar: Progress, **units: str) -> Track:
     """What adds a line to a progress bar for everything that is done; `units` are of what is none of the bar's."""
     tasks: dict[str, TaskID] = {}

@@ -24,7 +24,7 @@ from ..datamodules.speech import Espeak
 from ..datamodules.speech_set import cue_spans, open_speech, spoken, subtitle_files, write_speech
 from ..zoo.matcher import Matcher, Voice
 from ..zoo.speech import Vits
-from .console import Track, err, print_table, progress, tracker
+from .console import Track, err, print_table, progress, tracker, untold
 from .data_speech import synthesizer
 from .narrowing import write_search
 from .pool_index import (
@@ -77,7 +77,7 @@ def index(
         ValueError: an empty pool, two subtitles of one id, a language without a voice, speech in another voice, or an
             `out` that holds the index of another model or pool.
     """
-    tell = track or (lambda what, done, total: None)
+    tell = track or untold
     matcher = load_matcher(model)
     pools = [Path(pool)] if isinstance(pool, str | Path) else [Path(each) for each in pool]
     if not pools:

@@ -12,7 +12,7 @@ from ..datamodules.files import write_whole
 from ..zoo.matcher import Matcher
 from .align import writable
 from .clip_options import clip_options
-from .console import Track, err, print_table, progress, tracker
+from .console import Track, err, print_table, progress, tracker, untold
 from .dubbing import dub, encode_for_page, encode_sound
 from .matches import Match
 from .pool_index import SubtitleIndex
@@ -85,7 +85,7 @@ def save(found: Match, out: str | Path, *, track: Track | None = None) -> list[P
         OSError: the folder cannot be made or written to.
         ValueError: the video can no longer be read.
     """
-    tell = track or (lambda what, done, total: None)
+    tell = track or untold
     out = Path(out)
     writable(out)
     heard = found.candidates[:HEARD]

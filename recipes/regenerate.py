@@ -19,7 +19,7 @@ from ..datamodules.waveforms import Samples, read_sound
 from ..zoo.matcher import Matcher
 from .align import writable
 from .clip_options import clip_options
-from .console import Track, err, print_table, progress, tracker
+from .console import Track, err, print_table, progress, tracker, untold
 from .dubbing import RATE, Background, dub, encode_clip, encode_for_page, encode_sound, mixed
 from .matches import Candidate, Match
 from .pool_index import SubtitleIndex
@@ -166,7 +166,7 @@ def save(made: Regenerated, out: str | Path, *, track: Track | None = None) -> l
         OSError: the folder cannot be made or written to.
         ValueError: the video can no longer be read.
     """
-    tell = track or (lambda what, done, total: None)
+    tell = track or untold
     out, found = Path(out), made.match
     writable(out)
     tell("writing", 0, 2)

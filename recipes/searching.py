@@ -12,7 +12,7 @@ from time import perf_counter
 
 from ..zoo.matcher import Matcher
 from .candidates import candidate, speaking_of, variants
-from .console import Track
+from .console import Track, untold
 from .index import index, load_matcher
 from .matches import Match
 from .narrowing import Narrowing, expected_loss
@@ -123,7 +123,7 @@ def opened(
 
     Raises as `weaksync.recipes.index.index`, and ValueError where another model made the index.
     """
-    tell = track or (lambda what, done, total: None)
+    tell = track or untold
     matcher, name = load_matcher(model), "a matcher in memory" if isinstance(model, Matcher) else str(model)
     if isinstance(pool, SubtitleIndex):
         pool.check(matcher)

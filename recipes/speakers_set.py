@@ -12,7 +12,7 @@ from ..datamodules.speech import Espeak
 from ..datamodules.speech_set import write_speech
 from ..zoo.speaking import LipsAndVoice
 from .building_clips import Settings, build_clips
-from .console import Track
+from .console import Track, untold
 from .conversation import Rules
 from .faces import read_known
 from .sources import Narration
@@ -37,9 +37,7 @@ class SpeakersSize:
     seed: int = 0
 
 
-def speakers_set(
-    folder: Path, size: SpeakersSize, *, jobs: int = 1, track: Track = lambda what, done, total: None
-) -> tuple[Path, Path]:
+def speakers_set(folder: Path, size: SpeakersSize, *, jobs: int = 1, track: Track = untold) -> tuple[Path, Path]:
     """Make what is missing of synthetic speakers below `folder`; what an earlier call made is kept.
 
     Args:
