@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.plugins.environments import SLURMEnvironment
@@ -72,10 +73,15 @@ def leads() -> bool:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """What torchrun has started can gather within, on the CPU; for work that needs no Trainer."""
+    """What torchrun has started can gather within, on the CPU; for work that needs no Trainer.
+
+    Each process computes on a GPU of its own where there are enough.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     dist.init_process_group("gloo")
     try:
         yield
@@ -105,6 +111,9 @@ def goes_on(by: str) -> Iterator[None]:
 
     Args:
         by: the command that goes on with it.
+
+    Raises:
+        SystemExit: with exit code 130, for an interruption that has been told.
     """
     if _COMMAND.get():
         yield
@@ -112,9 +121,9 @@ def goes_on(by: str) -> Iterator[None]:
     before = _COMMAND.set(by), _PART.set("")
     try:
         yield
-    except KeyboardInterrupt:  # outside of Lightning, where `SayWhere` says it
+    except KeyboardInterrupt as stop:  # outside of training, where `SayWhere` says it
         say(f"{_stopped()}: {by} goes on")
-        raise
+        raise SystemExit(128 + signal.SIGINT) from stop
     finally:
         _COMMAND.reset(before[0])
         _PART.reset(before[1])
@@ -155,17 +164,25 @@ class SayWhere(Callback):
 
 
 @contextmanager
-def answering_signals() -> Iterator[None]:
+def answering_signals(*, told: bool = False) -> Iterator[None]:
     """Lightning ends a process that got SIGTERM with exit code 0, and one that was interrupted with 1; whoever started
-    it expects 143 and 130."""
+    it expects 143 and 130.
+
+    Args:
+        told: the Trainer says where it was interrupted, by `SayWhere`.
+
+    Raises:
+        KeyboardInterrupt: for an interruption that is still to be told.
+        SystemExit: for one that has been.
+    """
     try:
         yield
     except SIGTERMException as stop:
         raise SystemExit(128 + signal.SIGTERM) from stop
     except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            raise SystemExit(128 + signal.SIGINT) from stop
-        raise
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        raise (SystemExit(128 + signal.SIGINT) if told else KeyboardInterrupt()) from stop
 
 
 class EpochLines(Callback):

@@ -181,7 +181,7 @@ def command(recipe: str, overrides: tuple[str, ...], resume: bool, force: bool, 
         return
     from .strategies import show, train_each  # they train through this file
 
-    with goes_on("the same command with --resume"):
+    with goes_on(f"the same command with --resume{' instead of --force' if force else ''}"):
         scores = train_each(read, resume=resume, force=force)
     if leads():
         show(read, scores)

@@ -81,7 +81,7 @@ def run(
     if runner.is_global_zero:
         prepare(folder, recipe, resume=resume, force=force)
     runner.strategy.barrier("the folder of the run")
-    with answering_signals():
+    with answering_signals(told=True):
         if recipe.trainer.max_epochs:
             runner.fit(training.task, datamodule=training.data, ckpt_path=start, weights_only=True)
         if best.best_model_path:  # a run of a few steps has none

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import click
+import lightning as L
 import pytest
 
 from weaksync import zoo
 from weaksync.datamodules.sample_clips import make_clips
-from weaksync.recipes import config, matching_stages
-from weaksync.recipes.launch import goes_on, part
+from weaksync.recipes import cli, config, matching_stages
+from weaksync.recipes.config import TrainerConfig
+from weaksync.recipes.launch import answering_signals, goes_on, part, trainer
 from weaksync.recipes.matching_config import MatchingRecipe
 from weaksync.recipes.train_matching import train
 from weaksync.zoo.lipsync import LipSync
@@ -72,29 +76,69 @@ def test_a_matcher_says_its_stage(
 
 
 def test_within_longer_work_the_whole_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyboardInterrupt), goes_on("the same command"), part("one"):
+    with pytest.raises(SystemExit) as end, goes_on("the same command"), part("one"):
         with pytest.raises(ValueError, match="caught"), part("two"):
             raise ValueError("caught")
         with goes_on("another"), part("three"):
             pass
         raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt), goes_on("it"):
+    assert end.value.code == 130
+    with pytest.raises(SystemExit), goes_on("it"):
         raise KeyboardInterrupt
     assert capfd.readouterr().err.splitlines() == ["stopped in one: the same command goes on", "stopped: it goes on"]
+
+
+@pytest.mark.parametrize("longer", [False, True])
+def test_scoring_says_that_it_was_stopped(
+    longer: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Interrupted within Lightning, by a Trainer that itself says nothing."""
+
+    class Interrupted(L.LightningModule):
+        def test_step(self, batch: Any, batch_idx: int) -> None:
+            raise KeyboardInterrupt
+
+    def scoring() -> None:
+        listens = signal.getsignal(signal.SIGINT)
+        runner = trainer(TrainerConfig(accelerator="cpu"), logger=False, enable_checkpointing=False)
+        try:
+            with goes_on("the same command") if longer else nullcontext(), answering_signals():
+                runner.test(Interrupted(), [0], verbose=False)
+        finally:
+            signal.signal(signal.SIGINT, listens)  # Lightning lets go of it
+
+    monkeypatch.setattr(cli, "weaksync", click.command(scoring))
+    with pytest.raises(SystemExit) as end:
+        cli.main([])
+    assert end.value.code == 130
+    said = [line for line in capfd.readouterr().err.splitlines() if line]
+    assert said == ["stopped: the same command goes on" if longer else "stopped"]
+
+
+@pytest.mark.parametrize(("option", "by"), [("--resume", "--resume"), ("--force", "--resume instead of --force")])
+def test_runs_of_each_language_go_on_by_a_command_that_is_taken(
+    option: str, by: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*given: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("weaksync.recipes.strategies.train_each", interrupted)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["train", "story/weak", "--each-language", option])
+    assert end.value.code == 130
+    assert capfd.readouterr().err.splitlines() == [f"stopped: the same command with {by} goes on"]
 
 
 def test_reproduce_goes_on_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from weaksync.recipes import reproduce_subtitles
-    from weaksync.recipes.cli import main
-
     def interrupted(*given: Any) -> None:
         with part("stage speech"):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(reproduce_subtitles, "made", interrupted)
     with pytest.raises(SystemExit) as end:
-        main(["reproduce", "subtitles", "table2", "--world", str(tmp_path)])
+        cli.main(["reproduce", "subtitles", "table2", "--world", str(tmp_path)])
     assert end.value.code == 130
-    assert capfd.readouterr().err.split("\n")[0] == "stopped in stage speech: the same command goes on"
+    assert capfd.readouterr().err.splitlines() == ["stopped in stage speech: the same command goes on"]
