@@ -41,8 +41,11 @@ def check(recipe: StoryRecipe) -> None:
 
 
 def faults(recipe: Recipe) -> list[str]:
-    """Everything for which `weaksync train` would refuse a recipe before it begins, as sentences."""
-    checks: list[Callable[[], object]]
+    """Everything for which `weaksync train` would refuse a recipe before it begins, as sentences.
+
+    Where names and records show no fault, the model and its data are made, as for training; a matcher's are not.
+    """
+    checks: list[Callable[[], object]] = []
     if isinstance(recipe, StoryRecipe):
         checks = [partial(check_model, recipe), partial(check_data, recipe)]
         if recipe.model.name in {row.name for row in list_models()}:
@@ -51,11 +54,18 @@ def faults(recipe: Recipe) -> list[str]:
         from .matching_stages import Stages
 
         checks = [Stages(recipe).check]
-    else:  # whose files are looked at in making what reads them
-        trains = importlib.import_module(f".{TASKS[str(recipe.task)].trains}", __package__)
-        checks = [partial(trains.build, recipe)]
-    found = [f"{recipe.folder} holds a run: name=OTHER, or train with --resume or --force"]
-    found = found if (recipe.folder / RECIPE).exists() else []
+    found = _faults_of(checks)
+    if not found and not isinstance(recipe, MatchingRecipe):
+        trains = TASKS[recipe.task].trains if recipe.task else "train"
+        found = _faults_of([partial(importlib.import_module(f".{trains}", __package__).build, recipe)])
+    if (recipe.folder / RECIPE).exists():
+        found.insert(0, f"{recipe.folder} holds a run: name=OTHER, or train with --resume or --force")
+    return found
+
+
+def _faults_of(checks: list[Callable[[], object]]) -> list[str]:
+    """What the checks raise, as sentences."""
+    found = []
     for look in checks:
         try:
             look()

@@ -13,12 +13,12 @@ from .stage_recipes import setting_faults
 @click.command()
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1)
-@click.option("--files", is_flag=True, help="Also look at shards, first stage and vocabulary, as train does.")
+@click.option("--files", is_flag=True, help="Also look at the data, and make the model, as train does.")
 def command(recipe: str, overrides: tuple[str, ...], files: bool) -> None:
     """Check RECIPE (a name or a YAML file) with OVERRIDES such as optim.lr=1e-4; print it resolved.
 
     Of a matcher the settings of every stage are checked too.  With --files this is all of `weaksync train` that comes
-    before the training.
+    before the training; of a matcher, all that comes before its first stage.
     """
     checked = config.load_any(recipe, list(overrides))
     found = []

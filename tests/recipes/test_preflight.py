@@ -50,7 +50,7 @@ def test_a_folder_of_published_weights_that_is_absent_is_named_with_the_command_
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the recipes name, below one folder: shards, translations and features."""
     folder = tmp_path_factory.mktemp("data")
-    make_set(folder / "shards", {"train": [6, 6], "val": [5]}, size=(16, 16), frames=1, languages=("en", "ru"))
+    make_set(folder / "shards", {"train": [6, 6], "val": [5]}, size=(16, 16), frames=3, languages=("en", "ru"))
     parent = open_set(folder / "shards")
     records = [(split, {**video.to_dict(), "clips": None}) for split in parent.splits for video in parent.videos(split)]
     write_derived(folder / "translations/en", records, {"to": "en"}, origin(parent, TRANSLATIONS, "a test"))
@@ -95,3 +95,5 @@ def test_validate_names_every_fault_of_files_at_once(data: Path, tmp_path: Path,
     )
     assert validate("story/weak", *wrong).startswith("name: other")  # the files are not asked for
     assert "no shard set" in validate("story/neumatch", "--files")
+    few = [*wrong[:2], "model.arguments={frames: 5}", "name=other", f"root={tmp_path}"]
+    assert "looks at 5 frames of a clip" in validate("story/weak", *few, "--files")  # the model is made to know that

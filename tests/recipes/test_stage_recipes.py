@@ -119,7 +119,10 @@ def test_what_is_absent_is_found_with_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in config.names() if name.startswith("subtitles/")])
-def test_every_recipe_of_subtitles_is_looked_at_with_files(name: str, tmp_path: Path) -> None:
+def test_every_recipe_of_subtitles_is_looked_at_with_files(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(weaksync, ["validate", name, f"root={tmp_path}", "--files"])
     said = {
         "subtitles/speaking": "make one with `weaksync data build speaking`",
