@@ -172,7 +172,7 @@ class Recipe(Settings):
         model: that is trained.
         optim: how it is optimised, as its task has it.
         trainer: of Lightning.
-        save_every_n_steps: also save ``last.ckpt`` in mid-epoch; none: at the end of each epoch alone.
+        save_every_n_steps: keep a checkpoint every so many steps instead of at the end of each epoch.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
