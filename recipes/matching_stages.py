@@ -48,17 +48,20 @@ class Stages:
         self.folder = recipe.folder
         self.seconds: dict[str, float] = {}
 
-    def check(self) -> None:
+    def check(self, *, anew: bool = False) -> None:
         """Find what is wrong with any stage before the first begins.
+
+        Args:
+            anew: what has ended is to be made again too, and needs what it is made of.
 
         Raises:
             ConfigError: with all of it: settings of stages; clips, speech, weights or words that are to be taken and
                 are not there.
         """
-        if faults := [*setting_faults(self.recipe), *self._absent()]:
+        if faults := [*setting_faults(self.recipe), *self._absent(anew)]:
             raise ConfigError(faults, self.recipe.name)
 
-    def _absent(self) -> Iterator[str]:
+    def _absent(self, anew: bool) -> Iterator[str]:
         """What is to be taken and is not there, or is another kind of model."""
         data, key = self.recipe.data, "data.clips"
         try:
@@ -66,7 +69,7 @@ class Stages:
             key = "data.voice" if data.speech is None else "data.speech"
             if data.speech is not None:
                 open_derived(data.speech, clips, SPEECH)
-            elif not (self.folder / SPEECH / MANIFEST).is_file():
+            elif anew or not (self.folder / SPEECH / MANIFEST).is_file():
                 for language in clips.manifest.languages:
                     Espeak(data.voice).voice_for(language)
         except (ValueError, OSError) as fault:
@@ -75,7 +78,7 @@ class Stages:
             kind = trains(name)
             if stage.model is not None:
                 yield from _weights(f"{name}.model", stage.model, kind.model)
-            elif not stage_faults(self.recipe, name, stage):
+            elif (anew or not (self.folder / name / MODEL).is_dir()) and not stage_faults(self.recipe, name, stage):
                 made: Any = stage_recipe(self.recipe, name, stage, dict.fromkeys(kind.given, "made"))
                 yield from _start(f"{name}.set.model", made.model, kind.model)
         for name, cue in self.recipe.cues.items():
@@ -234,7 +237,7 @@ def _weights(key: str, source: str, kind: str | None = None) -> Iterator[str]:
         return
     try:
         named = json.loads((model_folder(source) / CONFIG).read_text(encoding="utf-8")).get("model")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         yield f"{key}: {source} holds no checkpoint: name a run or a checkpoint folder"
         return
     except ValueError as fault:  # a run that has not ended, or no JSON

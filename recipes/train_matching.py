@@ -69,7 +69,7 @@ def begin(recipe: MatchingRecipe, *, resume: bool, force: bool) -> None:
     Raises as `train`.
     """
     folder = recipe.folder
-    Stages(recipe).check()
+    Stages(recipe).check(anew=force)
     if resume:
         known_run(recipe)
         if changed := changes(folder, recipe):

@@ -18,7 +18,7 @@ from weaksync.recipes.matching_stages import Stages
 from weaksync.recipes.schema import ConfigError
 from weaksync.recipes.stage_recipes import stage_recipe
 from weaksync.recipes.train_matching import reading, train
-from weaksync.zoo import load
+from weaksync.zoo import create, load
 from weaksync.zoo.matcher import Matcher
 
 pytest.importorskip("espeakng_loader")
@@ -164,6 +164,27 @@ def test_faults_are_listed_at_once(folder: Path) -> None:
         with pytest.raises((ConfigError, FileNotFoundError), match=said):
             train(recipe(folder, fault, name="faulty"))
     assert not (folder / "runs" / "faulty").exists()
+
+
+def test_an_ended_stage_needs_its_start_no_more(tmp_path: Path) -> None:
+    make_clips(tmp_path / "clips", {"train": 1, "val": 1}, seconds=1.0)
+    create("lipspeech-tiny").save_pretrained(tmp_path / "start")
+    asked = recipe(tmp_path, f"alignment.set.model.name={tmp_path / 'start'}")
+    Stages(asked).check()
+    (tmp_path / "start").rename(tmp_path / "gone")
+    with pytest.raises(ConfigError, match=r"alignment\.set\.model\.name: .*start holds no checkpoint"):
+        Stages(asked).check()
+    (asked.folder / "alignment" / "model").mkdir(parents=True)
+    Stages(asked).check()
+    with pytest.raises(ConfigError, match="start holds no checkpoint"):
+        Stages(asked).check(anew=True)  # as --force does
+
+
+def test_a_file_among_weights_ends_no_list_of_faults(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError) as found:
+        Stages(recipe(folder, f"syncnet.model={tmp_path / 'file'}", "object.net=nowhere")).check()
+    assert "2 faults" in str(found.value) and "file holds no checkpoint" in str(found.value)
 
 
 def test_a_matcher_is_trained_in_one_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
