@@ -21,7 +21,7 @@ from ..zoo.tuning import tune
 from . import config as recipes
 from .config import TrainerConfig
 from .launch import answering_signals, progress_bar, say, trainer
-from .runs import MODEL, RECIPE
+from .runs import MODEL, RECIPE, model_folder
 
 
 def evaluate(
@@ -177,8 +177,10 @@ def command(
     Drop costs are those that were tuned with the model.  With --policy or --not-contiguous they are tuned on validation
     again, by similarity and times; --drops gives them, and decodes by similarity alone.
     """
-    if not model.is_dir():
-        raise FileNotFoundError(f"{model}: no such run or checkpoint folder")
+    for folder in filter(None, (model, against)):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such run or checkpoint folder")
+        model_folder(folder)  # a run that has not ended says how it goes on
     if (model / MATCHER).is_file() or (model / MODEL / MATCHER).is_file():
         refuse_others(context, {"shards", "split", "pool", "out", "as_json"}, "a matcher")
         from .evaluate_matching import evaluate_command

@@ -25,7 +25,7 @@ from .launch import leads, say
 from .report.evaluation import evaluation_figure, evaluation_page
 from .runs import RECIPE, model_folder
 from .score_tables import show
-from .texts import translations_for
+from .texts import translated_to, translations_for
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,16 @@ def _by_labels(model: NeuMATCH, shards: str, asked: Asked, settings: TrainerConf
 
 
 def gain_over(against: Path, evaluation: Evaluation, asked: Asked) -> Interval:
-    """By how much F1 is above that of another model on the same videos, paired by film; `against` reads its own texts.
+    """By how much F1 is above that of another model on the same videos, paired by film.
+
+    A run reads its own texts and features; a bare checkpoint, which has none, those that were asked for.
 
     Raises ValueError where its videos are others.
     """
-    other, _ = evaluate_run(against, replace(asked, translations=None, features=None))
+    bare = not (against / RECIPE).is_file()
+    translations = asked.translations if bare and translated_to(against) is not None else None
+    features = asked.features if bare else None
+    other, _ = evaluate_run(against, replace(asked, translations=translations, features=features))
     try:
         return evaluation.gain(other)
     except ValueError as fault:

@@ -1,12 +1,15 @@
 """Which decoders an evaluation asks for; the similarities are made up, the rest is real."""
 
+import json
 import math
 from dataclasses import replace
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from weaksync.recipes import evaluate as recipe
+from weaksync.recipes import evaluate_story
 from weaksync.recipes.evaluate import evaluate, limited
 from weaksync.zoo.decoding import Decoder, VideoSimilarity
 from weaksync.zoo.tuning import tune
@@ -101,3 +104,35 @@ def test_the_gain_over_another_model_is_paired_by_video(data):
     splits["test"] = splits["test"][:2]
     with pytest.raises(ValueError, match="3 videos and 2, of which 0 are the same"):
         better.gain(evaluate(None, "shards", decoder=OWN))
+
+
+@pytest.mark.parametrize("task", ["matching", "syncnet", "subtitles"])
+def test_a_run_that_has_not_ended_says_how_it_goes_on(task, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text(f"task: {task}\n")
+    done = CliRunner().invoke(recipe.command, [str(tmp_path / "run")])
+    assert "is a run that has not ended" in str(done.exception) and "--resume goes on with it" in str(done.exception)
+
+
+def test_another_model_is_looked_at_before_the_first_is_scored(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate_story, "evaluate_run", lambda *given: pytest.fail("scored first"))
+    given = [str(tmp_path), "--against", str(tmp_path / "nowhere")]
+    assert "nowhere: no such run" in str(CliRunner().invoke(recipe.command, given).exception)
+    (tmp_path / "nowhere").mkdir()
+    (tmp_path / "nowhere" / "recipe.yaml").touch()
+    assert "has not ended" in str(CliRunner().invoke(recipe.command, given).exception)
+
+
+@pytest.mark.parametrize("reads", [None, {"to": "en"}])
+def test_a_bare_checkpoint_reads_what_was_given(reads, tmp_path, monkeypatch):
+    """A run has texts and features of its own; translations are for models that were trained on some."""
+    asked = []
+    monkeypatch.setattr(evaluate_story, "evaluate_run", lambda model, given: (asked.append(given), None))
+    given = evaluate_story.Asked("s", "t", "f", False, "test", (), None, None, None, None, 1)
+    first = type("First", (), {"gain": lambda self, other: other})()
+    (tmp_path / "config.json").write_text(json.dumps({"translated": reads}))
+    evaluate_story.gain_over(tmp_path, first, given)
+    (tmp_path / "recipe.yaml").touch()
+    (tmp_path / "model").mkdir()
+    evaluate_story.gain_over(tmp_path, first, given)
+    assert [(one.translations, one.features) for one in asked] == [("t" if reads else None, "f"), (None, None)]
