@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from ..datamodules.batches import Speech
 from ..datamodules.index import ShardSet
-from ..datamodules.speech_set import open_speech, spoken
+from ..datamodules.speech_set import SPLIT, open_speech, spoken
 from ..zoo.codes import Pool
 from ..zoo.matcher import Matcher
 
@@ -171,9 +172,12 @@ class SubtitleIndex:
         return spoken(self._sets[subtitle.source], subtitle.id)
 
     def maker(self, out: str | Path) -> str:
-        """The command that makes an index of the same subtitles."""
-        pools = " ".join(dict.fromkeys(str(self.folder / source.folder) for source in self.facts.sources))
-        return f"weaksync index {pools} --model DIR --out {out}"
+        """The command that makes an index of the same subtitles, as a shell reads it."""
+        pools = dict.fromkeys(str(self.folder / source.folder) for source in self.facts.sources)
+        splits = {source.split for source in self.facts.sources}
+        # what subtitle files are spoken into has that split alone; the speech of clips has theirs
+        chosen = ["--split", *splits] if len(splits) == 1 and splits != {SPLIT} else []
+        return shlex.join(["weaksync", "index", *pools, *chosen, "--model", "DIR", "--out", str(out)])
 
     def check(self, matcher: Matcher) -> None:
         """Raises ValueError where another matcher made the index."""

@@ -1,4 +1,7 @@
 import json
+import shlex
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from weaksync.datamodules.speech_set import write_speech
 from weaksync.recipes import index as indexing
 from weaksync.recipes.index import command, index
 from weaksync.recipes.narrowing import Narrowing, expected_loss, kept_recall
-from weaksync.recipes.pool_index import open_index
+from weaksync.recipes.pool_index import Source, open_index
 from weaksync.zoo.codes import ClipCode
 from weaksync.zoo.matcher import Voice
 
@@ -113,6 +116,19 @@ def test_a_set_of_speech_is_a_pool(matcher, made, tmp_path):
     slow = tiny_matcher(voice=Voice(rate=120))
     with pytest.raises(ValueError, match=r"rate 175, and the model was made for espeak-ng.*rate 120"):
         index(slow, tmp_path / "speech", tmp_path / "other")
+
+
+def test_the_command_that_makes_an_index_again_is_whole(made, tmp_path):
+    def maker(*sources):
+        again = copy(made)
+        again.facts = replace(made.facts, sources=[Source(folder, split, "", "") for folder, split in sources])
+        return shlex.split(again.maker("OUT"))
+
+    ends = ["--model", "DIR", "--out", "OUT"]
+    both = [str(tmp_path / "a speech"), str(tmp_path / "b")]
+    assert maker((both[0], "train"), (both[0], "test")) == ["weaksync", "index", both[0], *ends]
+    assert maker((both[0], "test"), (both[1], "test")) == ["weaksync", "index", *both, "--split", "test", *ends]
+    assert "--split" not in made.maker("OUT")  # of subtitle files
 
 
 def test_faults_are_named(matcher, tmp_path):
