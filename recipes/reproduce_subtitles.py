@@ -15,7 +15,7 @@ from .launch import say
 from .options import InOrder, leave_out
 from .paper_subtitles import PICTURES, TABLES
 from .speakers_set import SPEAKERS, SpeakersSize, speakers_set
-from .subtitle_runs import SubtitleRuns, pool_scores
+from .subtitle_runs import SubtitleRuns, dual_encoder, pool_scores
 
 _PATH = click.Path(path_type=Path)
 _SIZE = SpeakersSize()
@@ -71,10 +71,11 @@ def wrote(paths: list[Path]) -> None:
 
 
 def _cues(runs: SubtitleRuns, out: Path | None, clip4clip: str | None = None) -> None:
+    baseline = None if clip4clip is None else dual_encoder(clip4clip)  # a fault is known before anything is trained
     found = runs.fused()
-    if clip4clip is not None:
+    if baseline is not None:
         for each in found:
-            each.costs["clip4clip"] = runs.baseline(clip4clip, each)
+            each.costs["clip4clip"] = runs.baseline(baseline, each)
     weights = [runs.matcher(seed).weights for seed in runs.seeds]
     finish(tables.cues(pool_scores(found), weights, clip4clip=clip4clip), out)
 
@@ -177,8 +178,9 @@ def _with_own(name: str, verb: click.Command) -> click.Command:
 
 def made(world: Path, size: SpeakersSize) -> tuple[Path, Path]:
     """The clips and the pool of synthetic speakers, made where they are missing."""
-    with progress("made") as bar:
-        return speakers_set(world, size, jobs=os.cpu_count() or 1, track=tracker(bar))
+    units = {"clips": "clips", "texts of the pool": "texts", "sentences of the pool": "sentences"}
+    with progress("videos") as bar:
+        return speakers_set(world, size, jobs=os.cpu_count() or 1, track=tracker(bar, **units))
 
 
 def numbers(seeds: str) -> tuple[int, ...]:

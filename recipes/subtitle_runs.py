@@ -26,8 +26,9 @@ from .matching_costs import Costs, Reads, rows_together, split_costs
 from .matching_stages import Stages
 from .paper_subtitles import ALIGNERS, CUES
 from .pool_scores import PoolScores, Query
-from .runs import MODEL, RECIPE, model_folder
+from .runs import MODEL, RECIPE
 from .train_matching import begin, reading, train
+from .training import source_of
 
 #: aligners that are trained; the others compare lips with speech as SyncNet does
 LEARNT = ("soft-dtw", "soft-dsta")
@@ -151,14 +152,11 @@ class SubtitleRuns:
             found.append(parts)
         return found
 
-    def baseline(self, checkpoint: str, costs: Costs) -> Tensor:
+    def baseline(self, model: DualEncoder, costs: Costs) -> Tensor:
         """1 - cosine of the same clips with the same subtitles by a dual encoder, such as CLIP4Clip: (V, S).
 
         Of a clip it sees as many frames as it takes, spread evenly; of a subtitle, all sentences as one text.
         """
-        model = zoo.load(checkpoint if checkpoint.startswith("hf://") else model_folder(checkpoint)).eval()
-        if not isinstance(model, DualEncoder):
-            raise ValueError(f"{checkpoint} is a {type(model).__name__}; --clip4clip names a dual encoder")
         shards = open_clips(self.clips)
         speech = open_speech(self.stages[self.seeds[0]].speech())
         further = None if self.pool is None else open_speech(self.pool)
@@ -203,6 +201,17 @@ class SubtitleRuns:
         else:
             more = stages.stream(WORDS, self.pool, folder="pool-words", words=stages.recipe.data.words)
         return replace(reads, more=more)
+
+
+def dual_encoder(checkpoint: str) -> DualEncoder:
+    """What `SubtitleRuns.baseline` takes: of a run, a checkpoint folder or a hub id.
+
+    Raises FileNotFoundError where there is none, ValueError for another model, or a run that has not ended.
+    """
+    model = zoo.load(source_of(checkpoint)).eval()
+    if not isinstance(model, DualEncoder):
+        raise ValueError(f"{checkpoint} is a {type(model).__name__}; --clip4clip names a dual encoder")
+    return model
 
 
 def pool_scores(found: Sequence[Costs]) -> PoolScores:

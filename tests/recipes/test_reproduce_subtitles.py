@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from weaksync import zoo
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.recipes import paper_subtitles as paper
 from weaksync.recipes import subtitle_figures as figures
@@ -17,8 +18,9 @@ from weaksync.recipes import subtitle_tables as tables
 from weaksync.recipes.comparison import shown_chance
 from weaksync.recipes.pool_scores import PoolScores, Query
 from weaksync.recipes.report.pool import pool_figure
-from weaksync.recipes.reproduce_subtitles import command, numbers
+from weaksync.recipes.reproduce_subtitles import command, numbers, reproduce
 from weaksync.recipes.subtitle_figures import Pair, course, still_zone
+from weaksync.recipes.subtitle_runs import SubtitleRuns
 
 
 def scores(models: tuple[str, ...], *, known: bool = True, clips: int = 24, pool: int = 40) -> PoolScores:
@@ -188,3 +190,15 @@ def test_what_cannot_be_asked(tmp_path: Path) -> None:
     for wrong in ("a", "1,1", "-1", ""):
         with pytest.raises(ValueError, match="--seeds"):
             numbers(wrong)
+
+
+def test_a_baseline_of_another_kind_is_known_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SubtitleRuns, "fused", lambda self: pytest.fail("trained first"))
+    zoo.create("gsm-tiny").save_pretrained(tmp_path / "gsm")
+    runs = SubtitleRuns(tmp_path / "clips", tmp_path / "runs")
+    with pytest.raises(ValueError, match="gsm is a GSM; --clip4clip names a dual encoder"):
+        reproduce("table3", runs, None, clip4clip=str(tmp_path / "gsm"))
+    with pytest.raises(FileNotFoundError):
+        reproduce("table3", runs, None, clip4clip=str(tmp_path / "nowhere"))
