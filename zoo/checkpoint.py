@@ -206,7 +206,8 @@ def _load(
         model = registry.create(config["model"], **arguments)
     with _naming(folder / PREPROCESSOR):
         pixels = json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8"))
-        pixels |= {name: value for name, value in overrides.items() if name in pixels}
+        fields = model.preprocess.to_dict()  # a folder of before a field existed says nothing of it
+        pixels |= {name: value for name, value in overrides.items() if name in fields}
         model.preprocess = model.preprocess.from_dict(pixels)
     if "tokenizer" in arguments:
         with _naming(folder / "tokenizer.json"):
@@ -261,8 +262,8 @@ def verify(folder: str | Path) -> list[str]:
 
     try:
         sums, expected = folder / SUMS, read_sums(folder)
-    except ValueError as absent:
-        return [str(absent)]
+    except ValueError as fault:
+        return [str(fault)]
     needed = [CONFIG, PREPROCESSOR, WEIGHTS, *(["tokenizer.json"] if "tokenizer" in config["arguments"] else [])]
     faults = []
     for name in sorted({*needed, *expected}):

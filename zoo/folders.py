@@ -76,7 +76,7 @@ def read_sums(folder: Path) -> dict[str, str]:
     path = folder / SUMS
     if not path.is_file():
         raise ValueError(f"{path}: missing, so nothing in the folder can be trusted: copy it again from where it came")
-    lines = [line.partition("  ") for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line.partition("  ") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
     return {name: digest for digest, _, name in lines if name}
 
 

@@ -56,8 +56,8 @@ class SubtitleMatching(L.LightningModule):
     With a `syncnet` there are no cached features: batches are `SpokenBatch`es, and its convolutions learn too.  Its
     batch normalisation keeps the statistics that it came with, and learns scale and shift alone.  So a step of a few
     faces, whose frames are much alike, does not replace what was counted over all; a clip is computed by itself, part
-    by part, in bounded memory and alike on any number of ranks; and training begins where cached features leave off.
-    Its heads, which nothing here asks, stay as they were.
+    by part, with `checkpoint_activations` in bounded memory, and alike on any number of ranks; and training begins
+    where cached features leave off.  Its heads, which nothing here asks, stay as they were.
 
     Args:
         model: what is trained: `LipSpeech`, or `GSM`.

@@ -172,6 +172,15 @@ def test_what_is_missing_is_named(folder: Path, name: str, words: str) -> None:
         zoo.load(folder)
 
 
+def test_damaged_sums_are_named(folder: Path) -> None:
+    (folder / "SHA256SUMS").write_bytes(b"\xff" + (folder / "SHA256SUMS").read_bytes()[1:])
+    with pytest.raises(ValueError, match=r"README\.md: damaged or changed"):
+        zoo.load(folder)
+    (folder / "SHA256SUMS").write_bytes(b"\xff\xfe\n")
+    with pytest.raises(ValueError, match=r"SHA256SUMS: has no hash for config\.json"):
+        zoo.load(folder)
+
+
 def test_the_folder_of_a_run_says_where_its_model_is(saved: Path, tmp_path: Path) -> None:
     shutil.copytree(saved, tmp_path / "run" / "model")
     with pytest.raises(ValueError, match=r"run: the folder of a run, whose model is .*run/model: load that"):

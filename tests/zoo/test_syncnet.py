@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from weaksync import zoo
-from weaksync.zoo.folders import file_hash
+from weaksync.zoo.folders import file_hash, write_sums
 from weaksync.zoo.models.mel import LogMel, mel_filters, mel_frames
 from weaksync.zoo.models.syncnet import SyncNet, SyncNetConfig, lip_steps, speech_steps
 from weaksync.zoo.tubes import TubePreprocess
@@ -234,6 +234,18 @@ def test_a_folder_keeps_what_the_features_are(tmp_path: Path) -> None:
     assert faces.shape == (7, 3, 96, 96) and faces.dtype == torch.uint8
     with torch.no_grad():
         torch.testing.assert_close(loaded.encode_lips(faces[None]), model.encode_lips(faces[None])[:, ::2])
+
+
+def test_a_folder_of_before_it_could_augment_takes_an_augmentation(tmp_path: Path) -> None:
+    tiny().save_pretrained(tmp_path / "out")
+    for name, of in (("config.json", "arguments"), ("preprocessor_config.json", "")):
+        path = tmp_path / "out" / name
+        content = json.loads(path.read_text())
+        del (content[of] if of else content)["augment"]
+        path.write_text(json.dumps(content))
+    write_sums(tmp_path / "out", ["config.json", "preprocessor_config.json", "model.safetensors", "README.md"])
+    assert zoo.load(tmp_path / "out").preprocess.augment == "none"
+    assert zoo.load(tmp_path / "out", augment="jitter").preprocess.augment == "jitter"
 
 
 def recorded(keep_optional: bool = True) -> tuple[Any, dict[str, Tensor]]:
