@@ -31,6 +31,7 @@ from ..zoo.checkpoint import Pretrained
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.registry import list_models
 from ..zoo.story import encode
+from ..zoo.tubes import TubePreprocess
 from .console import err, print_table, progress
 from .runs import model_folder
 from .texts import translations_for
@@ -146,9 +147,18 @@ def dual_encoder(name: str, seed: int = 0) -> DualEncoder:
 
 
 def weights_hash(model: Pretrained) -> str:
-    """One hash for everything that decides a model's vectors: weights, arguments and preprocessing."""
+    """One hash for everything that decides a model's vectors: weights, arguments and preprocessing.
+
+    How a network of tubes is trained decides none of them: it has one hash, whatever that is.
+    """
     arguments = {name: value for name, value in model.arguments.items() if name != "tokenizer"}
-    digest = hashlib.sha256(json.dumps([arguments, model.preprocess.to_dict()], sort_keys=True).encode())
+    pixels = model.preprocess.to_dict()
+    if isinstance(model.preprocess, TubePreprocess):
+        arguments.pop("augment", None)
+        pixels.pop("augment")
+        if "checkpoint_activations" in arguments:
+            arguments["checkpoint_activations"] = False  # and not left out: sets are named by hashes with it
+    digest = hashlib.sha256(json.dumps([arguments, pixels], sort_keys=True).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
