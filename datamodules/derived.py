@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .index import ShardSet, open_set
-from .manifest import MANIFEST, Manifest, Origin
+from .manifest import Manifest, Origin
 from .records import AnnotatedVideo
 from .shards import pack, write_record
 
@@ -72,17 +72,20 @@ def write_derived(
         shutil.rmtree(work)
 
 
-def open_derived(folder: str | Path, parent: ShardSet, kind: str, *, check_hashes: bool = True) -> ShardSet:
+def open_derived(
+    folder: str | Path, parent: ShardSet, kind: str, *, check_hashes: bool = True, maker: str = ""
+) -> ShardSet:
     """Open a derived set beside its parent.
+
+    Args:
+        kind: one of `MAKERS`.
+        maker: the command that makes one, where it is another than that of its kind.
 
     Raises:
         FileNotFoundError: there is no set.
         ValueError: it is not derived, is of another kind, or was made of another parent; the message names both.
     """
-    if not (Path(folder) / MANIFEST).is_file():
-        maker = f"; make one with `{MAKERS[kind]}`" if kind in MAKERS else ""
-        raise FileNotFoundError(f"no shard set of {kind} in {folder} (no {MANIFEST}){maker}")
-    shards = open_set(folder, check_hashes=check_hashes)
+    shards = open_set(folder, check_hashes=check_hashes, what=f"shard set of {kind}", maker=maker or MAKERS[kind])
     found = shards.manifest.origin
     if found is None:
         raise ValueError(f"{folder} holds no {kind}: it was built from videos, and not made of {parent.folder}")

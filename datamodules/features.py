@@ -129,7 +129,7 @@ class FeatureVideos:
         )
 
 
-class FeatureDataModule(ResumableDataModule):
+class FeatureDataModule(ResumableDataModule["WindowLoader"]):
     """Videos whose clips and sentences were encoded beforehand, as Lightning wants them.
 
     Training yields lists of `FeatureVideo`, each cut to a window of clips; evaluation yields whole videos one by one,

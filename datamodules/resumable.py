@@ -35,7 +35,7 @@ class Resumable(ABC):
             self.epoch, self.step = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings, the same on every rank: where the run is, and what it runs on."""
+        """Plain values, the same on every rank: where the run is, and what it runs on."""
         return {"epoch": self.epoch, "step": self.step, **self.identity}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -74,17 +74,11 @@ def open_clips(folder: str | Path) -> ShardSet:
         FileNotFoundError: there is no set.
         ValueError: it is a set of another kind.
     """
-    if not (Path(folder) / "manifest.json").is_file():
-        raise FileNotFoundError(
-            f"no set of conversational clips in {folder} (no manifest.json); make one with `weaksync data build "
-            "subtitles`"
-        )
-    shards = open_set(folder)
+    maker = "weaksync data build subtitles"
+    shards = open_set(folder, what="set of conversational clips", maker=maker)
     if shards.manifest.origin is not None or shards.manifest.settings.get("kind") != CLIPS:
         what = f"{shards.manifest.origin.kind}" if shards.manifest.origin else "story videos"
-        raise ValueError(
-            f"{folder} holds {what}, and no conversational clips: make them with `weaksync data build subtitles`"
-        )
+        raise ValueError(f"{folder} holds {what}, and no conversational clips: make them with `{maker}`")
     return shards
 
 

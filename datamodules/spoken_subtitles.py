@@ -119,6 +119,12 @@ class SpokenDataModule(PairedDataModule):
     def per_second(self) -> float:
         return self.network.per_second
 
+    @property
+    def made_by(self) -> dict[str, Any]:
+        preprocess = self.network.preprocess
+        told = preprocess.to_dict() if hasattr(preprocess, "to_dict") else None
+        return {"producer": self.network.producer, "per_second": self.per_second, "preprocess": told}
+
     def widths(self) -> tuple[int, int]:
         return self.network.width, self.network.width
 

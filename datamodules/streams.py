@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from .derived import FEATURES, open_derived
 from .features import Arrays, read_features
 from .index import ShardSet, open_set
-from .manifest import MANIFEST
 from .records import AnnotatedVideo
 
 LIPS, OBJECT, SCENE, ACTION = "lips", "object", "scene", "action"
@@ -60,10 +59,10 @@ def open_stream(folder: str | Path, parent: ShardSet | None, streams: Sequence[s
     kinds = {"CLIPS": VIDEO_STREAMS, "SPEECH": TEXT_STREAMS}
     made_of = next((kind for kind, its in kinds.items() if set(streams) <= set(its)), "SET")
     maker = f"weaksync data features {made_of if parent is None else parent.folder} --stream {'|'.join(streams)}"
-    if parent is None or not (Path(folder) / MANIFEST).is_file():
+    if parent is None:
         shards = open_set(folder, what="stream of features", maker=maker)
     else:
-        shards = open_derived(folder, parent, FEATURES)
+        shards = open_derived(folder, parent, FEATURES, maker=maker)
     found = shards.manifest.settings.get("stream")
     if found not in streams:
         held = f"a stream of {found}" if found else "no stream of subtitle matching"

@@ -192,6 +192,11 @@ class PairedDataModule(ResumableDataModule["SubtitleLoader"], ABC):
     def split(self, split: str) -> PairedClips:
         """The clips of any split.  Raises ValueError where there is no such split, domain or language."""
 
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """Of the identity of training, what makes the features that are not read from a set."""
+        return {}
+
     def training_loader(self, rank: int, world: int) -> SubtitleLoader:
         """Steps of training.  Raises ValueError where there are too few clips."""
         identity = {
@@ -200,6 +205,7 @@ class PairedDataModule(ResumableDataModule["SubtitleLoader"], ABC):
             **self.kept,
             "video": self.video.fingerprint("train"),
             "text": self.text.fingerprint("train"),
+            **self.made_by,
         }
         steps = SubtitleSteps(self.split("train"), self.global_batch, self.seed, rank, world)
         return SubtitleLoader(steps, identity, self.workers)
@@ -295,7 +301,8 @@ class ClipLoader(Dataset[Read[Batch]]):
 
     def __iter__(self) -> Iterator[Batch]:
         places = list(range(self.rank, len(self.clips), self.world))
-        return map(_handed, workers_loader(self, places, self.workers, None, ahead=1))
+        for read in workers_loader(self, places, self.workers, None, ahead=1):
+            yield _handed(read)
 
 
 def _read(clips: PairedClips, places: list[int], generators: Sequence[Generator] | None = None) -> Read[Batch]:

@@ -104,7 +104,7 @@ class Tubes:
         return collate([record], [self.window(place, 0, record.frames - 1)])
 
 
-class TubeDataModule(ResumableDataModule):
+class TubeDataModule(ResumableDataModule["TubeLoader"]):
     """Tubes of conversational clips with their own sound, as Lightning wants them.
 
     Training yields a `TubeBatch` of one window of each of some clips; evaluation yields whole clips one by one, each
@@ -117,7 +117,7 @@ class TubeDataModule(ResumableDataModule):
         frames: of a window, drawn anew every epoch.
         languages, domain: keep the clips of these alone; None keeps all.
         workers: processes that decode, for each rank; 0 decodes in the process that trains.
-        seed: of the order and of the windows.
+        seed: of the order, of the windows, and of what training augments.
 
     Raises:
         FileNotFoundError: there is no such set.

@@ -147,6 +147,10 @@ def test_it_goes_on_where_it_was(made: Path) -> None:
         other = module(made, seed=6)
         other.train_dataloader()
         other.load_state_dict(stopped.state_dict())
+    with pytest.raises(ValueError, match=r"per_second was 5\.0 and is 8\.33"):
+        other = module(made, at_once=3, seed=5)
+        other.train_dataloader()
+        other.load_state_dict(stopped.state_dict())
 
 
 def test_speech_of_other_clips_is_refused(made: Path, tmp_path: Path) -> None:
