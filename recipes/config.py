@@ -280,14 +280,14 @@ def plain(recipe: str, overrides: list[str] | None = None) -> Any:
         raise
 
 
-def load_any(recipe: str, overrides: list[str] | None = None) -> Recipe:
+def load_any(recipe: str, overrides: list[str] | None = None) -> Settings:
     """Read a recipe by name or path, with ``key=value`` overrides (``optim.lr=1e-4``) on top.
 
     Raises:
         ConfigError: listing every unknown key, ill-typed value and impossible setting.
     """
     data = plain(recipe, overrides)
-    kind: type[Recipe] = StoryRecipe
+    kind: type[Settings] = StoryRecipe
     if isinstance(data, dict) and "task" in data:
         name = data.pop("task")
         if name not in TASKS:

@@ -17,7 +17,7 @@ from ..zoo.metrics import Interval
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.models.neumatch import NeuMATCH
 from . import config as recipes
-from .config import StoryRecipe, TrainerConfig
+from .config import Recipe, StoryRecipe, TrainerConfig
 from .console import err
 from .evaluate import evaluate, model_decoder
 from .feature_config import FeatureRecipe
@@ -58,7 +58,7 @@ def evaluate_run(model: Path, asked: Asked) -> tuple[Evaluation, Asked]:
     settings = TrainerConfig()
     if (model / RECIPE).is_file():
         recipe = recipes.load_any(str(model / RECIPE))
-        settings = recipe.trainer
+        settings = recipe.trainer if isinstance(recipe, Recipe) else settings
         if isinstance(recipe, StoryRecipe | FeatureRecipe) and asked.shards is None:
             languages = asked.languages or tuple(recipe.data.languages or ())  # on other shards they may not be there
             asked = replace(asked, shards=recipe.data.shards, languages=languages)

@@ -16,7 +16,7 @@ from ..datamodules.story import StoryDataModule
 from ..zoo import tokenizers
 from ..zoo.registry import check_arguments, did_you_mean, find_model, list_models, list_weights, model_class
 from ..zoo.tokenizers import UNKNOWN, SentenceTokenizer
-from .config import TASKS, DataConfig, Recipe, StoryRecipe
+from .config import TASKS, DataConfig, Settings, StoryRecipe
 from .matching_config import MatchingRecipe
 from .runs import RECIPE, model_folder
 from .schema import ConfigError
@@ -40,7 +40,7 @@ def check(recipe: StoryRecipe) -> None:
     check_data(recipe)
 
 
-def faults(recipe: Recipe) -> list[str]:
+def faults(recipe: Settings) -> list[str]:
     """Everything for which `weaksync train` would refuse a recipe before it begins, as sentences.
 
     Where names and records show no fault, the model and its data are made, as for training; a matcher's are not.

@@ -64,9 +64,11 @@ def stage_recipe(
     machine = {f"trainer.{key}": value for key, value in vars(recipe.trainer).items()}
     asked = {**machine, **(usual or {}), **dotted(stage.set), **given, **_own(recipe, name)}
     try:
-        return recipes.load_any(stage.recipe, [f"{key}={_written(value)}" for key, value in asked.items()])
+        made = recipes.load_any(stage.recipe, [f"{key}={_written(value)}" for key, value in asked.items()])
     except ConfigError as found:
         raise ConfigError([_as_typed(fault, name, stage) for fault in found.faults], recipe.name) from found
+    assert isinstance(made, Recipe)  # another task is a fault of the stage
+    return made
 
 
 def setting_faults(recipe: MatchingRecipe) -> list[str]:

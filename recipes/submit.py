@@ -13,7 +13,7 @@ import click
 
 from ..datamodules.files import whole_file
 from . import config
-from .config import Recipe, StoryRecipe
+from .config import Settings, StoryRecipe
 from .runs import RECIPE
 
 SCRIPT = "submit.sh"
@@ -45,7 +45,7 @@ wait "$steps"
 
 
 def script(
-    recipe: Recipe,
+    recipe: Settings,
     name: str,
     overrides: list[str],
     *,
