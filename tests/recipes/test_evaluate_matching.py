@@ -13,6 +13,7 @@ from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.speech import Espeak
 from weaksync.datamodules.speech_set import speak_clips
 from weaksync.datamodules.spoken import open_clips
+from weaksync.recipes import launch
 from weaksync.recipes.cli import main
 from weaksync.recipes.evaluate_matching import GLOBAL, evaluate_matcher, narrowing, present, scored
 from weaksync.recipes.index import index
@@ -115,3 +116,17 @@ def test_the_verb_scores_a_matcher(folder, matcher, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([*arguments, "--shards", str(folder / "clips"), "--policy", "logit"])
     assert "--policy: not for a matcher" in capsys.readouterr().err
+
+
+def test_processes_compute_on_a_gpu_each(monkeypatch):
+    chosen = []
+    for name, value in (("is_available", lambda: True), ("device_count", lambda: 2), ("set_device", chosen.append)):
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(launch.dist, "init_process_group", lambda backend: None)
+    monkeypatch.setattr(launch.dist, "destroy_process_group", lambda: None)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    for rank in range(3):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        with launch.together():
+            pass
+    assert chosen == [0, 1, 0]

@@ -133,6 +133,7 @@ def test_reproduce_goes_on_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from weaksync.recipes import reproduce_subtitles
+
     def interrupted(*given: Any) -> None:
         with part("stage speech"):
             raise KeyboardInterrupt

@@ -14,7 +14,7 @@ from weaksync.datamodules.spoken import open_clips, scene
 from weaksync.recipes.matching_costs import split_costs
 from weaksync.recipes.reproduce_subtitles import command
 from weaksync.recipes.runs import RECIPE
-from weaksync.recipes.subtitle_runs import SubtitleRuns
+from weaksync.recipes.subtitle_runs import SubtitleRuns, dual_encoder
 
 from .tiny_streams import clips_with_speech
 
@@ -64,7 +64,7 @@ def test_table_3_has_every_row(runs: SubtitleRuns, tmp_path: Path) -> None:
     assert all(len(ours[name]) == 5 and ours[name][0] == "ours" for name in names)
 
     (costs,) = runs.fused()
-    found = runs.baseline(str(tmp_path / "clip4clip"), costs)
+    found = runs.baseline(dual_encoder(str(tmp_path / "clip4clip")), costs)
     clip = costs.clips[3].id
     frames = scene(open_clips(runs.clips), clip, fps=1.0)
     text = " ".join(cue.text for cue in open_clips(runs.clips).record(costs.subtitles[1]).sentences)
