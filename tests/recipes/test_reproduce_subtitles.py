@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,16 @@ from click.testing import CliRunner
 
 from weaksync import zoo
 from weaksync.datamodules.sample_clips import make_clips
+from weaksync.recipes import console, reproduce_subtitles
 from weaksync.recipes import paper_subtitles as paper
 from weaksync.recipes import subtitle_figures as figures
 from weaksync.recipes import subtitle_tables as tables
 from weaksync.recipes.comparison import shown_chance
+from weaksync.recipes.console import Track
 from weaksync.recipes.pool_scores import PoolScores, Query
 from weaksync.recipes.report.pool import pool_figure
 from weaksync.recipes.reproduce_subtitles import command, numbers, reproduce
+from weaksync.recipes.speakers_set import SpeakersSize
 from weaksync.recipes.subtitle_figures import Pair, course, still_zone
 from weaksync.recipes.subtitle_runs import SubtitleRuns
 
@@ -202,3 +207,22 @@ def test_a_baseline_of_another_kind_is_known_before_anything_is_trained(
         reproduce("table3", runs, None, clip4clip=str(tmp_path / "gsm"))
     with pytest.raises(FileNotFoundError):
         reproduce("table3", runs, None, clip4clip=str(tmp_path / "nowhere"))
+
+
+def test_synthetic_speakers_are_counted_in_their_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+
+    def slowly(folder: Path, size: SpeakersSize, *, jobs: int, track: Track) -> tuple[Path, Path]:
+        for what in ("videos", "clips", "texts of the pool", "sentences of the pool"):
+            for done in range(4):
+                time.sleep(0.01)
+                track(what, done, 9)
+        return folder, folder
+
+    monkeypatch.setattr(console, "PATIENCE", 0.0)
+    monkeypatch.setattr(console._Lines, "_say", lambda self, line: lines.append(line))
+    monkeypatch.setattr(reproduce_subtitles, "speakers_set", slowly)
+    reproduce_subtitles.made(tmp_path, SpeakersSize())
+    units = dict(re.findall(r"^(.+): \d of 9, [\d.,]+ (\w+)/s", "\n".join(lines), re.M))
+    wanted = ("videos", "clips", "texts of the pool", "sentences of the pool")
+    assert units == {what: what.split()[0] for what in wanted}
