@@ -149,7 +149,7 @@ def windows_of(window: int | Tensor | None, batch: int) -> Tensor | None:
 
 def broadcast_drop(name: str, drop: Tensor | float, batch: int, steps: int, like: Tensor) -> Tensor:
     """Drop costs as (B, steps) of the type and on the device of the costs.  Raises ValueError where they do not fit."""
-    if isinstance(drop, float) and abs(drop) <= LARGEST_TEXT_DROP:  # as mostly, and two operators sooner
+    if isinstance(drop, float) and abs(drop) <= torch.finfo(like.dtype).max:  # as mostly, and two operators sooner
         return like.new_full((batch, steps), drop)
     try:
         drop = torch.as_tensor(drop, dtype=like.dtype, device=like.device)

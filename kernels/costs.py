@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
-from torch.profiler import record_function
 
 from . import cpu
 from .dispatch import call, operator
@@ -49,7 +48,8 @@ def pairwise_cosine_cost(video: Tensor, text: Tensor) -> Tensor:
         text: (S, m, d).
 
     Returns:
-        (V, S, n, m), a view of one matrix product: its rows lie S * m apart, so that nothing is copied.
+        (V, S, n, m): pair by pair where the CPU library makes it; else a view of one matrix product, whose rows lie
+        S * m apart, so that nothing is copied.
 
     Raises:
         ValueError: where the shapes do not go together.
@@ -79,8 +79,7 @@ def unit_cost(video: Tensor, text: Tensor, extra: Tensor | None = None) -> Tenso
 def unit_cost_tiles(video: Tensor, text: Tensor, extra: Tensor | None) -> Tensor:
     """The same without a derivative, in C++: pair by pair, as the recurrences read it, and on processors on which
     torch's product uses half of the vector width in half the time."""
-    with record_function("weaksync::unit_cost"):  # torch itself names no operator in a profile that takes tensors alone
-        return cpu.unit_cost(video, text, extra)
+    return cpu.unit_cost(video, text, extra)
 
 
 @unit_cost_tiles.register_fake

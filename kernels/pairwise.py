@@ -1,7 +1,7 @@
 """Every video against every text: values (V, S) for ranking and retrieval, in bounded memory.
 
-Costs of a block of pairs come from one matrix product and go to the recurrence as they lie; where derivatives are asked
-for and all blocks together would not fit, each block is computed again on the way back.
+Costs of a block of pairs come from one product, pair by pair or as a view of a matrix, and go to the recurrence as they
+lie; where derivatives are asked for and all blocks together would not fit, each is computed again on the way back.
 
 Among all pairs some may fit no alignment: of too few video steps for the window, too steep for the band, or empty.
 They cost +inf, with zero gradient, wherever their lengths lie; `validate=True` makes them an error.
@@ -246,7 +246,7 @@ def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[No
 def _block_size(video: Tensor, text: Tensor, memory: int) -> tuple[tuple[int, int], bool]:
     """How many videos and texts make a block that fits the memory, and whether all blocks together do.
 
-    On the CPU a block has one video: its costs need no copy to be read pair by pair.
+    On the CPU a block has one video: its costs need no copy to be read pair by pair, be they tiles or a view.
     """
     tables = 2 if torch.is_grad_enabled() else 1  # costs, and alignments
     cells = tables * video.shape[1] * text.shape[1] + text.shape[1] * text.shape[2]  # and the features of a text

@@ -1,10 +1,11 @@
-"""The alignment recurrences in C++: the backend for float32 costs on CPU, and hard forms in either precision.
+"""The alignment recurrences in C++: the backend for float32 costs on CPU, and hard forms in either precision; and the
+product that makes such costs.
 
 The library beside this file is built when weaksync is installed, if there is a compiler, and is called through ctypes.
 It holds one set of functions for each vector width and takes the widest that the processor has; the environment
 variable WEAKSYNC_CPU (avx512, avx2 or plain) forces one.  Threads follow torch.set_num_threads.
 
-Every function takes what every backend takes (see `reference`).  Soft values are accurate to 1e-7, gradients to 2e-6.
+Every recurrence takes what every backend takes (see `reference`).  Soft values are accurate to 1e-7, gradients to 2e-6.
 Pairs whose costs leave the range of the arithmetic (|cost| / gamma of 7e5 in a cell, 2.3e7 along a path) are handed to
 the reference.
 """
@@ -164,13 +165,16 @@ def unit_cost(video: Tensor, text: Tensor, extra: Tensor | None = None) -> Tenso
         extra: (S, n, m), or (1, n, m) for all texts.
 
     Raises:
-        ValueError: where d differs, or the shape of `extra`.
+        ValueError: for another type or device, where d differs, or for the shape of `extra`.
         ImportError: where the library is missing.
         MemoryError: where there is not enough for a tile of texts.
     """
     if not available():
         raise ImportError(describe())
     assert _library is not None
+    for x in (video, text, *([] if extra is None else [extra])):  # the library reads their memory as it is
+        if not x.is_cpu or x.dtype != torch.float32:
+            raise ValueError(f"video, text and extra must be float32 on the CPU, not {x.dtype} on {x.device}")
     (videos, n, depth), (texts, m, other) = video.shape, text.shape
     if depth != other:
         raise ValueError(f"steps of {depth} dimensions for videos and {other} for texts have no product")

@@ -439,3 +439,7 @@ def test_costs_of_unit_vectors(instructions: str, shape: tuple[int, ...]) -> Non
         cpu.unit_cost(video, torch.zeros(1, 2, depth + 1))
     with pytest.raises(ValueError, match="extra must be"):
         cpu.unit_cost(video, text, torch.zeros(texts + 2, n, m))
+    spoilt = [(video.double(), text, None), (video, text.half(), None), (video, text, torch.zeros(1, n, m).double())]
+    for inputs in (*spoilt, (video.to("meta"), text, None)):
+        with pytest.raises(ValueError, match="must be float32 on the CPU, not torch"):
+            cpu.unit_cost(*inputs)
