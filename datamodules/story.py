@@ -146,16 +146,16 @@ class StoryDataModule(ResumableDataModule["ElasticLoader | ResampledLoader"]):
     def translation_set(self) -> ShardSet | None:
         """The translations, opened and checked against the set when they are first asked for; None without any."""
         if self._translations is None and self.translations is not None:
-            options = {"check_hashes": self.check_hashes}
-            self._translations = open_derived(self.translations, self.shards, TRANSLATIONS, **options)
+            self._translations = open_derived(
+                self.translations, self.shards, TRANSLATIONS, check_hashes=self.check_hashes
+            )
         return self._translations
 
     @property
     def alignment_set(self) -> ShardSet | None:
         """The alignments, opened and checked against the set when they are first asked for; None without any."""
         if self._alignments is None and self.alignments is not None:
-            options = {"check_hashes": self.check_hashes}
-            self._alignments = open_derived(self.alignments, self.shards, ALIGNMENTS, **options)
+            self._alignments = open_derived(self.alignments, self.shards, ALIGNMENTS, check_hashes=self.check_hashes)
         return self._alignments
 
     @property
