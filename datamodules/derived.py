@@ -73,19 +73,20 @@ def write_derived(
 
 
 def open_derived(
-    folder: str | Path, parent: ShardSet, kind: str, *, check_hashes: bool = True, maker: str = ""
+    folder: str | Path, parent: ShardSet, kind: str, *, check_hashes: bool = True, what: str = "", maker: str = ""
 ) -> ShardSet:
     """Open a derived set beside its parent.
 
     Args:
         kind: one of `MAKERS`.
-        maker: the command that makes one, where it is another than that of its kind.
+        what, maker: what it is called and the command that makes one, where they are others than those of its kind.
 
     Raises:
         FileNotFoundError: there is no set.
         ValueError: it is not derived, is of another kind, or was made of another parent; the message names both.
     """
-    shards = open_set(folder, check_hashes=check_hashes, what=f"shard set of {kind}", maker=maker or MAKERS[kind])
+    what, maker = what or f"shard set of {kind}", maker or MAKERS[kind]
+    shards = open_set(folder, check_hashes=check_hashes, what=what, maker=maker)
     found = shards.manifest.origin
     if found is None:
         raise ValueError(f"{folder} holds no {kind}: it was built from videos, and not made of {parent.folder}")

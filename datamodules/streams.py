@@ -26,6 +26,8 @@ SPEECH, WORDS = "speech", "words"
 #: of clips, and of their subtitles
 VIDEO_STREAMS, TEXT_STREAMS = (LIPS, OBJECT, SCENE, ACTION), (SPEECH, WORDS)
 TIMES, SPANS = "times", "spans"
+#: what a set of one is called
+WHAT = "stream of features"
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ def open_stream(folder: str | Path, parent: ShardSet | None, streams: Sequence[s
     made_of = next((kind for kind, its in kinds.items() if set(streams) <= set(its)), "SET")
     maker = f"weaksync data features {made_of if parent is None else parent.folder} --stream {'|'.join(streams)}"
     if parent is None:
-        shards = open_set(folder, what="stream of features", maker=maker)
+        shards = open_set(folder, what=WHAT, maker=maker)
     else:
-        shards = open_derived(folder, parent, FEATURES, maker=maker)
+        shards = open_derived(folder, parent, FEATURES, what=WHAT, maker=maker)
     found = shards.manifest.settings.get("stream")
     if found not in streams:
         held = f"a stream of {found}" if found else "no stream of subtitle matching"
