@@ -47,7 +47,7 @@ class Resumable(ABC):
 Loader = TypeVar("Loader", bound=Resumable)
 
 
-class ResumableDataModule(lightning.LightningDataModule, Generic[Loader]):
+class ResumableDataModule(lightning.LightningDataModule, Generic[Loader], ABC):
     """Keeps the place of the one training loader, and hands it back when that is made."""
 
     def __init__(self) -> None:
@@ -56,9 +56,9 @@ class ResumableDataModule(lightning.LightningDataModule, Generic[Loader]):
         self._placed = (0, 1)
         self._resumed: dict[str, Any] = {}
 
+    @abstractmethod
     def training_loader(self, rank: int, world: int) -> Loader:
         """One rank's share of the steps of training, from their beginning."""
-        raise NotImplementedError(type(self).__name__)
 
     def train_dataloader(self) -> Loader:
         """Steps of training.  The same loader for the life of the module: asking again does not lose the place."""

@@ -117,7 +117,7 @@ class PairedClips(ABC):
         )
 
 
-class PairedDataModule(ResumableDataModule["SubtitleLoader"], ABC):
+class PairedDataModule(ResumableDataModule["SubtitleLoader"]):
     """Training steps of several clips; evaluation clip by clip, each exactly once over all ranks.
 
     Args:

@@ -172,6 +172,11 @@ class Comparison:
         return f"{value:{sign},.{0 if whole else self.table.digits}f}".replace("-", "−")
 
 
+def shown(value: Interval | float) -> str:
+    """A figure for a table, with its interval where it has one."""
+    return f"{value.value:.1f} [{value.low:.1f}, {value.high:.1f}]" if isinstance(value, Interval) else f"{value:g}"
+
+
 def shown_chance(value: float) -> str:
     """What guessing gives, to one place; of less than that, what there is."""
     return f"{value:,.1f}" if value >= 0.05 else f"{value:.1g}"

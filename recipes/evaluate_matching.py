@@ -19,7 +19,7 @@ from ..zoo.losses.gather import world_size
 from ..zoo.matcher import ALIGNMENT, Matcher
 from ..zoo.metrics import Interval
 from ..zoo.story import gather_by_id
-from .comparison import shown_chance
+from .comparison import shown, shown_chance
 from .config import load_any
 from .console import err, print_table, progress
 from .index import load_matcher
@@ -194,7 +194,7 @@ def present(found: MatcherEvaluation, split: str, out: Path | None, as_json: boo
     else:
         kept = {narrowing(share): f"{recall:.1%}" for share, recall in found.kept.items()}
         rows = [
-            (name, *(_shown(cells[key]) for key in (*RECALLS, MEDIAN)), kept.get(name, ""))
+            (name, *(shown(cells[key]) for key in (*RECALLS, MEDIAN)), kept.get(name, ""))
             for name, cells in found.rows()
         ]
         rows.append(("chance", *map(shown_chance, plain["chance"].values()), ""))
@@ -204,10 +204,6 @@ def present(found: MatcherEvaluation, split: str, out: Path | None, as_json: boo
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
         err.print(f"wrote {out / 'evaluation.json'}", highlight=False)
-
-
-def _shown(value: Interval | float) -> str:
-    return f"{value.value:.1f} [{value.low:.1f}, {value.high:.1f}]" if isinstance(value, Interval) else f"{value:g}"
 
 
 def _plain(value: Interval | float) -> Any:

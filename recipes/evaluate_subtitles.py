@@ -25,7 +25,7 @@ from ..zoo.models.syncnet import SyncNet
 from ..zoo.pool import joined
 from ..zoo.subtitles import SubtitleMatching, code_texts
 from . import config as recipes
-from .comparison import shown_chance
+from .comparison import shown, shown_chance
 from .console import err, print_table
 from .data_streams import producer_name
 from .launch import answering_signals, leads, progress_bar, say, trainer
@@ -236,13 +236,13 @@ def present(evaluation: Evaluation, split: str, out: Path | None, as_json: bool)
         click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
     else:
         columns = ["run", *RECALLS, MEDIAN]
-        rows = [[name, *map(_shown, evaluation.figures(which).values())] for which, name in evaluation.names.items()]
+        rows = [[name, *map(shown, evaluation.figures(which).values())] for which, name in evaluation.names.items()]
         rows.append(["chance", *map(shown_chance, plain["chance"].values())])
         title = f"{plain['clips']} clips of {split}, a pool of {plain['pool']} subtitles; recalls in %, 95 % intervals"
         print_table(title, columns, rows)
         for where, gain in evaluation.gains().items():
             err.print(
-                f"R@1 over {evaluation.names['against']}, {where}: {_shown(gain)} points",
+                f"R@1 over {evaluation.names['against']}, {where}: {shown(gain)} points",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -259,7 +259,3 @@ def present(evaluation: Evaluation, split: str, out: Path | None, as_json: bool)
         else:
             say("nobody knows what cannot be seen in these clips: no curves over it")
         say(f"wrote {out / 'evaluation.json'}")
-
-
-def _shown(figure: Interval) -> str:
-    return f"{figure.value:.1f} [{figure.low:.1f}, {figure.high:.1f}]"

@@ -14,7 +14,6 @@ import torch
 from weaksync import zoo
 from weaksync.datamodules.subtitles import SubtitleDataModule
 from weaksync.recipes import config
-from weaksync.recipes.cli import main
 from weaksync.recipes.data_streams import make_stream
 from weaksync.recipes.evaluate_subtitles import evaluate_run
 from weaksync.recipes.schema import ConfigError
@@ -25,14 +24,7 @@ from weaksync.zoo.models.lipspeech import LipSpeech
 from weaksync.zoo.models.syncnet import SyncNet
 
 from .tiny_streams import clips_with_speech, streams_of
-
-
-def weaksync(*words: object) -> int:
-    try:
-        main([str(word) for word in words])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+from .verbs import weaksync
 
 
 def sets(world: Path) -> list[str]:

@@ -14,12 +14,12 @@ import torch
 from weaksync import zoo
 from weaksync.datamodules.speech_set import write_speech
 from weaksync.datamodules.streams import open_stream, read_stream
-from weaksync.recipes.cli import main
 from weaksync.recipes.data_streams import make_stream
 from weaksync.recipes.evaluate_subtitles import evaluate_run, median_interval
 from weaksync.zoo.models.lipspeech import LipSpeech
 
 from .tiny_streams import Hum, clips_with_speech, streams_of
+from .verbs import weaksync
 
 BIN = Path(sys.executable).parent
 
@@ -42,14 +42,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(world: Path) -> list[str]:
     names = {"clips": "clips", "speech": "speech", "video": "features/lips", "text": "features/speech"}
     return [*(f"data.{key}={world / name}" for key, name in names.items()), f"root={world}", "trainer.accelerator=cpu"]
-
-
-def weaksync(*words: object) -> int:
-    try:
-        main([str(word) for word in words])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def expected(world: Path, pool: list[str]) -> dict[str, float]:

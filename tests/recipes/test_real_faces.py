@@ -9,6 +9,7 @@ import pytest
 
 from weaksync.datamodules import media
 from weaksync.datamodules.groups import Grouping
+from weaksync.datamodules.speech import Espeak
 from weaksync.datamodules.spoken import open_clips, spoken_clip, tube
 from weaksync.datamodules.tracks import crop, link, smooth, square
 from weaksync.datamodules.verify import verify
@@ -59,11 +60,10 @@ def test_his_face_is_one_tube(pictures: np.ndarray) -> None:
 
 
 def test_looped_to_a_talk_he_is_a_clip(pictures: np.ndarray, tmp_path: Path) -> None:
-    espeak = pytest.importorskip("weaksync.datamodules.speech")
     pytest.importorskip("espeakng_loader", reason="pip install 'weaksync[tts]'")
     (tmp_path / "videos").mkdir()
     (tmp_path / "en").mkdir()
-    spoken = espeak.Espeak(rate=150)(" ".join(TALK), language="en")
+    spoken = Espeak(rate=150)(" ".join(TALK), language="en")
     frames = round((spoken.duration + 1) * 25)
     there_and_back = np.concatenate([pictures, pictures[::-1]])
     looped = [there_and_back[number % 240] for number in range(frames)]

@@ -236,7 +236,7 @@ def test_every_table_comes_from_one_set_of_runs_each_scored_once(
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    "WEAKSYNC_LONG" not in os.environ, reason="trains six strategies three times, an hour or more: set WEAKSYNC_LONG"
+    "WEAKSYNC_LONG" not in os.environ, reason="trains sixteen models on each of three worlds: set WEAKSYNC_LONG"
 )
 @pytest.mark.timeout(4 * 3600)
 def test_whether_the_papers_order_holds_on_the_world(tmp_path: Path, record_property) -> None:

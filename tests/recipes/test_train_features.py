@@ -12,10 +12,11 @@ from weaksync import zoo
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_set import make_set
 from weaksync.recipes import config
-from weaksync.recipes.cli import main
 from weaksync.recipes.data_features import imported
 from weaksync.recipes.feature_config import FeatureRecipe
 from weaksync.recipes.schema import ConfigError
+
+from .verbs import weaksync
 
 CLIPS = {"train": [8, 6, 9, 7], "val": [4, 6], "test": [5, 6]}
 
@@ -56,14 +57,6 @@ def settings(world: Path, *more: str) -> list[str]:
         "model.arguments={width: 16}",
         *more,
     ]
-
-
-def weaksync(*words: object) -> int:
-    try:
-        main([str(word) for word in words])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_a_run_ends_with_a_model_that_knows_its_features(world: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from weaksync import zoo
 from weaksync.recipes import config
-from weaksync.recipes.cli import main
 from weaksync.recipes.data_streams import make_stream
 from weaksync.recipes.schema import ConfigError
 from weaksync.recipes.subtitle_config import SubtitleRecipe
@@ -18,6 +17,7 @@ from weaksync.zoo.models.gsm import GSM
 from weaksync.zoo.models.lipspeech import LipSpeech
 
 from .tiny_streams import clips_with_speech, streams_of
+from .verbs import weaksync
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +46,6 @@ def settings(world: Path, *more: str, video: str = "lips", text: str = "speech")
         "model.arguments.dim=12",
         *more,
     ]
-
-
-def weaksync(*words: object) -> int:
-    try:
-        main([str(word) for word in words])
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_a_run_ends_with_a_model_that_knows_its_streams(world: Path) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from weaksync import zoo
@@ -19,6 +17,8 @@ from weaksync.zoo.models.lipspeech import LipSpeech
 from weaksync.zoo.models.syncnet import SyncNet, lip_steps, speech_steps
 from weaksync.zoo.optim import StepOptimConfig
 from weaksync.zoo.subtitles import SubtitleMatching, streams_of
+
+from .subtitle_ranks import outcomes
 
 SMALL = {"image_size": 64, "lip_channels": [4] * 5, "speech_channels": [4] * 5, "feature_dim": 8, "embed_dim": 8}
 
@@ -186,13 +186,7 @@ def test_processes_learn_as_one_does(tmp_path: Path) -> None:
         lists = {name: getattr(batch, name) for name in ("tubes", "speech", "spoken", "synthesised")}
         tensors = {f"{name} {row}": each for name, several in lists.items() for row, each in enumerate(several)}
         save_file(tensors, folder / "batch.safetensors")
-        script = Path(__file__).parent / "subtitle_rank.py"
-        ranks = [subprocess.Popen([sys.executable, "-P", script, str(r), str(world), folder]) for r in range(world)]
-        assert [rank.wait(300) for rank in ranks] == [0] * world
-        found[world] = [
-            (load_file(folder / f"rank{r}.safetensors"), json.loads((folder / f"rank{r}.json").read_text()))
-            for r in range(world)
-        ]
+        found[world] = outcomes(folder, world)
     ((alone, places),) = found[1]
     assert len(places) == 5 and sum(name.startswith("grad syncnet.") for name in alone) == 48
     for tensors, ranked in found[3]:

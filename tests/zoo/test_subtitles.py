@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import lightning as L
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from weaksync import zoo
@@ -22,6 +20,8 @@ from weaksync.zoo.models.lipspeech import LipSpeech, pooled_times
 from weaksync.zoo.optim import StepOptimConfig
 from weaksync.zoo.pool import pool_figures
 from weaksync.zoo.subtitles import SubtitleMatching, code, costs_of, figures_of, paths_of, rank_all
+
+from .subtitle_ranks import outcomes
 
 DIM = 6
 
@@ -206,13 +206,7 @@ def test_processes_learn_and_rank_as_one_does(which: str, tmp_path: Path) -> Non
         tensors = {name: value for name, value in vars(batch).items() if isinstance(value, Tensor)}
         tensors |= {"spoken": torch.stack(batch.spoken or []), "synthesised": torch.stack(batch.synthesised or [])}
         save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "batch.safetensors")
-        script = Path(__file__).parent / "subtitle_rank.py"
-        ranks = [subprocess.Popen([sys.executable, "-P", script, str(r), str(world), folder]) for r in range(world)]
-        assert [rank.wait(300) for rank in ranks] == [0] * world
-        found[world] = [
-            (load_file(folder / f"rank{r}.safetensors"), json.loads((folder / f"rank{r}.json").read_text()))
-            for r in range(world)
-        ]
+        found[world] = outcomes(folder, world)
     ((alone, places),) = found[1]
     assert len(places) == 9 and len(alone) > 4
     for world in (2, 3):
