@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -135,7 +135,6 @@ def opened(
         found.check(matcher)
         yield Search(name, matcher, found, tell)
         return
-    with tempfile.TemporaryDirectory(prefix="weaksync-") as passing:
-        out = passing if keep is None else keep
+    with tempfile.TemporaryDirectory(prefix="weaksync-") if keep is None else nullcontext(keep) as out:
         made = index(matcher, pools, out, language=language, search=narrow is not None, track=tell)
         yield Search(name, matcher, made, tell)
