@@ -31,7 +31,6 @@ from ..zoo.checkpoint import Pretrained
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.registry import list_models
 from ..zoo.story import encode
-from ..zoo.tubes import TubePreprocess
 from .console import err, print_table, progress
 from .runs import model_folder
 from .texts import translations_for
@@ -149,15 +148,13 @@ def dual_encoder(name: str, seed: int = 0) -> DualEncoder:
 def weights_hash(model: Pretrained) -> str:
     """One hash for everything that decides a model's vectors: weights, arguments and preprocessing.
 
-    How a network of tubes is trained decides none of them: it has one hash, whatever that is.
+    How it is trained decides none of them.
     """
-    arguments = {name: value for name, value in model.arguments.items() if name != "tokenizer"}
-    pixels = model.preprocess.to_dict()
-    if isinstance(model.preprocess, TubePreprocess):
-        arguments.pop("augment", None)
-        pixels.pop("augment")
-        if "checkpoint_activations" in arguments:
-            arguments["checkpoint_activations"] = False  # and not left out: sets are named by hashes with it
+    left_out = {"tokenizer", *model.training_arguments}
+    arguments, pixels = (
+        {name: value for name, value in each.items() if name not in left_out}
+        for each in (model.arguments, model.preprocess.to_dict())
+    )
     digest = hashlib.sha256(json.dumps([arguments, pixels], sort_keys=True).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

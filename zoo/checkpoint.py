@@ -51,6 +51,8 @@ class Pretrained(nn.Module, ABC):
     config_class: ClassVar[type]
     #: arguments that may be given anew when a checkpoint is loaded; its weights were made for the others
     free_arguments: ClassVar[frozenset[str]] = frozenset()
+    #: of these, and of its preprocessing, what decides how it is trained and none of its vectors
+    training_arguments: ClassVar[frozenset[str]] = frozenset()
     preprocess: Any
 
     def __init__(self) -> None:

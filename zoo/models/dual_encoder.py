@@ -85,6 +85,7 @@ class DualEncoder(Pretrained):
     free_arguments = frozenset(
         {"augment", "flip", "frames", "max_tokens", "max_words", "freeze", "checkpoint_activations"}
     )
+    training_arguments = frozenset({"augment", "flip", "freeze", "checkpoint_activations"})
     preprocess: ClipPreprocess
     vision: nn.Module
     text: nn.Module

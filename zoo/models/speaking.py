@@ -54,6 +54,7 @@ class Speaking(Pretrained):
     """
 
     config_class: ClassVar[type] = SpeakingConfig
+    training_arguments = frozenset({"augment"})
 
     def __init__(self, config: SpeakingConfig | None = None) -> None:
         super().__init__()

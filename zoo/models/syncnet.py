@@ -98,6 +98,7 @@ class SyncNet(Pretrained):
 
     config_class: ClassVar[type] = SyncNetConfig
     free_arguments = frozenset({"fps", "stride", "checkpoint_activations", "augment"})
+    training_arguments = frozenset({"checkpoint_activations", "augment"})
 
     def __init__(self, config: SyncNetConfig | None = None) -> None:
         super().__init__()
