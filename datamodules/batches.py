@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
@@ -58,6 +58,10 @@ class TubeTransform(Protocol):
 
     def __call__(self, frames: Tensor, *, generator: Generator | None = None) -> Tensor:
         """uint8 RGB (T, 3, H, W) to uint8 (T, 3, S, S); a `generator` as for `ClipTransform`."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that decides what it does, as plain values."""
         ...
 
 

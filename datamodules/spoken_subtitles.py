@@ -121,9 +121,8 @@ class SpokenDataModule(PairedDataModule):
 
     @property
     def made_by(self) -> dict[str, Any]:
-        preprocess = self.network.preprocess
-        told = preprocess.to_dict() if hasattr(preprocess, "to_dict") else None
-        return {"producer": self.network.producer, "per_second": self.per_second, "preprocess": told}
+        preprocess = self.network.preprocess.to_dict()
+        return {"producer": self.network.producer, "per_second": self.per_second, "preprocess": preprocess}
 
     def widths(self) -> tuple[int, int]:
         return self.network.width, self.network.width

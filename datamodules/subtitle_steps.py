@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -322,5 +321,5 @@ def _handed(read: Read[Batch]) -> Batch:
 def _check_known(where: str, what: str, wanted: str | None, there: set[str]) -> None:
     """Raises ValueError where nothing has the wanted name; None wants all."""
     if wanted is not None and wanted not in there:
-        counted = Counter(name or "(none said)" for name in there)
-        raise ValueError(f"{where} has no clip of {what} {wanted!r}; it has {', '.join(sorted(counted))}")
+        has = ", ".join(sorted(name or "(none said)" for name in there))
+        raise ValueError(f"{where} has no clip of {what} {wanted!r}; it has {has}")

@@ -42,6 +42,9 @@ class Shaded:
     def __call__(self, frames: Tensor, *, generator: Generator | None = None) -> Tensor:
         return frames if generator is None else frames // int(torch.randint(2, 99, (), generator=generator))
 
+    def to_dict(self) -> dict[str, object]:
+        return {"fps": self.fps}
+
 
 def steps_of(taken: int, at_once: int) -> int:
     return taken // at_once

@@ -25,6 +25,9 @@ class AsTheyAre:
     def __call__(self, frames: Tensor, *, generator: Generator | None = None) -> Tensor:
         return frames
 
+    def to_dict(self) -> dict[str, Any]:
+        return {"fps": self.fps}
+
 
 class Shaded(AsTheyAre):
     """Darker by chance where it may augment."""
