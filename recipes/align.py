@@ -27,7 +27,7 @@ from ..zoo.decoding import DEFAULT, Decoder, chance_of_order, narration_gaps
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.models.neumatch import NeuMATCH
 from .alignment import Alignment
-from .clips import Clips, Pictures, cut_video
+from .building.clips import Clips, Pictures, cut_video
 from .console import err, print_table, progress
 from .narration import known_language, read_sentences
 from .runs import model_folder

@@ -32,19 +32,6 @@ VERBS = {
     "reproduce": ("reproduce", "Print the paper's tables with your own figures beside."),
     "doctor": ("doctor", "Say what this machine has and what is missing."),
 }
-DATA_VERBS = {
-    "build": ("data_build", "Raw video and subtitles to shards."),
-    "check": ("data_check", "Verify a shard set against its index."),
-    "stats": ("data_stats", "Count a shard set or a published data set."),
-    "align": ("data_align", "Align the training videos with a model, for another to learn from."),
-    "agreement": ("data_agreement", "How far two annotations of the same videos agree."),
-    "features": ("data_features", "Clips and sentences encoded once, for models that train on features."),
-    "translate": ("data_translate", "Translate the sentences of a shard set."),
-    "world": ("data_world", "Generate the synthetic story world."),
-    "speech": ("data_speech", "Speak subtitle files: sound, and the time of every word."),
-    "speakers": ("data_speakers", "Generate the synthetic speakers."),
-}
-
 USER_FAULT = 2
 
 

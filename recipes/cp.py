@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from . import config
 from .console import out
+from .settings import config
 
 
 @click.command()

@@ -16,10 +16,10 @@ from ..zoo.evaluation import Row
 from ..zoo.models.dual_encoder import DualEncoder
 from .console import print_table, progress
 from .evaluate import similarities
-from .launch import leads, say
-from .paper import in_order
-from .scores import ALONE, run_scores, score
+from .scoring.paper import in_order
+from .scoring.scores import ALONE, run_scores, score
 from .texts import translated_to, translations_for
+from .training.launch import leads, say
 
 #: figure -> its name, in the order of Figure 4 and Tables 15 and 16
 FIGURES = {"f1": "F1", "clip_accuracy": "Clip Accuracy", "sentence_iou": "Sentence IoU"}

@@ -18,10 +18,10 @@ from ..zoo.matcher import CONFIG as MATCHER
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.story import StoryAlignment
 from ..zoo.tuning import tune
-from . import config as recipes
-from .config import TrainerConfig
-from .launch import answering_signals, progress_bar, say, trainer
 from .runs import MODEL, RECIPE, model_folder
+from .settings import config as recipes
+from .settings.config import TrainerConfig
+from .training.launch import answering_signals, progress_bar, say, trainer
 
 
 def evaluate(
@@ -183,15 +183,15 @@ def command(
         model_folder(folder)  # a run that has not ended says how it goes on
     if (model / MATCHER).is_file() or (model / MODEL / MATCHER).is_file():
         refuse_others(context, {"shards", "split", "pool", "out", "as_json"}, "a matcher")
-        from .evaluate_matching import evaluate_command
+        from .scoring.matching import evaluate_command
 
         evaluate_command(model, shards, pool, split, out, as_json)
         return
-    task = recipes.load_any(str(model / RECIPE)).task if (model / RECIPE).is_file() else None
+    task = recipes.load(str(model / RECIPE)).task if (model / RECIPE).is_file() else None
     if task == "subtitles":
         refuse_others(context, {"split", "pool", "against", "out", "as_json"}, "subtitle matching")
-        from .evaluate_subtitles import evaluate_run as rank_run
-        from .evaluate_subtitles import present as present_ranks
+        from .scoring.subtitles import evaluate_run as rank_run
+        from .scoring.subtitles import present as present_ranks
 
         present_ranks(rank_run(model, split, pool, against), split, out, as_json)
         return
@@ -202,7 +202,7 @@ def command(
         )
     if pool:
         raise click.UsageError("--pool is for subtitle matching")
-    from .evaluate_story import Asked, evaluate_run, gain_over, present
+    from .scoring.story import Asked, evaluate_run, gain_over, present
 
     asked = Asked(
         shards, translations, features, originals, split, languages, policy, contiguous, drops, within, workers

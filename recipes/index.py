@@ -25,9 +25,9 @@ from ..datamodules.speech_set import cue_spans, open_speech, spoken, subtitle_fi
 from ..zoo.matcher import Matcher, Voice
 from ..zoo.speech import Vits
 from .console import Track, err, print_table, progress, tracker, untold
-from .data_speech import synthesizer
-from .narrowing import write_search
-from .pool_index import (
+from .data.speech import synthesizer
+from .matching.narrowing import write_search
+from .matching.pool import (
     INDEX,
     SEARCH,
     STEPS,

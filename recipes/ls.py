@@ -8,8 +8,8 @@ import json
 import click
 
 from ..zoo.registry import list_models, list_weights
-from . import config
 from .console import print_table
+from .settings import config
 
 
 @click.command()

@@ -11,15 +11,15 @@ import click
 from ..datamodules.files import write_whole
 from ..zoo.matcher import Matcher
 from .align import writable
-from .clip_options import clip_options
+from .building.speaking import BASELINE
 from .console import Track, err, print_table, progress, tracker, untold
-from .dubbing import dub, encode_for_page, encode_sound
-from .matches import Match
-from .pool_index import SubtitleIndex
-from .ranking import FUSION
+from .matching.clip_options import clip_options
+from .matching.dubbing import dub, encode_for_page, encode_sound
+from .matching.matches import Match
+from .matching.pool import SubtitleIndex
+from .matching.ranking import FUSION
+from .matching.searching import POOL, opened
 from .report.match_page import render
-from .searching import POOL, opened
-from .speaking import BASELINE
 
 JSON, REPORT = "match.json", "report.html"
 #: the first candidates can be heard in the report, at a seventh of a megabyte each
@@ -49,7 +49,7 @@ def match(
         pool: an index of `weaksync index`, open or its folder; or subtitle files, folders of them, or sets of speech.
         top: how many candidates are given.
         start, end: of the clip in the video, in seconds; by default the whole.
-        faces: file of known faces, see `recipes.faces`; None looks for them.
+        faces: file of known faces, see `building.faces`; None looks for them.
         speaking: what tells who speaks: ``baseline``, or the run or checkpoint of a model that was trained for it.
         narrow: align only so many subtitles, those that fit best by global cues; None aligns all.
         language: of subtitle files; the matcher's only one if None.

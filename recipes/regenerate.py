@@ -18,15 +18,15 @@ from ..datamodules.files import write_whole
 from ..datamodules.waveforms import Samples, read_sound
 from ..zoo.matcher import Matcher
 from .align import writable
-from .clip_options import clip_options
+from .building.speaking import BASELINE
 from .console import Track, err, print_table, progress, tracker, untold
-from .dubbing import RATE, Background, dub, encode_clip, encode_for_page, encode_sound, mixed
-from .matches import Candidate, Match
-from .pool_index import SubtitleIndex
-from .ranking import FUSION, Ranking
+from .matching.clip_options import clip_options
+from .matching.dubbing import RATE, Background, dub, encode_clip, encode_for_page, encode_sound, mixed
+from .matching.matches import Candidate, Match
+from .matching.pool import SubtitleIndex
+from .matching.ranking import FUSION, Ranking
+from .matching.searching import POOL, opened
 from .report.match_page import render
-from .searching import POOL, opened
-from .speaking import BASELINE
 
 JSON, SRT, VIDEO, REPORT = "regenerated.json", "regenerated.srt", "dubbed.mp4", "report.html"
 

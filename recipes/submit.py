@@ -12,9 +12,10 @@ from pathlib import Path
 import click
 
 from ..datamodules.files import whole_file
-from . import config
-from .config import Settings, StoryRecipe
 from .runs import RECIPE
+from .settings import config
+from .settings.config import Settings
+from .settings.story import StoryRecipe
 
 SCRIPT = "submit.sh"
 #: seconds before the end of a job's time at which it is told; a step and a checkpoint must fit
@@ -105,7 +106,7 @@ def check(recipe: StoryRecipe, *, waits: bool) -> None:
     Args:
         waits: the job waits for another, which may be making what it starts from.
     """
-    from . import preflight  # imports torch
+    from .training import preflight  # imports torch
 
     if not waits:
         preflight.check_model(recipe)
@@ -159,7 +160,7 @@ def command(
     Writes submit.sh to the folder of the run and sends it.  Two minutes before its time is over the job is told: it
     saves where it is, queues again, and goes on; so it does after a machine failed or somebody else came first.
     """
-    read = config.load_any(recipe, list(overrides))
+    read = config.load(recipe, list(overrides))
     if (read.folder / RECIPE).exists() and not resume:
         raise ValueError(f"{read.folder} holds a run: --resume goes on with it, name=OTHER starts another")
     text = script(

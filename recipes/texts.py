@@ -10,8 +10,9 @@ from typing import Any
 from ..datamodules.derived import foreign
 from ..datamodules.index import open_set
 from ..zoo.checkpoint import CONFIG
-from . import config as recipes
 from .runs import RECIPE, model_folder
+from .settings import config as recipes
+from .settings.story import StoryRecipe
 
 Reads = Mapping[str, Any] | None  # `Pretrained.translated`
 
@@ -63,8 +64,8 @@ def own_translations(model: str | Path) -> str | None:
     """The translations that a run was trained on; None for a bare checkpoint, and where it read none."""
     if not (Path(model) / RECIPE).is_file():
         return None
-    recipe = recipes.load_any(str(Path(model) / RECIPE))
-    return recipe.data.translations if isinstance(recipe, recipes.StoryRecipe) else None
+    recipe = recipes.load(str(Path(model) / RECIPE))
+    return recipe.data.translations if isinstance(recipe, StoryRecipe) else None
 
 
 def translated_to(model: str | Path) -> Reads:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from . import config
-from .matching_config import MatchingRecipe
-from .schema import ConfigError
-from .stage_recipes import setting_faults
+from .settings import config
+from .settings.matching import MatchingRecipe
+from .settings.schema import ConfigError
+from .settings.stages import setting_faults
 
 
 @click.command()
@@ -20,10 +20,10 @@ def command(recipe: str, overrides: tuple[str, ...], files: bool) -> None:
     Of a matcher the settings of every stage are checked too.  With --files this is all of `weaksync train` that comes
     before the training; of a matcher, all that comes before its first stage.
     """
-    checked = config.load_any(recipe, list(overrides))
+    checked = config.load(recipe, list(overrides))
     found = []
     if files:
-        from .preflight import faults  # imports torch
+        from .training.preflight import faults  # imports torch
 
         found = faults(checked)
     elif isinstance(checked, MatchingRecipe):

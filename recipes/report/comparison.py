@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .plots import ACCENT, INK, canvas, save
 
 if TYPE_CHECKING:
-    from ..comparison import Comparison
+    from ..scoring.comparison import Comparison
 
 _SHADES = "Blues"
 

@@ -12,7 +12,7 @@ import numpy as np
 from .page import assemble
 
 if TYPE_CHECKING:
-    from ..matches import Match
+    from ..matching.matches import Match
 
 
 def render(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..paper_subtitles import DOMAINS, MEDIAN, RECALLS, row
+from ..scoring.paper_subtitles import DOMAINS, MEDIAN, RECALLS, row
 from .plots import MUTED, canvas, save
 
 if TYPE_CHECKING:
-    from ..comparison import Comparison
-    from ..pool_scores import Bin
+    from ..scoring.comparison import Comparison
+    from ..scoring.pools import Bin
 
 _PAPER = "#d27f2a"
 _CHANCE: Any = {"color": MUTED, "linewidth": 1, "linestyle": ":"}

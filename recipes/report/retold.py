@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .plots import ACCENT, INK, save
 
 if TYPE_CHECKING:
-    from ..subtitle_retold import Retelling
+    from ..reproduce.subtitle_retold import Retelling
 
 _LINE = 118
 _OTHER = "#a6541a"

@@ -12,7 +12,6 @@ from weaksync.datamodules import media
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.records import Sentence
 from weaksync.datamodules.videos import Videos
-from weaksync.recipes import data_build
 from weaksync.recipes.align import (
     JSON,
     REPORT,
@@ -24,7 +23,8 @@ from weaksync.recipes.align import (
     stored_pictures,
 )
 from weaksync.recipes.alignment import Alignment
-from weaksync.recipes.clips import Pictures
+from weaksync.recipes.building.clips import Pictures
+from weaksync.recipes.data import build as data_build
 from weaksync.recipes.narration import known_language, read_sentences
 from weaksync.zoo.decoding import Decoder
 from weaksync.zoo.story import StoryAlignment

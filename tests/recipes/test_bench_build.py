@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from weaksync.datamodules import media
-from weaksync.recipes.bench_build import command, measure
+from weaksync.recipes.bench.build import command, measure
 
 
 def test_counts_what_it_measures(tmp_path: Path) -> None:

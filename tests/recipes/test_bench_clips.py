@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from weaksync.recipes import faces
-from weaksync.recipes.bench_clips import command, measure
-from weaksync.recipes.faces import Face
+from weaksync.recipes.bench.clips import command, measure
+from weaksync.recipes.building import faces
+from weaksync.recipes.building.faces import Face
 
 from .talking import PLACES, film
 

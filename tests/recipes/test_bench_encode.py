@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from weaksync import zoo
-from weaksync.recipes.bench_encode import EncodeTimes, activation_bytes, bare_tower, measure
+from weaksync.recipes.bench.encode import EncodeTimes, activation_bytes, bare_tower, measure
 
 
 @pytest.mark.parametrize("name", ["cclm-tiny", "clip4clip-tiny"])

@@ -9,7 +9,9 @@ import torch
 from rich.console import Console
 
 from weaksync import kernels
-from weaksync.recipes import bench_kernels, console, peers
+from weaksync.recipes import console
+from weaksync.recipes.bench import kernels as bench_kernels
+from weaksync.recipes.bench import peers
 
 
 @pytest.mark.parametrize("job", bench_kernels.jobs(), ids=lambda job: f"{job.name} {job.size[0]}")

@@ -5,8 +5,8 @@ from click.testing import CliRunner
 
 pytest.importorskip("faiss", reason="needs the extra search")
 
-from weaksync.recipes.bench_match import CUES, WIDTH, command, write_random
-from weaksync.recipes.pool_index import open_index
+from weaksync.recipes.bench.match import CUES, WIDTH, command, write_random
+from weaksync.recipes.matching.pool import open_index
 
 
 def test_the_random_index_is_one_of_full_size(tmp_path):

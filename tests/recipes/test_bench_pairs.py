@@ -6,7 +6,7 @@ import json
 
 from click.testing import CliRunner
 
-from weaksync.recipes import bench_pairs
+from weaksync.recipes.bench import pairs as bench_pairs
 
 
 def test_every_kernel_is_timed_with_its_parts_apart():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from weaksync.recipes import bench_decode, bench_retrieval
+from weaksync.recipes.bench import decode as bench_decode
+from weaksync.recipes.bench import retrieval as bench_retrieval
 
 
 def run(command, *arguments):

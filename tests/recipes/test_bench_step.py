@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from weaksync.recipes.bench_step import StepTimes, measure
+from weaksync.recipes.bench.step import StepTimes, measure
 
 
 def test_both_loops_are_timed() -> None:

@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from weaksync import zoo
-from weaksync.recipes import bench_syncnet
+from weaksync.recipes.bench import syncnet as bench_syncnet
 from weaksync.zoo.models.syncnet import SyncNet
 
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from weaksync.datamodules import msymon
 from weaksync.datamodules.records import AnnotatedVideo, Sentence, overlap_seconds
-from weaksync.recipes.ceilings import ceilings, grid, in_order_share, midpoint, monotone
 from weaksync.recipes.cli import weaksync
+from weaksync.recipes.scoring.ceilings import ceilings, grid, in_order_share, midpoint, monotone
 
 DATA = os.environ.get("WEAKSYNC_DATA")
 real = pytest.mark.skipif(not DATA, reason="set WEAKSYNC_DATA to the folder that holds m-symon and yms")

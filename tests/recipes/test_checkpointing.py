@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from weaksync.recipes.checkpointing import DIGEST, DurableCheckpointIO, damage, latest_good
+from weaksync.recipes.training.checkpointing import DIGEST, DurableCheckpointIO, damage, latest_good
 
 
 def save(folder: Path, step: int) -> Path:

@@ -12,11 +12,12 @@ from PIL import Image
 
 from weaksync.datamodules.records import Cue, SpokenClip
 from weaksync.datamodules.sample_clips import make_clips
-from weaksync.recipes import data_check, data_stats
-from weaksync.recipes.building import Failure
-from weaksync.recipes.building_clips import Sentences, funnel
-from weaksync.recipes.clip_counts import count_clips, funnel_rows
-from weaksync.recipes.conversation import Decision
+from weaksync.recipes.building.conversation import Decision
+from weaksync.recipes.building.conversations import Sentences, funnel
+from weaksync.recipes.building.stories import Failure
+from weaksync.recipes.data import check as data_check
+from weaksync.recipes.data import stats as data_stats
+from weaksync.recipes.data.clip_counts import count_clips, funnel_rows
 
 
 def clip(name: str, video: str, seconds: int, domain: str, *texts: str, **more: float) -> SpokenClip:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from weaksync.recipes import paper
-from weaksync.recipes.comparison import Comparison
-from weaksync.recipes.paper import TABLES, Table
 from weaksync.recipes.report import comparison as drawing
+from weaksync.recipes.scoring import paper
+from weaksync.recipes.scoring.comparison import Comparison
+from weaksync.recipes.scoring.paper import TABLES, Table
 from weaksync.zoo.metrics import Interval
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weaksync.datamodules.tracks import Track
-from weaksync.recipes.conversation import Rules, choose
+from weaksync.recipes.building.conversation import Rules, choose
 
 TALKS, STILL = 0.7, 0.01
 

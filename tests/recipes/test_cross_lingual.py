@@ -8,7 +8,7 @@ from torchvision.io import decode_image
 
 from weaksync.recipes import cross_lingual
 from weaksync.recipes.cross_lingual import command, matrix, named
-from weaksync.recipes.scores import ALONE, RunScores
+from weaksync.recipes.scoring.scores import ALONE, RunScores
 
 LANGUAGES = ("en", "zh", "es")
 

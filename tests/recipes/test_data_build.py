@@ -20,11 +20,12 @@ from click.testing import CliRunner, Result
 from weaksync.datamodules import media, shards
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.verify import verify
-from weaksync.recipes import building, cli, clips
-from weaksync.recipes.data_build import command
+from weaksync.recipes import cli
+from weaksync.recipes.building import clips, stories
+from weaksync.recipes.building.sources import safe_id
+from weaksync.recipes.building.splits import assign
+from weaksync.recipes.data.build import command
 from weaksync.recipes.shots import Cutter
-from weaksync.recipes.sources import safe_id
-from weaksync.recipes.splits import assign
 
 SRT = """1
 00:00:00,000 --> 00:00:01,000
@@ -140,7 +141,7 @@ def test_sentences_without_a_word_are_left_out_with_a_note(source: Path) -> None
 def test_languages_share_one_decoding_and_get_ids_apart(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[Path] = []
     monkeypatch.setattr(
-        building, "cut_video", lambda path, *a, **k: (decoded.append(path), clips.cut_video(path, *a, **k))[1]
+        stories, "cut_video", lambda path, *a, **k: (decoded.append(path), clips.cut_video(path, *a, **k))[1]
     )
     (source / "es/v2.srt").unlink()
     done = build(source, languages=("en", "es"))

@@ -7,9 +7,9 @@ from click.testing import CliRunner
 from weaksync.datamodules import media
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.verify import verify
-from weaksync.recipes.clips import Pictures
-from weaksync.recipes.data_build import command
-from weaksync.recipes.data_build_yms import build_yms, cut_at
+from weaksync.recipes.building.clips import Pictures
+from weaksync.recipes.data.build import command
+from weaksync.recipes.data.build_yms import build_yms, cut_at
 
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (220, 220, 220)]
 

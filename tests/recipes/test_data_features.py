@@ -13,9 +13,9 @@ from weaksync import zoo
 from weaksync.datamodules.features import read_features
 from weaksync.datamodules.index import open_set, verify
 from weaksync.datamodules.sample_set import make_set
-from weaksync.recipes import data_features
 from weaksync.recipes.cli import main
-from weaksync.recipes.data_features import dual_encoder, encoded, imported, weights_hash
+from weaksync.recipes.data import features as data_features
+from weaksync.recipes.data.features import dual_encoder, encoded, imported, weights_hash
 
 CLIPS = {"train": [3, 4], "val": [2], "test": [3]}
 SMALL = {"embed_dim": 8, "num_heads": [1, 2, 2], "text_width": 32, "text_ffn": 64, "project_dim": 16, "frames": 2}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from weaksync.recipes.data_speakers import command
+from weaksync.recipes.data.speakers import command
 
 pytest.importorskip("espeakng_loader")
 

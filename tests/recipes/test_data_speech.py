@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from weaksync.datamodules.sample_clips import make_clips
-from weaksync.recipes import data_check, data_stats
 from weaksync.recipes.cli import main
-from weaksync.recipes.data_speech import command
+from weaksync.recipes.data import check as data_check
+from weaksync.recipes.data import stats as data_stats
+from weaksync.recipes.data.speech import command
 
 pytest.importorskip("espeakng_loader")
 

@@ -26,10 +26,11 @@ from weaksync.datamodules.streams import (
     producer_of,
     read_stream,
 )
-from weaksync.recipes import data_check, data_streams
 from weaksync.recipes.cli import main
-from weaksync.recipes.data_features import weights_hash
-from weaksync.recipes.data_streams import make_stream
+from weaksync.recipes.data import check as data_check
+from weaksync.recipes.data import streams as data_streams
+from weaksync.recipes.data.features import weights_hash
+from weaksync.recipes.data.streams import make_stream
 from weaksync.zoo.glove import HashedWords
 from weaksync.zoo.models.cues import PictureCue
 from weaksync.zoo.models.syncnet import lip_times, speech_times

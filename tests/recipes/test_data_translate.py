@@ -24,12 +24,13 @@ from weaksync.datamodules.shards import pack, write_video
 from weaksync.datamodules.world.language import tell
 from weaksync.datamodules.world.story import plot
 from weaksync.datamodules.world.translate import WorldTranslator
-from weaksync.recipes import config, translating
 from weaksync.recipes.cli import weaksync
+from weaksync.recipes.data import translating
+from weaksync.recipes.data.translating import Tally, translate_set
+from weaksync.recipes.data.translator import Seq2Seq
 from weaksync.recipes.narration import known_language
+from weaksync.recipes.settings import config
 from weaksync.recipes.train import train
-from weaksync.recipes.translating import Tally, translate_set
-from weaksync.recipes.translator import Seq2Seq
 from weaksync.zoo.models.dual_encoder import DualEncoder
 from weaksync.zoo.tokenizers import SentenceTokenizer
 

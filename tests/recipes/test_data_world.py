@@ -8,8 +8,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from weaksync.datamodules.index import open_set
-from weaksync.recipes import data_build
-from weaksync.recipes.data_world import command
+from weaksync.recipes.data import build as data_build
+from weaksync.recipes.data.world import command
 
 
 def test_writes_a_world_and_tells_its_shape(tmp_path: Path) -> None:

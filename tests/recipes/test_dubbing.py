@@ -6,8 +6,8 @@ import torch
 from weaksync.datamodules import media
 from weaksync.datamodules.batches import Speech, Word
 from weaksync.datamodules.waveforms import read_sound
-from weaksync.recipes.dubbing import DUCKED, RATE, dub, encode_clip, encode_sound, mixed, stretched
-from weaksync.recipes.fitting import Fit
+from weaksync.recipes.matching.dubbing import DUCKED, RATE, dub, encode_clip, encode_sound, mixed, stretched
+from weaksync.recipes.matching.fitting import Fit
 
 from .talking import film
 

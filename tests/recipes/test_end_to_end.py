@@ -13,12 +13,12 @@ import torch
 
 from weaksync import zoo
 from weaksync.datamodules.subtitles import SubtitleDataModule
-from weaksync.recipes import config
-from weaksync.recipes.data_streams import make_stream
-from weaksync.recipes.evaluate_subtitles import evaluate_run
-from weaksync.recipes.schema import ConfigError
-from weaksync.recipes.subtitle_config import SubtitleRecipe
-from weaksync.recipes.train_subtitles import build_data, build_model, build_task
+from weaksync.recipes.data.streams import make_stream
+from weaksync.recipes.scoring.subtitles import evaluate_run
+from weaksync.recipes.settings import config
+from weaksync.recipes.settings.schema import ConfigError
+from weaksync.recipes.settings.subtitles import SubtitleRecipe
+from weaksync.recipes.training.subtitles import build_data, build_model, build_task
 from weaksync.zoo.matcher import Matcher
 from weaksync.zoo.models.lipspeech import LipSpeech
 from weaksync.zoo.models.syncnet import SyncNet
@@ -61,7 +61,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(world: Path, *more: str) -> SubtitleRecipe:
-    read = config.load_any("subtitles/end_to_end", settings(world, *more))
+    read = config.load("subtitles/end_to_end", settings(world, *more))
     assert isinstance(read, SubtitleRecipe)
     return read
 
@@ -173,7 +173,7 @@ def test_what_does_not_fit_is_named(world: Path, tmp_path: Path, capsys: pytest.
     for words in ("leave data.video out, or syncnet", "lr is a factor", "data.global_batch should be"):
         assert words in faults
     with pytest.raises(ConfigError, match="or syncnet, what makes them"):
-        config.load_any("subtitles/soft_dsta", ["data.video=null"])
+        config.load("subtitles/soft_dsta", ["data.video=null"])
 
 
 def test_clips_that_are_too_short_are_said(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

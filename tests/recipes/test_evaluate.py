@@ -9,8 +9,8 @@ import torch
 from click.testing import CliRunner
 
 from weaksync.recipes import evaluate as recipe
-from weaksync.recipes import evaluate_story
 from weaksync.recipes.evaluate import evaluate, limited
+from weaksync.recipes.scoring import story as evaluate_story
 from weaksync.zoo.decoding import Decoder, VideoSimilarity
 from weaksync.zoo.tuning import tune
 

@@ -13,13 +13,13 @@ from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.speech import Espeak
 from weaksync.datamodules.speech_set import speak_clips
 from weaksync.datamodules.spoken import open_clips
-from weaksync.recipes import launch
 from weaksync.recipes.cli import main
-from weaksync.recipes.evaluate_matching import GLOBAL, evaluate_matcher, narrowing, present, scored
 from weaksync.recipes.index import index
-from weaksync.recipes.pool_scores import Query
-from weaksync.recipes.query import encode
-from weaksync.recipes.ranking import FUSION
+from weaksync.recipes.matching.query import encode
+from weaksync.recipes.matching.ranking import FUSION
+from weaksync.recipes.scoring.matching import GLOBAL, evaluate_matcher, narrowing, present, scored
+from weaksync.recipes.scoring.pools import Query
+from weaksync.recipes.training import launch
 from weaksync.zoo.fusion import fuse
 
 from .tiny_matcher import tiny_matcher, write_pool

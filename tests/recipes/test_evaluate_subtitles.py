@@ -14,8 +14,8 @@ import torch
 from weaksync import zoo
 from weaksync.datamodules.speech_set import write_speech
 from weaksync.datamodules.streams import open_stream, read_stream
-from weaksync.recipes.data_streams import make_stream
-from weaksync.recipes.evaluate_subtitles import evaluate_run, median_interval
+from weaksync.recipes.data.streams import make_stream
+from weaksync.recipes.scoring.subtitles import evaluate_run, median_interval
 from weaksync.zoo.models.lipspeech import LipSpeech
 
 from .tiny_streams import Hum, clips_with_speech, streams_of

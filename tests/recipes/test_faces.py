@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weaksync.recipes.faces import KnownFaces, read_known
+from weaksync.recipes.building.faces import KnownFaces, read_known
 
 BOX = [10, 20, 50, 70]
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weaksync.datamodules.batches import Word
-from weaksync.recipes.fitting import FASTEST, SLOWEST, fit, monotone, stretches
+from weaksync.recipes.matching.fitting import FASTEST, SLOWEST, fit, monotone, stretches
 
 
 def test_a_path_of_half_the_pace_makes_everything_twice_as_slow():

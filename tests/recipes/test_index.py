@@ -15,8 +15,8 @@ from weaksync.datamodules.speech import Espeak
 from weaksync.datamodules.speech_set import write_speech
 from weaksync.recipes import index as indexing
 from weaksync.recipes.index import command, index
-from weaksync.recipes.narrowing import Narrowing, expected_loss, kept_recall
-from weaksync.recipes.pool_index import Source, open_index
+from weaksync.recipes.matching.narrowing import Narrowing, expected_loss, kept_recall
+from weaksync.recipes.matching.pool import Source, open_index
 from weaksync.zoo.codes import ClipCode
 from weaksync.zoo.matcher import Voice
 

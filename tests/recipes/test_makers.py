@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from weaksync.recipes.cli import weaksync
-from weaksync.recipes.pool_index import open_index
+from weaksync.recipes.matching.pool import open_index
 
 from .tiny_streams import clips_with_speech
 

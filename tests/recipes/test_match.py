@@ -9,8 +9,8 @@ pytest.importorskip("espeakng_loader", reason="needs the extra tts, for speech")
 
 from weaksync.recipes.index import index
 from weaksync.recipes.match import command, match, save
-from weaksync.recipes.query import find_clip
-from weaksync.recipes.ranking import FUSION, rank
+from weaksync.recipes.matching.query import find_clip
+from weaksync.recipes.matching.ranking import FUSION, rank
 from weaksync.recipes.report.match_page import render
 from weaksync.zoo.matcher import ALIGNMENT
 from weaksync.zoo.models.syncnet import lip_steps

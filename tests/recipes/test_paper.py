@@ -7,8 +7,8 @@ from statistics import fmean
 
 import pytest
 
-from weaksync.recipes import paper
-from weaksync.recipes.paper import AVERAGE, CLIP, LANGUAGES, SENTENCE, TABLES, Table
+from weaksync.recipes.scoring import paper
+from weaksync.recipes.scoring.paper import AVERAGE, CLIP, LANGUAGES, SENTENCE, TABLES, Table
 
 
 def harmonic(first: float, second: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from weaksync.recipes.pool_scores import PoolScores, Query
+from weaksync.recipes.scoring.pools import PoolScores, Query
 from weaksync.zoo.metrics import Interval
 
 DOMAINS = ("movie", "youtube")

@@ -12,9 +12,10 @@ from weaksync import zoo
 from weaksync.datamodules.derived import TRANSLATIONS, origin, write_derived
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_set import make_set
-from weaksync.recipes import config, preflight
 from weaksync.recipes.cli import weaksync
+from weaksync.recipes.settings import config
 from weaksync.recipes.train import train
+from weaksync.recipes.training import preflight
 
 from .test_train_features import features_of
 
@@ -72,9 +73,9 @@ GIVEN = {
 def test_every_shipped_recipe_is_whole_given_what_it_names(name: str, data: Path, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.chdir(data)
     given = [*GIVEN[name], f"root={tmp_path}"]
-    if config.load_any(name, given).data.languages:
+    if config.load(name, given).data.languages:
         given.append("data.languages=[ru]")
-    assert preflight.faults(config.load_any(name, given)) == []
+    assert preflight.faults(config.load(name, given)) == []
 
 
 def test_validate_names_every_fault_of_files_at_once(data: Path, tmp_path: Path, monkeypatch) -> None:
@@ -93,7 +94,7 @@ def test_validate_names_every_fault_of_files_at_once(data: Path, tmp_path: Path,
     assert "1 fault\n  - cclm-tiny takes no 'fames' (did you mean 'frames'?)" in validate(
         "story/weak", *wrong, "--files"
     )
-    assert validate("story/weak", *wrong).startswith("name: other")  # the files are not asked for
+    assert validate("story/weak", *wrong).startswith("task: story\nname: other")  # the files are not asked for
     assert "no shard set" in validate("story/neumatch", "--files")
     few = [*wrong[:2], "model.arguments={frames: 5}", "name=other", f"root={tmp_path}"]
     assert "looks at 5 frames of a clip" in validate("story/weak", *few, "--files")  # the model is made to know that

@@ -13,10 +13,10 @@ from weaksync.datamodules.speech import Espeak
 from weaksync.datamodules.spoken import open_clips, spoken_clip, tube
 from weaksync.datamodules.tracks import crop, link, smooth, square
 from weaksync.datamodules.verify import verify
-from weaksync.recipes import faces
-from weaksync.recipes.building_clips import Settings, build_clips
-from weaksync.recipes.conversation import Rules
-from weaksync.recipes.sources import Narration
+from weaksync.recipes.building import faces
+from weaksync.recipes.building.conversation import Rules
+from weaksync.recipes.building.conversations import Settings, build_clips
+from weaksync.recipes.building.sources import Narration
 from weaksync.zoo.converters import mtcnn
 from weaksync.zoo.speaking import LipsAndVoice
 

@@ -10,10 +10,10 @@ pytest.importorskip("espeakng_loader", reason="needs the extra tts, for speech")
 
 from weaksync.datamodules import media
 from weaksync.datamodules.waveforms import read_sound
-from weaksync.recipes.dubbing import RATE, dub
 from weaksync.recipes.index import index
-from weaksync.recipes.query import find_clip
-from weaksync.recipes.ranking import FUSION
+from weaksync.recipes.matching.dubbing import RATE, dub
+from weaksync.recipes.matching.query import find_clip
+from weaksync.recipes.matching.ranking import FUSION
 from weaksync.recipes.regenerate import command, regenerate, save
 from weaksync.zoo.pool import zero_based_ranks
 

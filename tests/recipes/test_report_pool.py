@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from weaksync.recipes import paper_subtitles as paper
-from weaksync.recipes.comparison import Comparison
-from weaksync.recipes.pool_scores import Bin
 from weaksync.recipes.report import pool
 from weaksync.recipes.report.matrices import Panel, matrix_figure
+from weaksync.recipes.scoring import paper_subtitles as paper
+from weaksync.recipes.scoring.comparison import Comparison
+from weaksync.recipes.scoring.pools import Bin
 from weaksync.zoo.metrics import Interval
 
 

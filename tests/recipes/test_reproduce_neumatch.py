@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from weaksync.datamodules.sample_set import make_set
-from weaksync.recipes import reproduce_neumatch, reproduce_story
-from weaksync.recipes.reproduce_neumatch import rows
-from weaksync.recipes.reproduce_runs import Runs
+from weaksync.recipes.reproduce import neumatch as reproduce_neumatch
+from weaksync.recipes.reproduce import story as reproduce_story
+from weaksync.recipes.reproduce.neumatch import rows
+from weaksync.recipes.reproduce.story_runs import Runs
 
 from .test_train_features import features_of
 

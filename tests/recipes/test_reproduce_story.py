@@ -15,10 +15,13 @@ from weaksync.datamodules.derived import TRANSLATIONS, origin, write_derived
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_set import make_set
 from weaksync.datamodules.world import LANGUAGES
-from weaksync.recipes import config, reproduce_runs, reproduce_story, scores
 from weaksync.recipes.cli import weaksync
-from weaksync.recipes.paper import TABLES
-from weaksync.recipes.reproduce_runs import STRATEGIES, Runs
+from weaksync.recipes.reproduce import story as reproduce_story
+from weaksync.recipes.reproduce import story_runs as reproduce_runs
+from weaksync.recipes.reproduce.story_runs import STRATEGIES, Runs
+from weaksync.recipes.scoring import scores
+from weaksync.recipes.scoring.paper import TABLES
+from weaksync.recipes.settings import config
 
 SMALL = "model.arguments={embed_dim: 8, num_heads: [1, 1, 1], text_width: 16, text_heads: 2, text_ffn: 32}"
 QUICK = [
@@ -241,8 +244,8 @@ def test_every_table_comes_from_one_set_of_runs_each_scored_once(
 @pytest.mark.timeout(4 * 3600)
 def test_whether_the_papers_order_holds_on_the_world(tmp_path: Path, record_property) -> None:
     """Two-stage above individual above multilingual, over three seeds: either way the figures are reported."""
-    from weaksync.recipes.reproduce_world import world_runs
-    from weaksync.recipes.world_set import WorldSize
+    from weaksync.recipes.reproduce.story_world import world_runs
+    from weaksync.recipes.reproduce.world_set import WorldSize
 
     rows = ("two_stage", "individual", "multilingual")
     table = []

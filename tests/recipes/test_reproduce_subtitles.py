@@ -14,18 +14,19 @@ from click.testing import CliRunner
 
 from weaksync import zoo
 from weaksync.datamodules.sample_clips import make_clips
-from weaksync.recipes import console, reproduce_subtitles
-from weaksync.recipes import paper_subtitles as paper
-from weaksync.recipes import subtitle_figures as figures
-from weaksync.recipes import subtitle_tables as tables
-from weaksync.recipes.comparison import shown_chance
+from weaksync.recipes import console
 from weaksync.recipes.console import Track
-from weaksync.recipes.pool_scores import PoolScores, Query
 from weaksync.recipes.report.pool import pool_figure
-from weaksync.recipes.reproduce_subtitles import command, numbers, reproduce
-from weaksync.recipes.speakers_set import SpeakersSize
-from weaksync.recipes.subtitle_figures import Pair, course, still_zone
-from weaksync.recipes.subtitle_runs import SubtitleRuns
+from weaksync.recipes.reproduce import subtitle_figures as figures
+from weaksync.recipes.reproduce import subtitle_tables as tables
+from weaksync.recipes.reproduce import subtitles as reproduce_subtitles
+from weaksync.recipes.reproduce.speakers_set import SpeakersSize
+from weaksync.recipes.reproduce.subtitle_figures import Pair, course, still_zone
+from weaksync.recipes.reproduce.subtitle_runs import SubtitleRuns
+from weaksync.recipes.reproduce.subtitles import command, numbers, reproduce
+from weaksync.recipes.scoring import paper_subtitles as paper
+from weaksync.recipes.scoring.comparison import shown_chance
+from weaksync.recipes.scoring.pools import PoolScores, Query
 
 
 def scores(models: tuple[str, ...], *, known: bool = True, clips: int = 24, pool: int = 40) -> PoolScores:

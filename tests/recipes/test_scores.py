@@ -7,8 +7,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from weaksync.recipes.reproduce_tables import per_language
-from weaksync.recipes.scores import ALONE, RunScores, pooled
+from weaksync.recipes.reproduce.story_tables import per_language
+from weaksync.recipes.scoring.scores import ALONE, RunScores, pooled
 
 FILMS = 12
 

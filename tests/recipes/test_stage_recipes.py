@@ -11,14 +11,14 @@ from click.testing import CliRunner
 
 from weaksync import zoo
 from weaksync.datamodules.sample_clips import make_clips
-from weaksync.recipes import config
 from weaksync.recipes.cli import weaksync
-from weaksync.recipes.matching_config import MatchingRecipe
-from weaksync.recipes.stage_recipes import setting_faults
+from weaksync.recipes.settings import config
+from weaksync.recipes.settings.matching import MatchingRecipe
+from weaksync.recipes.settings.stages import setting_faults
 
 
 def faults(*given: str) -> list[str]:
-    recipe = config.load_any("subtitles/quickstart", list(given))
+    recipe = config.load("subtitles/quickstart", list(given))
     assert isinstance(recipe, MatchingRecipe)
     return setting_faults(recipe)
 

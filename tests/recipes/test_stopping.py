@@ -13,11 +13,13 @@ import pytest
 
 from weaksync import zoo
 from weaksync.datamodules.sample_clips import make_clips
-from weaksync.recipes import cli, config, matching_stages
-from weaksync.recipes.config import TrainerConfig
-from weaksync.recipes.launch import answering_signals, goes_on, part, trainer
-from weaksync.recipes.matching_config import MatchingRecipe
-from weaksync.recipes.train_matching import train
+from weaksync.recipes import cli
+from weaksync.recipes.settings import config
+from weaksync.recipes.settings.config import TrainerConfig
+from weaksync.recipes.settings.matching import MatchingRecipe
+from weaksync.recipes.training import stages as matching_stages
+from weaksync.recipes.training.launch import answering_signals, goes_on, part, trainer
+from weaksync.recipes.training.matching import train
 from weaksync.zoo.lipsync import LipSync
 from weaksync.zoo.subtitles import SubtitleMatching
 
@@ -36,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("speak_clips", "stopped in stage speech: {} goes on"),
         ("make_stream", "stopped in stage features of lips: {} goes on"),
-        ("train_any", "stopped in stage alignment: {} goes on"),
+        ("train", "stopped in stage alignment: {} goes on"),
         (LipSync, "stopped in stage syncnet at step 0: no checkpoint yet, {} begins it again"),
         (SubtitleMatching, "stopped in stage alignment at step 0: no checkpoint yet, {} begins it again"),
     ],
@@ -60,7 +62,7 @@ def test_a_matcher_says_its_stage(
         monkeypatch.setattr(where, "training_step", interrupted)
     given = [f"data.clips={data / 'clips'}", f"root={tmp_path}", "object=null", "scene=null", "action=null"]
     given += ["syncnet.set.data.global_batch=2", "syncnet.set.data.frames=20", "alignment.set.data.global_batch=2"]
-    asked = config.load_any("subtitles/quickstart", [*given, "alignment.set.trainer.max_epochs=1"])
+    asked = config.load("subtitles/quickstart", [*given, "alignment.set.trainer.max_epochs=1"])
     assert isinstance(asked, MatchingRecipe)
     if where is not LipSync:
         asked.syncnet.model = str(data / "syncnet")
@@ -122,7 +124,7 @@ def test_runs_of_each_language_go_on_by_a_command_that_is_taken(
     def interrupted(*given: Any, **more: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("weaksync.recipes.strategies.train_each", interrupted)
+    monkeypatch.setattr("weaksync.recipes.training.strategies.train_each", interrupted)
     with pytest.raises(SystemExit) as end:
         cli.main(["train", "story/weak", "--each-language", option])
     assert end.value.code == 130
@@ -132,7 +134,7 @@ def test_runs_of_each_language_go_on_by_a_command_that_is_taken(
 def test_reproduce_goes_on_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from weaksync.recipes import reproduce_subtitles
+    from weaksync.recipes.reproduce import subtitles as reproduce_subtitles
 
     def interrupted(*given: Any) -> None:
         with part("stage speech"):

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from weaksync.datamodules.sample_set import make_set
-from weaksync.recipes import config, paper, scores
 from weaksync.recipes.cli import main
-from weaksync.recipes.config import StoryRecipe
-from weaksync.recipes.preflight import check
-from weaksync.recipes.reproduce_runs import STRATEGIES
-from weaksync.recipes.scores import ALONE, WITHIN, run_scores
-from weaksync.recipes.strategies import for_language, languages_of, train_each
+from weaksync.recipes.reproduce.story_runs import STRATEGIES
+from weaksync.recipes.scoring import paper, scores
+from weaksync.recipes.scoring.scores import ALONE, WITHIN, run_scores
+from weaksync.recipes.settings import config
+from weaksync.recipes.settings.story import StoryRecipe
+from weaksync.recipes.training.preflight import check
+from weaksync.recipes.training.strategies import for_language, languages_of, train_each
 
 SMALL = "model.arguments={embed_dim: 8, num_heads: [1, 1, 1], text_width: 16, text_heads: 2, text_ffn: 32}"
 QUICK = [
@@ -167,8 +168,8 @@ def test_a_language_without_pairs_is_found_before_anything_is_trained(shards: Pa
 def test_a_language_whose_words_the_vocabulary_does_not_know_is_named(shards: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    from weaksync.recipes.preflight import check_words
-    from weaksync.recipes.train import build_data, build_model
+    from weaksync.recipes.training.preflight import check_words
+    from weaksync.recipes.training.story import build_data, build_model
     from weaksync.zoo.tokenizers import SentenceTokenizer
 
     one = recipe(shards, Path("unused"))

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from weaksync.datamodules.sample_set import make_set
-from weaksync.recipes import config
 from weaksync.recipes.cli import weaksync
+from weaksync.recipes.settings import config
 from weaksync.recipes.submit import script
 
 QUICK = ["story/quickstart", "data.shards=set", "name=there"]
@@ -63,7 +63,7 @@ def test_the_script_asks_for_what_was_asked(cluster: Path) -> None:
     assert asked["signal"] == "B:USR1@120" and "requeue" in asked and "export PYTHONSAFEPATH=1" in text
     assert "trainer.devices=4 trainer.num_nodes=2" in text and "data.workers=3" in text
     assert subprocess.run(["bash", "-n", "runs/there/submit.sh"], cwd=cluster).returncode == 0
-    on_cpu = options(script(config.load_any(QUICK[0], QUICK[1:]), QUICK[0], QUICK[1:], gpus=0))
+    on_cpu = options(script(config.load(QUICK[0], QUICK[1:]), QUICK[0], QUICK[1:], gpus=0))
     assert "gpus-per-node" not in on_cpu and on_cpu["ntasks-per-node"] == "1"
 
 

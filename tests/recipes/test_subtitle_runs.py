@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from weaksync import zoo
 from weaksync.datamodules.spoken import open_clips, scene
-from weaksync.recipes.matching_costs import split_costs
-from weaksync.recipes.reproduce_subtitles import command
+from weaksync.recipes.matching.costs import split_costs
+from weaksync.recipes.reproduce.subtitle_runs import SubtitleRuns, dual_encoder
+from weaksync.recipes.reproduce.subtitles import command
 from weaksync.recipes.runs import RECIPE
-from weaksync.recipes.subtitle_runs import SubtitleRuns, dual_encoder
 
 from .tiny_streams import clips_with_speech
 

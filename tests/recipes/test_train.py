@@ -17,11 +17,11 @@ import torch
 
 from weaksync import zoo
 from weaksync.datamodules.sample_set import make_set
-from weaksync.recipes import config
-from weaksync.recipes.checkpointing import latest_good
-from weaksync.recipes.config import StoryRecipe
 from weaksync.recipes.evaluate import evaluate
+from weaksync.recipes.settings import config
+from weaksync.recipes.settings.story import StoryRecipe
 from weaksync.recipes.train import train
+from weaksync.recipes.training.checkpointing import latest_good
 from weaksync.zoo.models.cclm import CCLM
 from weaksync.zoo.story import StoryAlignment
 

@@ -11,10 +11,10 @@ import pytest
 from weaksync import zoo
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_set import make_set
-from weaksync.recipes import config
-from weaksync.recipes.data_features import imported
-from weaksync.recipes.feature_config import FeatureRecipe
-from weaksync.recipes.schema import ConfigError
+from weaksync.recipes.data.features import imported
+from weaksync.recipes.settings import config, story
+from weaksync.recipes.settings.features import FeatureRecipe
+from weaksync.recipes.settings.schema import ConfigError
 
 from .verbs import weaksync
 
@@ -112,7 +112,7 @@ def test_models_of_pictures_are_refused(world: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_recipe_of_features_is_checked_as_a_whole() -> None:
-    recipe = config.load_any("story/neumatch")
+    recipe = config.load("story/neumatch")
     assert isinstance(recipe, FeatureRecipe)
     overrides = [
         "data.group_size=4",
@@ -122,9 +122,9 @@ def test_a_recipe_of_features_is_checked_as_a_whole() -> None:
         "model.nme=x",
     ]
     with pytest.raises(ConfigError) as caught:
-        config.load_any("story/neumatch", overrides)
+        config.load("story/neumatch", overrides)
     faults = "\n".join(caught.value.faults)
     for words in ("data.group_size", "data.window", "trust", "'smoothing'", "'name'"):
         assert words in faults
     with pytest.raises(ValueError, match="story/neumatch is a recipe of task features"):
-        config.load("story/neumatch")
+        story.load("story/neumatch")

@@ -11,13 +11,14 @@ import torch
 
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.streams import known, open_stream
-from weaksync.recipes import config, train_matching
-from weaksync.recipes.matching_config import MatchingRecipe
-from weaksync.recipes.matching_costs import rows_together, split_costs
-from weaksync.recipes.matching_stages import Stages
-from weaksync.recipes.schema import ConfigError
-from weaksync.recipes.stage_recipes import stage_recipe
-from weaksync.recipes.train_matching import reading, train
+from weaksync.recipes.matching.costs import rows_together, split_costs
+from weaksync.recipes.settings import config
+from weaksync.recipes.settings.matching import MatchingRecipe
+from weaksync.recipes.settings.schema import ConfigError
+from weaksync.recipes.settings.stages import stage_recipe
+from weaksync.recipes.training import matching as train_matching
+from weaksync.recipes.training.matching import reading, train
+from weaksync.recipes.training.stages import Stages
 from weaksync.zoo import create, load
 from weaksync.zoo.matcher import Matcher
 
@@ -34,7 +35,7 @@ SHORT = [
 
 def recipe(folder: Path, *more: str, name: str = "run") -> MatchingRecipe:
     given = [f"data.clips={folder / 'clips'}", f"root={folder / 'runs'}", f"name={name}", *SHORT, *more]
-    found = config.load_any("subtitles/quickstart", given)
+    found = config.load("subtitles/quickstart", given)
     assert isinstance(found, MatchingRecipe)
     return found
 
@@ -108,8 +109,8 @@ def test_what_has_ended_is_taken(folder: Path, run: Path, monkeypatch: pytest.Mo
 
     with pytest.raises(ValueError, match="holds a run"):
         train(recipe(folder))
-    monkeypatch.setattr("weaksync.recipes.matching_stages.train_any", never)
-    monkeypatch.setattr("weaksync.recipes.matching_stages.make_stream", never)
+    monkeypatch.setattr("weaksync.recipes.training.stages.train", never)
+    monkeypatch.setattr("weaksync.recipes.training.stages.make_stream", never)
     train(recipe(folder), resume=True)
     before = json.loads((run / "model" / "matcher.json").read_text())
     (run / "model").rename(run / "kept")
@@ -142,7 +143,7 @@ def test_the_rate_of_the_prior_is_that_of_the_clips(folder: Path, run: Path) -> 
 
 def test_given_weights_are_not_trained(folder: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = []
-    monkeypatch.setattr("weaksync.recipes.matching_stages.train_any", lambda recipe, **more: names.append(recipe.name))
+    monkeypatch.setattr("weaksync.recipes.training.stages.train", lambda recipe, **more: names.append(recipe.name))
     stages = Stages(recipe(folder, f"syncnet.model={run / 'syncnet'}", name="given"))
     assert stages.syncnet() == run / "syncnet" / "model"
     lips = open_stream(stages.lips(), None, ("lips",))

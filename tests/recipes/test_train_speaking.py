@@ -13,12 +13,12 @@ from weaksync import zoo
 from weaksync.datamodules.face_tracks import open_tracks, speaking
 from weaksync.datamodules.spoken import sound, spoken_clip, tube
 from weaksync.datamodules.waveforms import read_sound
-from weaksync.recipes import config
-from weaksync.recipes.building_tracks import build_tracks
+from weaksync.recipes.building.speaking import LearntSpeaking, choose
+from weaksync.recipes.building.tracks import build_tracks
 from weaksync.recipes.cli import main
-from weaksync.recipes.speaking import LearntSpeaking, choose
-from weaksync.recipes.speaking_config import SpeakingRecipe
-from weaksync.recipes.train_speaking import train
+from weaksync.recipes.settings import config
+from weaksync.recipes.settings.speaking import SpeakingRecipe
+from weaksync.recipes.training.speaking import train
 from weaksync.zoo.speaking import LipsAndVoice, ScoreSpeaking
 
 from .talking import FPS, PLACES, film
@@ -103,7 +103,7 @@ def test_a_build_goes_on_and_names_what_it_cannot_use(
 
 def recipe(tracks: Path, root: Path, *more: str) -> SpeakingRecipe:
     settings = [f"data.tracks={tracks}", f"root={root}", "data.frames=30", "data.global_batch=4", *more]
-    read = config.load_any("subtitles/speaking", settings)
+    read = config.load("subtitles/speaking", settings)
     assert isinstance(read, SpeakingRecipe)
     return read
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from weaksync import zoo
-from weaksync.recipes import config
-from weaksync.recipes.data_streams import make_stream
-from weaksync.recipes.schema import ConfigError
-from weaksync.recipes.subtitle_config import SubtitleRecipe
+from weaksync.recipes.data.streams import make_stream
+from weaksync.recipes.settings import config
+from weaksync.recipes.settings.schema import ConfigError
+from weaksync.recipes.settings.subtitles import SubtitleRecipe
 from weaksync.zoo.models.gsm import GSM
 from weaksync.zoo.models.lipspeech import LipSpeech
 
@@ -145,7 +145,7 @@ def test_features_of_another_model_are_refused(world: Path, tmp_path: Path, caps
 
 
 def test_a_recipe_is_checked_as_a_whole() -> None:
-    assert isinstance(config.load_any("subtitles/soft_dsta"), SubtitleRecipe)
+    assert isinstance(config.load("subtitles/soft_dsta"), SubtitleRecipe)
     overrides = [
         "data.global_batch=1",
         "model.arguments.aligner=dtw",
@@ -155,7 +155,7 @@ def test_a_recipe_is_checked_as_a_whole() -> None:
         "data.shards=x",
     ]
     with pytest.raises(ConfigError) as caught:
-        config.load_any("subtitles/soft_dsta", overrides)
+        config.load("subtitles/soft_dsta", overrides)
     faults = "\n".join(caught.value.faults)
     for words in (
         "data.global_batch",

@@ -13,11 +13,11 @@ import torch
 
 from weaksync import zoo
 from weaksync.datamodules.sample_clips import make_clips
-from weaksync.recipes import config
 from weaksync.recipes.cli import main
-from weaksync.recipes.schema import ConfigError
-from weaksync.recipes.syncnet_config import SyncNetRecipe
-from weaksync.recipes.train_syncnet import train
+from weaksync.recipes.settings import config
+from weaksync.recipes.settings.schema import ConfigError
+from weaksync.recipes.settings.syncnet import SyncNetRecipe
+from weaksync.recipes.training.syncnet import train
 from weaksync.zoo.models.syncnet import SyncNet
 
 BIN = Path(sys.executable).parent
@@ -52,7 +52,7 @@ def overrides(clips: Path, root: Path, *more: str) -> list[str]:
 
 
 def recipe(clips: Path, root: Path, *more: str) -> SyncNetRecipe:
-    read = config.load_any("subtitles/syncnet", overrides(clips, root, *more))
+    read = config.load("subtitles/syncnet", overrides(clips, root, *more))
     assert isinstance(read, SyncNetRecipe)
     return read
 

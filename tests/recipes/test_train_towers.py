@@ -10,9 +10,9 @@ import torch
 
 from weaksync import zoo
 from weaksync.datamodules.sample_set import make_set
-from weaksync.recipes import config
 from weaksync.recipes.evaluate import evaluate
-from weaksync.recipes.train import build_model, train
+from weaksync.recipes.settings import config
+from weaksync.recipes.training.story import build_model, train
 from weaksync.zoo.models.clip4clip import CLIP4Clip
 from weaksync.zoo.models.siglip import SigLIP
 

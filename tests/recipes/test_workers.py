@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from weaksync.recipes.workers import each
+from weaksync.recipes.building.workers import each
 
 
 def halve(number: int) -> float:

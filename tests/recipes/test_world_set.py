@@ -11,11 +11,11 @@ from weaksync import zoo
 from weaksync.datamodules.index import open_set, verify
 from weaksync.datamodules.world import LANGUAGES, plot
 from weaksync.datamodules.world.language import tell
-from weaksync.recipes import reproduce_world
-from weaksync.recipes.reproduce_runs import STRATEGIES
-from weaksync.recipes.reproduce_world import world_preset, world_runs
-from weaksync.recipes.world_base import base_model
-from weaksync.recipes.world_set import WorldSize, in_world, world_set
+from weaksync.recipes.reproduce import story_world as reproduce_world
+from weaksync.recipes.reproduce.story_runs import STRATEGIES
+from weaksync.recipes.reproduce.story_world import world_preset, world_runs
+from weaksync.recipes.reproduce.world_base import base_model
+from weaksync.recipes.reproduce.world_set import WorldSize, in_world, world_set
 
 SIZE = WorldSize(stories=4, languages=("en", "ru"))
 

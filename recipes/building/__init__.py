@@ -1,0 +1,1 @@
+"""Raw media to shard sets: stories, conversational clips, face tracks."""

@@ -1,0 +1,343 @@
+"""Videos and their subtitles to a set of conversational clips, resumable, every decision kept.
+
+Every group of sentences that may become a clip is one piece of work.  It leaves a decision, and where it is kept a
+part; the names of both hold a hash of all that went into them, so a build that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...datamodules import captions, media, shards
+from ...datamodules.files import write_whole
+from ...datamodules.groups import Grouping, group
+from ...datamodules.languages import check_words
+from ...datamodules.manifest import MANIFEST
+from ...datamodules.records import Cue
+from ...datamodules.spoken import CLIPS, TUBE_FPS
+from ...zoo.speaking import ScoreSpeaking
+from .conversation import STEPS, Decision, Rules, Source, build, started
+from .faces import DetectFaces, KnownFaces
+from .sources import Narration, Story, find_stories
+from .splits import read_splits
+from .stories import PARTS, REPORT, Failure, key_of, stat_of, with_words, write_report
+from .workers import each
+
+#: part of every key: raise it where the same input would now give other parts
+VERSION = 1
+#: shares of the videos that validate and test, where no file says which
+VAL, TEST = 0.1, 0.1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How clips are built; all of it is part of every part's key and kept in the manifest."""
+
+    rules: Rules
+    grouping: Grouping
+    speaking: ScoreSpeaking
+    detect: DetectFaces | None = None
+    known: dict[str, KnownFaces] | None = None
+    domain: str = ""
+    sentences: captions.Cut = "auto"
+    encoding: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; detectors by their names."""
+        return {
+            "kind": CLIPS,
+            "version": VERSION,
+            "faces": "known" if self.detect is None else self.detect.producer,
+            "speaking": self.speaking.producer,
+            **asdict(self.rules),
+            "grouping": asdict(self.grouping),
+            "sentences": self.sentences,
+            "encoding": self.encoding,
+        }
+
+
+@dataclass
+class Report:
+    """What a build came to; written to ``build.json`` beside the shards.
+
+    Attributes:
+        settings: how it was made.
+        funnel: what is left after every step, see `funnel`.
+        counts: split -> clips and sentences.
+        built: groups that were decided now.
+        resumed: groups that an earlier run had decided.
+        failures: videos that gave no group, and groups whose work broke off.
+        decisions: what became of every group.
+    """
+
+    settings: dict[str, Any]
+    funnel: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    built: int = 0
+    resumed: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+
+
+@dataclass
+class Sentences:
+    """What became of the sentences of a build before any picture was looked at."""
+
+    videos: dict[str, float] = field(default_factory=dict)  # name -> seconds
+    all: int = 0
+    lone: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One group, and the two files that it leaves: the decision is written last."""
+
+    source: Source
+    part: Path
+    decision: Path
+    rules: Rules
+    detect: DetectFaces | None
+    speaking: ScoreSpeaking
+
+
+def build_clips(
+    videos: Path,
+    narrations: list[Narration],
+    out: Path,
+    settings: Settings,
+    *,
+    splits: Path | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    replace: bool = False,
+    looked: Callable[[int, int], None] | None = None,
+    decided: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Build a set of conversational clips from a folder of videos.
+
+    Args:
+        videos: folder; each file in it is a video.
+        narrations: for each language the subtitles.
+        out: folder of the set.
+        settings: how clips are found and kept.
+        splits: JSON file of split -> names of videos; without it videos go 80/10/10 to train, val and test.
+        seed: of that division.
+        jobs: processes; default one for each core.
+        replace: put a new set in place of one that is there.
+        looked: called with (videos whose subtitles are read, videos).
+        decided: called with (groups decided, groups).
+
+    Raises:
+        ValueError: settings that cannot be, or nothing is kept; faults of single videos are in the report instead.
+        OSError: the disk is full, or `out` cannot be written.
+    """
+    if (out / MANIFEST).exists() and not replace:
+        raise ValueError(
+            f"{out} holds a shard set already; --replace builds it again, using what has not changed; "
+            "or choose another folder"
+        )
+    stories, failures = find_stories(videos, narrations)
+    assigned = _assigned([story.name for story in stories], splits, seed)
+    rule = str(splits) if splits else f"80/10/10 of {len(stories)} videos to train, val and test, seed {seed}"
+    report = Report(settings.to_dict() | {"splits": rule})
+    report.failures = [Failure(*failure) for failure in failures]
+    folder = out / PARTS
+    folder.mkdir(parents=True, exist_ok=True)
+
+    tally = Sentences()
+    tasks: list[tuple[_Task, str]] = []
+    for number, story in enumerate(stories):
+        for language in story.subtitles:
+            try:
+                sources = _sources(story, language, settings, tally, many=len(narrations) > 1)
+                tasks += [(_task(source, story, settings, folder), story.name) for source in sources]
+            except (ValueError, OSError) as fault:
+                report.failures.append(Failure(story.video.name, str(fault)))
+        if looked is not None:
+            looked(number + 1, len(stories))
+    unread = list(report.failures)
+    broken = _decide([task for task, _ in tasks], report, folder, jobs, decided)
+    report.failures += [Failure(name, reason) for name, reason in broken.items()]
+
+    parts: dict[str, list[Path]] = {}
+    for task, name in tasks:
+        if task.source.id in broken:
+            decision = started(task.source).fall("pictures", broken[task.source.id])
+        else:
+            decision = Decision(**json.loads(task.decision.read_text(encoding="utf-8")))
+        decision.split = assigned[name]
+        report.decisions.append(decision)
+        if decision.step == "kept":
+            parts.setdefault(decision.split, []).append(task.part)
+    report.failures.sort(key=lambda failure: failure.video)
+    report.funnel = funnel(report.decisions, unread, tally)
+    if not parts:
+        write_report(out, report)
+        raise ValueError(f"no clip could be made from {videos}: {_why_none(report)}; see {out / REPORT}")
+    if replace:
+        (out / MANIFEST).unlink(missing_ok=True)
+    manifest = shards.pack(
+        out, {split: sorted(files) for split, files in parts.items()}, report.settings | {"funnel": report.funnel}
+    )
+    report.counts = {
+        split: {"clips": count.videos, "sentences": count.sentences} for split, count in sorted(manifest.counts.items())
+    }
+    write_report(out, report)
+    if not report.failures:  # otherwise they are kept, for the run that follows when the fault is mended
+        shutil.rmtree(folder)
+    return report
+
+
+def funnel(decisions: Iterable[Decision], unread: Iterable[Failure], sentences: Sentences) -> dict[str, Any]:
+    """How many fell at which step, and why.
+
+    Args:
+        decisions: on all groups.
+        unread: videos that gave no group.
+        sentences: of the others.
+
+    Returns:
+        ``videos``, ``seconds`` and ``sentences`` that were read, ``lone`` sentences of talks that are too short and
+        ``left`` ones that fit into no group; ``failures`` and for every step of `conversation.STEPS` but the last
+        ``fell``: reason -> how many; ``groups`` and ``kept``.
+    """
+    decisions = list(decisions)
+    fell = {
+        step: dict(Counter(one.reason for one in decisions if one.step == step).most_common())
+        for step in STEPS
+        if step != "kept"
+    }
+    return {
+        "videos": len(sentences.videos),
+        "seconds": round(sum(sentences.videos.values()), 1),
+        "sentences": sentences.all,
+        "lone": sentences.lone,
+        "left": sentences.left,
+        "failures": dict(Counter(_without_names(failure) for failure in unread).most_common()),
+        "groups": len(decisions),
+        "fell": fell,
+        "kept": sum(one.step == "kept" for one in decisions),
+    }
+
+
+def _assigned(names: list[str], splits: Path | None, seed: int) -> dict[str, str]:
+    """Video -> split.  Raises ValueError where a file is given and lacks a video."""
+    if splits is not None:
+        given = read_splits(splits)
+        if lost := [name for name in names if name not in given]:
+            raise ValueError(f"{splits}: {len(lost)} videos are in no split, such as {lost[0]!r}; add them to the file")
+        return {name: given[name] for name in names}
+    order = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+    val, test = round(VAL * len(order)), round(TEST * len(order))
+    return {
+        name: "val" if number < val else "test" if number < val + test else "train" for number, name in enumerate(order)
+    }
+
+
+def _sources(story: Story, language: str, settings: Settings, tally: Sentences, *, many: bool) -> list[Source]:
+    """The groups of one video in one language.  Raises ValueError where its subtitles or its faces cannot be read."""
+    notes = list(story.notes)
+    path = story.subtitles[language]
+    read = captions.said(captions.read(path, language=language, encoding=settings.encoding, notes=notes), notes)
+    check_words(" ".join(caption.text for caption in read), language, str(path))
+    said = with_words(captions.sentences(read, language, cut=settings.sentences, notes=notes), notes)
+    spans = [(one.narration or (0.0, 0.0)) for one in said]
+    known = None
+    if settings.known is not None:
+        known = settings.known.get(story.name)
+        if known is None:
+            raise ValueError(f"{story.video.name}: the file of known faces does not have it")
+    info = media.probe(story.video)
+    duration = info.duration or spans[-1][1]
+    found = group(spans, duration, settings.grouping)
+    tally.videos[story.name] = duration
+    tally.all += len(said)
+    tally.lone += len(found.lone)
+    tally.left += len(found.left)
+    name = f"{language}_{story.id}" if many else story.id
+    sources = []
+    for number, one in enumerate(found.groups):
+        start, end = (round(time * TUBE_FPS) / TUBE_FPS for time in (one.start, one.end))
+        cues = [
+            Cue(said[at].text, round(max(0.0, spans[at][0] - start), 3), round(min(end, spans[at][1]) - start, 3))
+            for at in range(one.first, one.last)
+        ]
+        sources.append(
+            Source(f"{name}_{number:04d}", story.video, language, start, end, cues, known, settings.domain, list(notes))
+        )
+    return sources
+
+
+def _task(source: Source, story: Story, settings: Settings, folder: Path) -> _Task:
+    known = source.known
+    key = key_of(
+        settings.to_dict(),
+        source.id,
+        source.language,
+        source.start,
+        source.end,
+        [asdict(cue) for cue in source.cues],
+        source.domain,
+        stat_of(story.video),
+        [known.fps, known.cuts, known.domain, known.speaker, known.hidden, known.offscreen] if known else None,
+        {name: hashlib.sha256(boxes.tobytes()).hexdigest() for name, boxes in known.boxes.items()} if known else None,
+    )
+    stem = folder / f"{source.id}.{key}"
+    return _Task(
+        source,
+        stem.with_name(f"{stem.name}.tar"),
+        stem.with_name(f"{stem.name}.json"),
+        settings.rules,
+        settings.detect,
+        settings.speaking,
+    )
+
+
+def _decide(
+    tasks: list[_Task], report: Report, folder: Path, jobs: int | None, decided: Callable[[int, int], None] | None
+) -> dict[str, str]:
+    """Do what is not done yet; returns group -> reason of those whose work broke off: the next call does them again."""
+    todo = [task for task in tasks if not task.decision.exists()]
+    report.resumed = len(tasks) - len(todo)
+    jobs = max(1, min(jobs or os.cpu_count() or 1, len(todo)))
+    if decided is not None:
+        decided(report.resumed, len(tasks))
+    broken: dict[str, str] = {}
+    for number, (task, outcome) in enumerate(each(_work, todo, jobs, folder), start=1):
+        if isinstance(outcome, str):
+            broken[task.source.id] = outcome
+        else:
+            report.built += 1
+        if decided is not None:
+            decided(report.resumed + number, len(tasks))
+    return broken
+
+
+def _work(task: _Task) -> bool:
+    decision = build(task.source, task.part, task.rules, task.detect, task.speaking)
+    write_whole(task.decision, json.dumps(asdict(decision), ensure_ascii=False).encode())
+    return True
+
+
+def _without_names(failure: Failure) -> str:
+    """A reason as it is counted: without the video's name and the paths of its files, which are different in each."""
+    stem = Path(failure.video).stem
+    return " ".join(
+        word for word in failure.reason.split() if failure.video not in word and not ("/" in word and stem in word)
+    )
+
+
+def _why_none(report: Report) -> str:
+    reasons = Counter(one.reason for one in report.decisions) + Counter(_without_names(one) for one in report.failures)
+    if reasons:
+        return "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
+    return f"of {report.funnel['sentences']} sentences none are part of a talk of the length of a clip"

@@ -1,0 +1,159 @@
+"""`weaksync data build`: raw video and subtitles to shards."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from ...datamodules.captions import Cut
+from ...datamodules.languages import language_code
+from ...datamodules.msymon import TimeFormat
+from ..building.clips import Pictures
+from ..building.sources import Narration
+from ..building.stories import REPORT, Report, Settings, build_story
+from ..console import err, print_table, progress
+from ..shots import METHODS, Method, choose
+from . import build_speaking, build_subtitles, build_yms
+
+FAILED = 1
+#: what a set cannot do that lacks a split
+WITHOUT = {
+    "train": "there is nothing to train on",
+    "val": "drop costs cannot be tuned",
+    "test": "there is nothing to score a model on",
+}
+_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def command() -> None:
+    """Raw video and subtitles to shards."""
+
+
+@command.command()
+@click.option("--videos", type=_PATH, required=True, help="Folder of videos.")
+@click.option("--subtitles", type=_PATH, multiple=True, required=True, help="Folder of subtitles, named as the videos.")
+@click.option("--language", multiple=True, required=True, help="Their language; one for each --subtitles.")
+@click.option("--annotations", type=_PATH, multiple=True, help="M-SyMoN annotation file; none, or one per language.")
+@click.option("--out", type=_PATH, required=True, help="Folder of the shard set.")
+@click.option("--splits", type=_PATH, help='JSON {"train": [...], "val": [...], "test": [...]} of video names.')
+@click.option("--time-format", type=click.Choice(get_args(TimeFormat)), default="auto", show_default=True,
+              help="How annotated times are written.")  # fmt: skip
+@click.option("--shots", "method", type=click.Choice(METHODS), default="auto", show_default=True,
+              help="How videos are cut into clips.")  # fmt: skip
+@click.option("--weights", type=_PATH, help="TransNetV2 weights, if not those of the package.")
+@click.option("--sentences", type=click.Choice(get_args(Cut)), default="auto", show_default=True,
+              help="Where sentences end; captions: each is one, in any language.")  # fmt: skip
+@click.option("--encoding", help="Encoding of the subtitles, where they are not Unicode.")
+@click.option("--frames", default=5, show_default=True, help="Candidate pictures of each clip.")
+@click.option("--size", default=256, show_default=True, help="Short side of the pictures at most, in pixels.")
+@click.option("--quality", default=90, show_default=True, help="JPEG quality, 1 to 100.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes; default one for each core.")
+@click.option("--seed", default=0, show_default=True, help="Of the 20/20/60 division without --splits.")
+@click.option("--replace", is_flag=True, help="Put the new set in place of one that is in --out.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def story(
+    videos: Path,
+    subtitles: tuple[Path, ...],
+    language: tuple[str, ...],
+    annotations: tuple[Path, ...],
+    out: Path,
+    splits: Path | None,
+    time_format: TimeFormat,
+    method: Method,
+    weights: Path | None,
+    sentences: Cut,
+    encoding: str | None,
+    frames: int,
+    size: int,
+    quality: int,
+    jobs: int | None,
+    seed: int,
+    replace: bool,
+    as_json: bool,
+) -> None:
+    """Cut story videos into clips and sentences, and write them as shards.
+
+    A video that fails is reported, in build.json too, and the rest goes on; the exit code is then 1.  A build that was
+    stopped goes on where it was.
+    """
+    narrations = pair(subtitles, language, annotations, time_format, sentences)
+    cutter = choose(method, weights)
+    err.print(cutter.reason, highlight=False)
+    with progress("videos") as bar:
+        task = bar.add_task("building", total=None)
+        report = build_story(
+            videos,
+            narrations,
+            out,
+            Settings(cutter, Pictures(frames, size, quality), sentences, encoding),
+            splits=splits,
+            seed=seed,
+            jobs=jobs,
+            replace=replace,
+            started=lambda total: bar.update(task, total=total),
+            advance=lambda: bar.advance(task),
+        )
+    tell_splits(report)
+    show(report, out, as_json)
+    if report.failures:
+        sys.exit(FAILED)
+
+
+command.add_command(build_speaking.command, "speaking")
+command.add_command(build_subtitles.command, "subtitles")
+command.add_command(build_yms.command, "yms")
+
+
+def pair(
+    subtitles: tuple[Path, ...],
+    languages: tuple[str, ...],
+    annotations: tuple[Path, ...],
+    time_format: TimeFormat,
+    sentences: Cut,
+) -> list[Narration]:
+    """The narrations that options given several times mean.  Raises ValueError where they do not pair."""
+    if len(subtitles) != len(languages):
+        raise ValueError(f"{len(subtitles)} --subtitles and {len(languages)} --language: give them in pairs")
+    if annotations and len(annotations) != len(languages):
+        raise ValueError(f"{len(annotations)} --annotations for {len(languages)} languages: give none, or one for each")
+    codes = [code if sentences == "captions" else language_code(code) for code in languages]
+    if len(set(codes)) < len(codes):
+        raise ValueError(f"a language is given twice: {', '.join(codes)}")
+    files = annotations or (None,) * len(codes)
+    return [
+        Narration(code, folder, file, time_format) for code, folder, file in zip(codes, subtitles, files, strict=True)
+    ]
+
+
+def tell_splits(report: Report) -> None:
+    """Print by which rule the stories were divided, and what cannot be done where a split is empty."""
+    err.print(f"splits: {report.settings['splits']}", highlight=False, markup=False, soft_wrap=True)
+    if lacking := [f"no {split}, so {what}" for split, what in WITHOUT.items() if split not in report.counts]:
+        err.print(f"{'; '.join(lacking)} (--splits names some)", highlight=False, soft_wrap=True)
+
+
+def show(report: Report, out: Path, as_json: bool) -> None:
+    """Print what a build came to: counts as a result, troubles on standard error."""
+    if as_json:
+        click.echo(json.dumps(asdict(report), ensure_ascii=False, indent=2))
+    else:
+        rows = [[split, *count.values()] for split, count in report.counts.items()]
+        print_table(f"{out}", ["split", "videos", "clips", "sentences"], rows)
+    if report.resumed:
+        err.print(f"from an earlier run: {report.resumed} videos; new: {report.built}", highlight=False)
+    for code, names in report.absent.items():
+        err.print(f"{code}: {len(names)} annotated videos are not among the files", highlight=False)
+    for code, names in report.untold.items():
+        err.print(f"{code}: {len(names)} videos have no subtitles in it, such as {names[0]}", highlight=False)
+    if report.notes:
+        err.print(f"notes on {len(report.notes)} videos: see {out / REPORT}", highlight=False)
+    if report.failures:
+        err.print(f"{len(report.failures)} failed:", style="bold", highlight=False)
+        for failure in report.failures:
+            err.print(f"  {failure.video}: {failure.reason}", highlight=False, markup=False, soft_wrap=True)

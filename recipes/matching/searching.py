@@ -1,0 +1,140 @@
+"""The one way a pool is searched: opened for a matcher, and asked which of its subtitles fit a clip of a video."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from time import perf_counter
+
+from ...zoo.matcher import Matcher
+from ..building.speaking import choose as choose_speaking
+from ..console import Track, untold
+from ..index import index, load_matcher
+from .candidates import candidate, speaking_of, variants
+from .matches import Match
+from .narrowing import Narrowing, expected_loss
+from .pool import SubtitleIndex, is_index, open_index
+from .query import find_clip
+from .ranking import Ranking, rank
+
+#: of the folder that a command writes: where subtitle files are indexed, and found again
+POOL = "pool"
+_STAGES = ("finding the face", "encoding the clip", "searching the pool")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A pool that is open for a matcher.
+
+    Attributes:
+        model: what the matcher is called.
+        matcher: on its device.
+        index: that it searches.
+        tell: called with what is done, how much of it, and how much there is.
+    """
+
+    model: str
+    matcher: Matcher
+    index: SubtitleIndex
+    tell: Track
+
+    def match(
+        self,
+        video: str | Path,
+        choose: Callable[[Ranking], list[int]],
+        *,
+        also: Sequence[int] = (),
+        start: float,
+        end: float | None,
+        faces: str | Path | None,
+        speaking: str,
+        narrow: int | None,
+    ) -> Match:
+        """Find a clip, rank the pool for it, and align those that are chosen.
+
+        Args:
+            choose: of a ranking, the rows that become candidates, in their order; there is one at least.
+            also: columns of the index that are aligned however the pool is narrowed.
+            video, start, end, faces, speaking, narrow: as of `recipes.match.match`, and errors too.
+        """
+        matcher, pool = self.matcher, self.index
+        narrowing = Narrowing(pool) if narrow is not None and narrow < len(pool) else None
+        self.tell("clip", 0, 2)
+        moments = [perf_counter()]
+        with find_clip(
+            video,
+            start=start,
+            end=end,
+            faces=faces,
+            score=choose_speaking(speaking),
+            size=matcher.syncnet.config.image_size,
+            device=str(matcher.device),
+        ) as query:
+            self.tell("clip", 1, 2)
+            moments.append(perf_counter())
+            clip = query.encode(matcher)
+            self.tell("clip", 2, 2)
+        moments.append(perf_counter())
+        found = rank(
+            matcher,
+            clip,
+            pool,
+            narrowing=narrowing,
+            keep=narrow or 0,
+            also=also,
+            track=lambda done, total: self.tell("aligning", done, total),
+        )
+        moments.append(perf_counter())
+        rows = choose(found)
+        return Match(
+            video=str(video),
+            start=query.record.start,
+            end=query.record.end,
+            model=self.model,
+            pool=str(pool.folder),
+            subtitles=len(pool),
+            aligned=len(found.columns),
+            loss=expected_loss(matcher.kept_recall, len(found.columns) / len(pool)) if narrowing else None,
+            weights=matcher.weights,
+            candidates=[candidate(matcher, clip, query, pool, found, row) for row in rows],
+            speaking=speaking_of(query),
+            variants=variants(matcher, clip, pool, int(found.columns[rows[0]])),
+            seconds={stage: after - before for stage, (before, after) in zip(_STAGES, pairwise(moments), strict=True)},
+        )
+
+
+@contextmanager
+def opened(
+    model: Matcher | str | Path,
+    pool: SubtitleIndex | str | Path | Sequence[str | Path],
+    *,
+    keep: str | Path | None,
+    language: str | None,
+    narrow: int | None,
+    track: Track | None,
+) -> Iterator[Search]:
+    """A pool open for a model: an index, or what subtitles are made into, removed again where nobody wants to keep it.
+
+    An index that is made can be narrowed where `narrow` asks for it.  Arguments as of `recipes.match.match`.
+
+    Raises as `weaksync.recipes.index.index`, and ValueError where another model made the index.
+    """
+    tell = track or untold
+    matcher, name = load_matcher(model), "a matcher in memory" if isinstance(model, Matcher) else str(model)
+    if isinstance(pool, SubtitleIndex):
+        pool.check(matcher)
+        yield Search(name, matcher, pool, tell)
+        return
+    pools = [Path(pool)] if isinstance(pool, str | Path) else [Path(each) for each in pool]
+    if len(pools) == 1 and is_index(pools[0]):
+        found = open_index(pools[0])
+        found.check(matcher)
+        yield Search(name, matcher, found, tell)
+        return
+    with tempfile.TemporaryDirectory(prefix="weaksync-") if keep is None else nullcontext(keep) as out:
+        made = index(matcher, pools, out, language=language, search=narrow is not None, track=tell)
+        yield Search(name, matcher, made, tell)

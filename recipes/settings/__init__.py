@@ -1,0 +1,1 @@
+"""What recipes may say, as dataclasses: a file for each task; none imports torch."""

@@ -1,0 +1,142 @@
+"""Plain data into dataclasses, with every fault at once.
+
+A recipe is data: it may name a model or a data set, never an import path, an environment variable or code.  What the
+dataclasses say is all that a recipe may hold; the rest is refused by name, with the nearest known key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any, TypeVar
+
+from ...zoo.registry import did_you_mean
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """Faults of a recipe, all of them, one a line."""
+
+    def __init__(self, faults: list[str], source: str = "") -> None:
+        self.faults = faults
+        head = f"{source}: " if source else ""
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        super().__init__("\n".join([f"{head}{count}", *(f"  - {fault}" for fault in faults)]))
+
+
+def read(kind: type[T], data: Any, faults: list[str], where: str = "") -> T:
+    """Make a `kind` (a dataclass) of plain `data`; what is wrong goes to `faults`, and a default stands in for it.
+
+    Args:
+        kind: a dataclass whose fields are scalars, lists, literals, optionals, free-form dicts or dataclasses.
+        data: what a YAML file held.
+        faults: receives one line a fault.
+        where: dotted path of `data` in the recipe, for the messages.
+    """
+    if not isinstance(data, dict):
+        faults.append(f"{where or 'the recipe'} should hold keys and values, not {_shown(data)}")
+        data = {}
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
+    for key in data:
+        if key not in fields:
+            faults.append(f"unknown key {_join(where, key)}{did_you_mean(str(key), fields)}")
+    values = {}
+    for name, field in fields.items():
+        if name in data:
+            values[name] = _value(hints[name], data[name], faults, _join(where, name), field)
+        elif _required(field) and dataclasses.is_dataclass(hints[name]):
+            values[name] = read(hints[name], {}, faults, _join(where, name))
+        elif _required(field):
+            faults.append(f"missing key {_join(where, name)}")
+            values[name] = None
+    try:
+        return kind(**values)
+    except ValueError as fault:  # what the dataclass itself refuses
+        faults.append(f"{where}: {fault}")
+        return kind(**{name: value for name, value in values.items() if _required(fields[name])})
+
+
+def _value(hint: Any, data: Any, faults: list[str], where: str, field: dataclasses.Field[Any]) -> Any:
+    if (part := _part(hint)) is not None and not (data is None and part is not hint):  # a part may be left out as null
+        return read(part, data, faults, where)
+    try:
+        return _convert(hint, data)
+    except ValueError as fault:
+        faults.append(f"{where} {fault}")
+        return None if _required(field) else _default(field)
+
+
+def _part(hint: Any) -> type | None:
+    """The dataclass that a hint is, or allows."""
+    choices = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    return next((choice for choice in choices if isinstance(choice, type) and dataclasses.is_dataclass(choice)), None)
+
+
+def _convert(hint: Any, data: Any) -> Any:
+    """`data` as `hint`, or ValueError that ends the sentence begun by the key's name."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if isinstance(data, str) and "${" in data:
+        raise ValueError(f"holds {data!r}: a recipe is plain data, nothing in it is looked up or run")
+    if origin is typing.Literal:
+        if data not in arguments:
+            choices = " | ".join(map(str, arguments))
+            raise ValueError(f"should be {choices}, not {_shown(data)}{did_you_mean(str(data), map(str, arguments))}")
+        return data
+    if origin in (types.UnionType, typing.Union):
+        if data is None and type(None) in arguments:
+            return None
+        faults = []
+        for choice in (argument for argument in arguments if argument is not type(None)):
+            try:
+                return _convert(choice, data)
+            except ValueError as fault:
+                faults.append(str(fault))
+        raise ValueError(" or ".join(faults))
+    if origin is list:
+        if not isinstance(data, list):
+            written = f": write [{data}]" if isinstance(data, str) and data else ""
+            raise ValueError(f"should be a list, not {_shown(data)}{written}")
+        return [_convert(arguments[0], item) for item in data]
+    if origin is tuple:
+        if not isinstance(data, list | tuple) or len(data) != len(arguments):
+            raise ValueError(f"should be a list of {len(arguments)}, not {_shown(data)}")
+        return tuple(_convert(kind, item) for kind, item in zip(arguments, data, strict=True))
+    if origin is dict:
+        if not isinstance(data, dict):
+            raise ValueError(f"should hold keys and values, not {_shown(data)}")
+        return {str(key): _convert(arguments[1], value) for key, value in data.items()}
+    if hint is Any:
+        return data
+    if hint is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    if hint is float and isinstance(data, str):
+        # YAML 1.1 reads 1e-4 (no dot) as text
+        try:
+            return float(data)
+        except ValueError:
+            raise ValueError(f"should be a number, not {_shown(data)}") from None
+    if not isinstance(data, hint) or (hint in (int, float) and isinstance(data, bool)):
+        raise ValueError(f"should be {_NAMES.get(hint, hint.__name__)}, not {_shown(data)}")
+    return data
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _shown(data: Any) -> str:
+    return "nothing" if data is None else repr(data)[:60]
+
+
+def _join(where: str, key: object) -> str:
+    return f"{where}.{key}" if where else str(key)
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default

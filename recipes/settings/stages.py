@@ -1,0 +1,147 @@
+"""The ordinary recipe of each stage of a matcher, and what is wrong with it, by the keys that are typed.
+
+Free of torch, like `config`, so that a faulty recipe is refused at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...zoo.registry import list_models
+from . import config as recipes
+from .config import Recipe
+from .matching import CueConfig, MatchingRecipe, StageConfig
+from .schema import ConfigError
+
+SYNCNET, ALIGNMENT = "syncnet", "alignment"
+
+
+@dataclass(frozen=True)
+class Trains:
+    """What a stage trains.
+
+    Attributes:
+        task: of its recipe.
+        model: class of its model, as the registry has it.
+        given: settings that name what other stages made.
+    """
+
+    task: str
+    model: str
+    given: tuple[str, ...]
+
+
+def trains(stage: str) -> Trains:
+    """What a stage trains, by its name."""
+    if stage == SYNCNET:
+        return Trains("syncnet", "SyncNet", ("data.clips",))
+    streams = ("data.clips", "data.speech", "data.video", "data.text")
+    return Trains("subtitles", "LipSpeech" if stage == ALIGNMENT else "GSM", streams)
+
+
+def stage_recipe(
+    recipe: MatchingRecipe,
+    name: str,
+    stage: StageConfig | CueConfig,
+    given: dict[str, Any],
+    usual: dict[str, Any] | None = None,
+) -> Recipe:
+    """The ordinary recipe of a stage.
+
+    Args:
+        name: of its folder below the run's.
+        given: what other stages made.
+        usual: what the stage's ``set`` may change.
+
+    Raises:
+        ConfigError: with its faults, by the keys of the matcher's recipe where they were typed there.
+        FileNotFoundError, ValueError: there is no such recipe.
+    """
+    machine = {f"trainer.{key}": value for key, value in vars(recipe.trainer).items()}
+    asked = {**machine, **(usual or {}), **dotted(stage.set), **given, **_own(recipe, name)}
+    try:
+        made = recipes.load(stage.recipe, [f"{key}={_written(value)}" for key, value in asked.items()])
+    except ConfigError as found:
+        raise ConfigError([_as_typed(fault, name, stage) for fault in found.faults], recipe.name) from found
+    assert isinstance(made, Recipe)  # another task is a fault of the stage
+    return made
+
+
+def setting_faults(recipe: MatchingRecipe) -> list[str]:
+    """What is wrong with the settings of the stages that are to be trained, whatever files are there."""
+    if recipe.name is None:
+        return []  # that fault is known
+    return [
+        fault
+        for name, stage in recipe.stages.items()
+        if stage.model is None
+        for fault in stage_faults(recipe, name, stage)
+    ]
+
+
+def stage_faults(recipe: MatchingRecipe, name: str, stage: StageConfig | CueConfig) -> list[str]:
+    """The same of one stage."""
+    kind, settings = trains(name), dotted(stage.set)
+    faults = []
+    for key in [*kind.given, *_own(recipe, name), "task"]:
+        if key in settings:
+            whole = f"; {key} is that of all stages" if key in ("data.clips", "data.speech", "seed", "root") else ""
+            faults.append(f"{name}.set.{key} is for the matcher to say: leave it out{whole}")
+    try:
+        text = recipes.plain(stage.recipe)
+        task = text.get("task")
+        if task != kind.task:
+            its = f"task {task}" if task else "story alignment"
+            return [*faults, f"{name}.recipe: {stage.recipe} is a recipe of {its}; this stage has task {kind.task}"]
+        found: Any = stage_recipe(recipe, name, stage, dict.fromkeys(kind.given, "made"))
+    except ConfigError as fault:
+        return [*faults, *fault.faults]
+    except (ValueError, OSError) as fault:
+        return [*faults, f"{name}.recipe: {fault}"]
+    row = next((row for row in list_models() if row.name == found.model.name), None)
+    if row is not None and row.model != kind.model:
+        faults.append(f"{name}.set.model.name: {row.name} is a {row.model}; this stage trains a {kind.model}")
+    return faults
+
+
+def dotted(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found |= dotted(value, f"{where}{key}.")
+        else:
+            found[f"{where}{key}"] = value
+    return found
+
+
+def _own(recipe: MatchingRecipe, name: str) -> dict[str, Any]:
+    """What the matcher says of every stage."""
+    return {"name": name, "root": recipe.folder, "seed": recipe.seed, "trainer.devices": 1}
+
+
+def _written(value: Any) -> str:
+    """A value as an override has it."""
+    return json.dumps(str(value) if isinstance(value, Path) else value)
+
+
+#: where a fault names a setting of a stage's recipe: by a dotted key, or at its beginning
+_SETTING = re.compile(
+    r"(?:^|(?<=[\s(]))(?=(?:data|loss|model|optim|trainer)\.\w)"
+    r"|^(?:unknown|missing) key (?=\w+(?: |$))"
+    r"|^(?=(?:data|loss|model|optim|syncnet|trainer|save_every_n_steps)\b(?!\.\w))"
+)
+
+
+def _as_typed(fault: str, name: str, stage: StageConfig | CueConfig) -> str:
+    """A fault of a stage's recipe, with the keys of the matcher's; what was not typed there is its file's own."""
+    keys = list(dotted(stage.set))
+    first = re.match(r"(?:(?:unknown|missing) key )?([\w.]*\w)", fault)
+    begins = first is not None and any(f"{key}.".startswith(f"{first[1]}.") for key in keys)
+    if begins or set(keys) & set(re.findall(r"\w[\w.]*\w", fault)):
+        return _SETTING.sub(rf"\g<0>{name}.set.", fault)
+    return f"{name}.recipe: {stage.recipe}: {fault}"

@@ -1,0 +1,250 @@
+"""Where a job runs: Lightning's Trainer from a recipe's settings, under torchrun, SLURM or by itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed as dist
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from ..console import Pace, err
+from ..runs import RECIPE
+from ..settings.config import TrainerConfig
+from .checkpointing import step_of
+
+
+def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
+    """A Trainer with the recipe's settings; under torchrun the number of processes is the launcher's.
+
+    Raises:
+        ValueError: where the recipe asks for another number of devices or nodes than torchrun started.
+    """
+    # what Lightning says of itself, and warns of in its own code, is of no use to whoever runs a recipe
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module=r"lightning\.pytorch\.utilities\._pytree")
+    for words in (
+        "does not have many workers",
+        "directory .* exists and is not empty",
+        "have overridden `transfer_batch_to_device`",
+        "is smaller than the logging interval",
+        "in eval mode at the start of training",
+        "`srun` command is available on your system but is not used",
+    ):
+        warnings.filterwarnings("ignore", message=f".*{words}")
+    asked = asdict(config)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        here, all_ = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+        found = {"devices": here, "num_nodes": all_ // here}
+        for key, count in found.items():
+            if asked[key] not in ("auto", 1, count):
+                raise ValueError(f"trainer.{key} is {asked[key]}, but torchrun started {count}: leave it out")
+        asked.update(found)
+    elif SLURMEnvironment.detect():
+        # requeueing is the job script's: Lightning's own saves in mid-step and loses samples
+        settings["plugins"] = [*settings.get("plugins", []), SLURMEnvironment(auto_requeue=False)]
+    return L.Trainer(
+        **asked,
+        use_distributed_sampler=False,
+        enable_progress_bar=err.is_terminal,
+        enable_model_summary=False,
+        **settings,
+    )
+
+
+def leads() -> bool:
+    """Whether this is the first of all processes: the one that prints and writes."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))) == 0
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What torchrun has started can gather within, on the CPU; for work that needs no Trainer.
+
+    Each process computes on a GPU of its own where there are enough.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    dist.init_process_group("gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def say(line: str) -> None:
+    """A line on standard error, from the first process alone."""
+    if leads():
+        err.print(line, highlight=False, soft_wrap=True)
+
+
+def progress_bar() -> list[Callback]:
+    """Lightning's progress bar where somebody can see it; in a log file, a line an epoch, and some in long ones."""
+    return [RichProgressBar()] if err.is_terminal else [EpochLines()]
+
+
+#: the command that goes on with what is running, and which part of it that is; empty for a run by itself
+_COMMAND: ContextVar[str] = ContextVar("command", default="")
+_PART: ContextVar[str] = ContextVar("part", default="")
+
+
+@contextmanager
+def goes_on(by: str) -> Iterator[None]:
+    """Long work that goes on where it was interrupted, which is said then; within other such work, that counts.
+
+    Args:
+        by: the command that goes on with it.
+
+    Raises:
+        SystemExit: with exit code 130, for an interruption that has been told.
+    """
+    if _COMMAND.get():
+        yield
+        return
+    before = _COMMAND.set(by), _PART.set("")
+    try:
+        yield
+    except KeyboardInterrupt as stop:  # outside of training, where `SayWhere` says it
+        say(f"{_stopped()}: {by} goes on")
+        raise SystemExit(128 + signal.SIGINT) from stop
+    finally:
+        _COMMAND.reset(before[0])
+        _PART.reset(before[1])
+
+
+@contextmanager
+def part(name: str) -> Iterator[None]:
+    """A part of long work, for the words that tell where it was interrupted."""
+    before = _PART.set(name)
+    try:
+        yield
+    finally:
+        if not isinstance(sys.exception(), KeyboardInterrupt):  # which is still to be told
+            _PART.reset(before)
+
+
+def _stopped() -> str:
+    return f"stopped in {_PART.get()}" if _PART.get() else "stopped"
+
+
+class SayWhere(Callback):
+    """What a run says that is interrupted or told to end: where it is, and how it goes on.
+
+    Args:
+        checkpoints: folder of the run's checkpoints.
+    """
+
+    def __init__(self, checkpoints: Path) -> None:
+        self.checkpoints = checkpoints
+
+    def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
+        if not isinstance(exception, KeyboardInterrupt | SIGTERMException):
+            return
+        steps = [step_of(path) for path in self.checkpoints.glob("step=*.ckpt")]
+        by = _COMMAND.get() or f"weaksync train {self.checkpoints.with_name(RECIPE)} --resume"
+        how = f"{by} goes on from step {max(steps)}" if steps else f"no checkpoint yet, {by} begins it again"
+        say(f"{_stopped()} at step {trainer.global_step}: {how}")
+
+
+@contextmanager
+def answering_signals(*, told: bool = False) -> Iterator[None]:
+    """Lightning ends a process that got SIGTERM with exit code 0, and one that was interrupted with 1; whoever started
+    it expects 143 and 130.
+
+    Args:
+        told: the Trainer says where it was interrupted, by `SayWhere`.
+
+    Raises:
+        KeyboardInterrupt: for an interruption that is still to be told.
+        SystemExit: for one that has been.
+    """
+    try:
+        yield
+    except SIGTERMException as stop:
+        raise SystemExit(128 + signal.SIGTERM) from stop
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        raise (SystemExit(128 + signal.SIGINT) if told else KeyboardInterrupt()) from stop
+
+
+class EpochLines(Callback):
+    """One line for each epoch of training, with its time and its figures; within what takes long, where it is."""
+
+    shown = (
+        "train/loss",
+        "train/accuracy",
+        "train/chance",
+        "val/f1",
+        "val/gap_closed",
+        "val/r1",
+        "val/mrr",
+        "val/content_accuracy",
+        "val/auc",
+    )
+
+    def setup(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
+        self.pace = Pace()
+
+    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self.start = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, task: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.pace.due():
+            loss = trainer.callback_metrics.get("train/loss")
+            figure = "" if loss is None else f": train/loss {float(loss):.3f}"
+            step = f"step {batch_idx + 1:,} of {trainer.num_training_batches:,}"
+            say(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, {step}{figure}")
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        task: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self.pace.due():
+            say(f"validation: {batch_idx + 1:,} of {self._videos(trainer.num_val_batches)}")
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        task: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self.pace.due():
+            say(f"scoring: {batch_idx + 1:,} of {self._videos(trainer.num_test_batches)}")
+
+    @staticmethod
+    def _videos(counts: list[int | float]) -> str:
+        return f"{sum(counts):,} videos"
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name in self.shown}
+        words = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        seconds, self.start = time.monotonic() - self.start, time.monotonic()
+        say(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, {seconds:.0f} s: {words}")

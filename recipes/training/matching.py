@@ -1,0 +1,144 @@
+"""Training a whole matcher: SyncNet, the front end that aligns lips with speech, the global cues, and their fusion."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from ... import zoo
+from ...datamodules.files import write_whole
+from ...zoo.checkpoint import Pretrained
+from ...zoo.fusion import tune_weights
+from ...zoo.glove import HashedWords, read
+from ...zoo.matcher import ALIGNMENT, GlobalCue, Matcher, Voice
+from ...zoo.models.gsm import GSM
+from ...zoo.models.lipspeech import LipSpeech
+from ...zoo.word_files import Words
+from ..data.streams import HASHED
+from ..matching.costs import Reads, split_costs
+from ..matching.narrowing import kept_recall
+from ..runs import MODEL, RECIPE
+from ..settings import config as recipes
+from ..settings.matching import MatchingRecipe
+from .launch import goes_on, part, say
+from .outline import changes, known_run
+from .stages import Stages
+
+
+def train(recipe: MatchingRecipe, *, resume: bool = False, force: bool = False) -> Path:
+    """Make every part of a matcher that is not there, tune the fusion on validation clips, and save the whole.
+
+    Args:
+        recipe: of `config.load`.
+        resume: go on where the run was stopped; a run that has ended is left as it is.
+        force: replace a run of that name.
+
+    Returns:
+        The run's folder: ``recipe.yaml``, a folder for each stage, and ``model/``.
+
+    Raises:
+        FileNotFoundError: there is no run to resume.
+        ConfigError: what is wrong with any stage; see `Stages.check`.
+        ValueError: a run of that name is there, and neither `resume` nor `force` is set, or it was begun with other
+            settings; several processes were started; or a part does not fit the others.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(
+            "the stages of a matcher run one after the other in one process; to train a stage on several, give it its "
+            "own run (weaksync train subtitles/soft_dsta ...), and name that here: alignment.model=FOLDER"
+        )
+    stages = Stages(recipe)
+    begin(recipe, resume=resume, force=force)
+    folder = recipe.folder / MODEL
+    if folder.is_dir():
+        say(f"{recipe.folder} is trained already (--force trains it anew)")
+        return recipe.folder
+    with goes_on(f"weaksync train {recipe.folder / RECIPE} --resume"):
+        parts = {ALIGNMENT: stages.alignment(), **{name: stages.cue(name) for name in recipe.cues}}
+        with part("stage fusion"):
+            matcher = assemble(stages, parts)
+    matcher.save_pretrained(folder)
+    show(stages, matcher)
+    return recipe.folder
+
+
+def begin(recipe: MatchingRecipe, *, resume: bool, force: bool) -> None:
+    """Check every stage, make the run's folder and note the recipe in it, or find that it is the same.
+
+    Raises as `train`.
+    """
+    folder = recipe.folder
+    Stages(recipe).check(anew=force)
+    if resume:
+        known_run(recipe)
+        if changed := changes(folder, recipe):
+            raise ValueError(
+                f"{folder} was begun with other settings: {'; '.join(changed)}. Take them back, or start another run: "
+                "name=OTHER; syncnet.model, alignment.model and the like take what this one has learnt"
+            )
+        return
+    if (folder / RECIPE).exists():
+        if not force:
+            raise ValueError(
+                f"{folder} holds a run: --resume goes on with it, --force replaces it, name=OTHER starts another"
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / RECIPE, recipes.dump(recipe).encode())
+
+
+def assemble(stages: Stages, parts: dict[str, Path]) -> Matcher:
+    """The matcher of trained parts, its weights tuned on the validation clips.
+
+    Args:
+        stages: whose features the parts were trained on.
+        parts: ``alignment``, and each global cue, to the checkpoint of its model.
+
+    Raises:
+        ValueError: parts that do not belong together, or clips without a validation split.
+    """
+    recipe = stages.recipe
+    reads = {name: reading(stages, name, zoo.load(folder)) for name, folder in parts.items()}
+    found = split_costs(reads, "val")
+    fusion = tune_weights(found.costs, found.right)
+    cues = {name: GlobalCue(reads[name].model, zoo.load(stages.net(name))) for name in recipe.cues}  # type: ignore[arg-type]
+    words: Words | None = None
+    if cues:
+        words = HashedWords() if recipe.data.words == HASHED else read(recipe.data.words)
+    return Matcher.of(
+        zoo.load(stages.syncnet()),  # type: ignore[arg-type]
+        reads[ALIGNMENT].model,  # type: ignore[arg-type]
+        cues=cues,
+        words=words,
+        weights=fusion.weights,
+        voice=Voice(name=recipe.data.voice),
+        languages=reads[ALIGNMENT].model.languages,
+        kept_recall=kept_recall(found.costs, found.right, fusion.weights) if cues else {},
+        metrics={f"val/{name}": value for name, value in vars(fusion.figures).items()},
+    )
+
+
+def reading(stages: Stages, name: str, model: Pretrained) -> Reads:
+    """A part of the matcher with the streams that it was trained on.  Raises ValueError for another kind of model."""
+    if name == ALIGNMENT:
+        if not isinstance(model, LipSpeech):
+            raise ValueError(f"{name} is a {type(model).__name__}, not a LipSpeech: alignment.model names another")
+        return Reads(model.eval(), stages.lips(), stages.spoken())
+    if not isinstance(model, GSM):
+        raise ValueError(f"{name} is a {type(model).__name__}, not a GSM: {name}.model names another")
+    return Reads(model.eval(), stages.pictures(name), stages.words())
+
+
+def show(stages: Stages, matcher: Matcher) -> None:
+    """Say what was tuned, how long each stage took, and what comes next."""
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in matcher.weights.items())
+    found = matcher.metrics
+    say(
+        f"fused by {weights}: R@1 {found['val/r1']:.3f}, median rank {found['val/median_rank']:g} "
+        f"of {found['val/queries']} validation clips among {found['val/pool']} subtitles"
+    )
+    took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in stages.seconds.items())
+    say(f"{sum(stages.seconds.values()):.0f} s in all: {took}")
+    folder = stages.folder
+    say(f"saved {folder / MODEL}: weaksync index POOL --model {folder}, then weaksync match --model {folder} VIDEO")
