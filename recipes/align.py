@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from math import nan
 from pathlib import Path
@@ -27,11 +26,11 @@ from ..zoo.decoding import DEFAULT, Decoder, chance_of_order, narration_gaps
 from ..zoo.models.dual_encoder import DualEncoder
 from ..zoo.models.neumatch import NeuMATCH
 from .alignment import Alignment
-from .building.clips import Clips, Pictures, cut_video
+from .building.shots import METHODS, Method, choose
+from .building.story_clips import Clips, Pictures, cut_video
 from .console import err, print_table, progress
 from .narration import known_language, read_sentences
-from .runs import model_folder
-from .shots import METHODS, Method, choose
+from .runs import model_folder, writable
 
 JSON, SRT, REPORT = "alignment.json", "alignment.srt", "report.html"
 #: up to so many clips, pictures of this height in the report: large where they are few, 2 KB each where they are many
@@ -234,16 +233,6 @@ def save(alignment: Alignment, out: str | Path, *, copy_video: bool = False) -> 
     for name, content in contents.items():
         write_whole(out / name, content.encode())
     return [out / name for name in contents]
-
-
-def writable(folder: Path) -> None:
-    """Make the folder if need be; raises OSError that names it where nothing can be written there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as fault:
-        raise OSError(f"{folder}: nothing can be written there ({fault.strerror}); name another --out") from fault
 
 
 def _copy(video: Path, target: Path) -> None:

@@ -15,9 +15,9 @@ from ..datamodules.index import open_set
 from ..zoo.evaluation import Row
 from ..zoo.models.dual_encoder import DualEncoder
 from .console import print_table, progress
-from .evaluate import similarities
 from .scoring.paper import in_order
 from .scoring.scores import ALONE, run_scores, score
+from .scoring.similarities import similarities
 from .texts import translated_to, translations_for
 from .training.launch import leads, say
 

@@ -10,7 +10,6 @@ import click
 
 from ..datamodules.files import write_whole
 from ..zoo.matcher import Matcher
-from .align import writable
 from .building.speaking import BASELINE
 from .console import Track, err, print_table, progress, tracker, untold
 from .matching.clip_options import clip_options
@@ -20,6 +19,7 @@ from .matching.pool import SubtitleIndex
 from .matching.ranking import FUSION
 from .matching.searching import POOL, opened
 from .report.match_page import render
+from .runs import writable
 
 JSON, REPORT = "match.json", "report.html"
 #: the first candidates can be heard in the report, at a seventh of a megabyte each

@@ -17,7 +17,6 @@ import pysubs2
 from ..datamodules.files import write_whole
 from ..datamodules.waveforms import Samples, read_sound
 from ..zoo.matcher import Matcher
-from .align import writable
 from .building.speaking import BASELINE
 from .console import Track, err, print_table, progress, tracker, untold
 from .matching.clip_options import clip_options
@@ -27,6 +26,7 @@ from .matching.pool import SubtitleIndex
 from .matching.ranking import FUSION, Ranking
 from .matching.searching import POOL, opened
 from .report.match_page import render
+from .runs import writable
 
 JSON, SRT, VIDEO, REPORT = "regenerated.json", "regenerated.srt", "dubbed.mp4", "report.html"
 

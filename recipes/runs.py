@@ -1,7 +1,8 @@
-"""What lies in the folder of a run."""
+"""What lies in the folder of a run, and whether a folder can be written."""
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 RECIPE = "recipe.yaml"  # resolved: every setting that decides the outcome
@@ -19,3 +20,13 @@ def model_folder(path: str | Path) -> Path:
     if (path / RECIPE).is_file():
         raise ValueError(f"{path} is a run that has not ended: weaksync train {path / RECIPE} --resume goes on with it")
     return path
+
+
+def writable(folder: Path) -> None:
+    """Make the folder if need be; raises OSError that names it where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as fault:
+        raise OSError(f"{folder}: nothing can be written there ({fault.strerror}); name another --out") from fault

@@ -12,9 +12,9 @@ import click
 import torch
 
 from ...datamodules.world import generate
-from ..building.clips import Pictures, cut_video
+from ..building.shots import Cutter, choose
+from ..building.story_clips import Pictures, cut_video
 from ..console import print_table, progress
-from ..shots import Cutter, choose
 from .timing import processor_seconds
 
 REPEATS = 5

@@ -25,8 +25,8 @@ from ...datamodules.spoken import SAMPLES_A_FRAME, SCENE_CRF, TUBE_FPS, write_cl
 from ...datamodules.tracks import PADDING, Boxes, Track, crop, link, smooth, square
 from ...datamodules.waveforms import Samples, read_sound
 from ...zoo.speaking import ScoreSpeaking, smoothed
-from ..shots import ContentDetector
 from .faces import AT_ONCE, SHORT_SIDE, DetectFaces, KnownFaces
+from .shots import ContentDetector
 
 #: steps of the funnel, in order
 STEPS = ("sound", "pictures", "faces", "speaking", "kept")

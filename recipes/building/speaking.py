@@ -9,7 +9,7 @@ from torch import Tensor
 from ... import zoo
 from ...zoo.models.speaking import Speaking
 from ...zoo.speaking import LipsAndVoice, ScoreSpeaking, check
-from ..data.features import weights_hash
+from ..derived.features import weights_hash
 from ..runs import model_folder
 
 #: what `--speaking` says for lip motion times voice activity

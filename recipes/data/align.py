@@ -20,11 +20,11 @@ from ...datamodules.manifest import MANIFEST
 from ...datamodules.records import AnnotatedVideo, overlap_seconds, weak_labels
 from ...zoo.models.dual_encoder import DualEncoder
 from ..console import err, print_table
-from ..evaluate import model_decoder, similarities
+from ..derived.features import weights_hash
 from ..runs import model_folder
+from ..scoring.similarities import model_decoder, similarities
 from ..texts import translations_for
 from ..training.launch import leads, say
-from .features import weights_hash
 
 #: a pair is right where people's segment of the sentence covers so much of the clip
 RIGHT = 0.5

@@ -13,11 +13,11 @@ import click
 from ...datamodules.captions import Cut
 from ...datamodules.languages import language_code
 from ...datamodules.msymon import TimeFormat
-from ..building.clips import Pictures
+from ..building.shots import METHODS, Method, choose
 from ..building.sources import Narration
-from ..building.stories import REPORT, Report, Settings, build_story
+from ..building.story_clips import Pictures
+from ..building.story_set import REPORT, Report, Settings, build_story
 from ..console import err, print_table, progress
-from ..shots import METHODS, Method, choose
 from . import build_speaking, build_subtitles, build_yms
 
 FAILED = 1

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from ..building.stories import REPORT
-from ..building.tracks import Report, build_tracks
+from ..building.story_set import REPORT
+from ..building.track_set import Report, build_tracks
 from ..console import err, print_table, progress
 
 FAILED = 1

@@ -15,11 +15,11 @@ from ...datamodules.groups import Grouping
 from ...datamodules.languages import language_code
 from ..building import faces, speaking
 from ..building.conversation import Rules
-from ..building.conversations import Report, Settings, build_clips
+from ..building.conversation_set import Report, Settings, build_clips
 from ..building.sources import Narration
-from ..building.stories import REPORT
+from ..building.story_set import REPORT
 from ..console import err, print_table, progress
-from .clip_counts import FUNNEL, funnel_rows
+from ..counting.clips import FUNNEL, funnel_rows
 
 FAILED = 1
 MTCNN = "mtcnn"

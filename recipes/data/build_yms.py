@@ -20,8 +20,8 @@ from av.video.frame import VideoFrame
 from ...datamodules import media, shards, yms
 from ...datamodules.manifest import MANIFEST
 from ...datamodules.records import AnnotatedVideo, Interval
-from ..building.clips import Clips, Pictures
-from ..building.stories import PARTS, Failure, Report, key_of, stat_of, with_words, write_report
+from ..building.story_clips import Clips, Pictures
+from ..building.story_set import PARTS, Failure, Report, key_of, stat_of, with_words, write_report
 from ..console import progress
 from ..published import release
 

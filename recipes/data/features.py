@@ -6,223 +6,17 @@ The streams of subtitle matching are made by `data.streams`.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
-from zipfile import BadZipFile
+from typing import Any, get_args
 
 import click
-import numpy as np
-import torch
 
-from ... import zoo
-from ...datamodules.derived import FEATURES, TRANSLATIONS, open_derived, origin, translated
-from ...datamodules.features import CLIPS, SENTENCES, Arrays, write_features
-from ...datamodules.index import ShardSet, open_set
-from ...datamodules.manifest import MANIFEST, Manifest, Origin
-from ...datamodules.records import AnnotatedVideo
-from ...datamodules.shards import pack
+from ...datamodules.index import open_set
 from ...datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS
-from ...datamodules.videos import VideoLoader, Videos
-from ...zoo.checkpoint import Pretrained
-from ...zoo.models.dual_encoder import DualEncoder
-from ...zoo.registry import list_models
-from ...zoo.story import encode
 from ..console import err, print_table, progress
-from ..runs import model_folder
-from ..texts import translations_for
+from ..derived.features import Precision, encoded, imported, usable
 
-PARTS = ".parts"
-Precision = Literal["float16", "float32"]
 _PATH = click.Path(path_type=Path)
-
-
-def encoded(
-    shards: str | Path,
-    model: str,
-    out: str | Path,
-    *,
-    translations: str | Path | None = None,
-    precision: Precision = "float16",
-    workers: int = 1,
-    seed: int = 0,
-    started: Callable[[int], None] | None = None,
-    advance: Callable[[], None] | None = None,
-) -> Manifest:
-    """Encode every clip and sentence of a shard set with a dual encoder, into a set of unit vectors.
-
-    A call that was stopped goes on where it was.
-
-    Args:
-        shards: folder of the set.
-        model: a run, a checkpoint folder, ``hf://org/repo``, or a registry name (random weights, of `seed`).
-        out: folder of the new set.
-        translations: folder of `weaksync data translate`, for a model that reads translations; those of its run if
-            None.
-        precision: of what is stored.
-        workers: reading processes.
-        started: called with the number of videos to do; `advance` for each that is done.
-
-    Raises:
-        ValueError: the model is no dual encoder, it reads translations and nobody knows those of this set, or `out`
-            holds a set already.
-        BadSample: a clip or a sentence cannot be read.
-    """
-    parent = open_set(shards)
-    encoder = dual_encoder(model, seed)
-    name = encoder.registry_name if model == encoder.registry_name else f"{encoder.registry_name} {model}"
-    producer = f"{name} {weights_hash(encoder)}"
-    settings: dict[str, Any] = {"precision": precision}
-    texts = translations_for(model, encoder.translated, shards, translations=translations)
-    told: dict[str, AnnotatedVideo] = {}
-    if texts is not None:
-        told, settings["translations"] = _in_translation(parent, texts)
-        producer += f"/{settings['translations']['to']}"  # the same weights say something else of other words
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    encoder.to(device).eval()
-
-    def arrays(videos: list[AnnotatedVideo]) -> Iterator[Arrays]:
-        videos = [told.get(video.id, video) for video in videos]
-        reading = VideoLoader(Videos(parent, videos, encoder.preprocess, encoder.tokenize), 0, 1, workers, None)
-        for batch in reading:
-            clips, sentences = encode(encoder, batch.pixels, batch.input_ids, batch.attention_mask)
-            yield {
-                CLIPS: clips.cpu().numpy().astype(precision),
-                SENTENCES: sentences.cpu().numpy().astype(precision),
-            }
-
-    return _write(parent, Path(out), arrays, producer, {"producer": producer, **settings}, started, advance)
-
-
-def imported(
-    shards: str | Path,
-    folder: str | Path,
-    out: str | Path,
-    *,
-    started: Callable[[int], None] | None = None,
-    advance: Callable[[], None] | None = None,
-) -> Manifest:
-    """Make a set of one's own features: ``VIDEO.npz`` in `folder`, each with ``clips`` and ``sentences``.
-
-    Raises:
-        FileNotFoundError: a video has no file; the message names the first.
-        ValueError: a file holds other arrays, or not a row for each clip and each sentence; or `out` holds a set.
-    """
-    parent, folder = open_set(shards), Path(folder)
-    files = {video.id: folder / f"{video.id}.npz" for split in parent.splits for video in _usable(parent, split)}
-    if absent := [video for video, path in files.items() if not path.is_file()]:
-        raise FileNotFoundError(
-            f"{files[absent[0]]}: no such file, so {len(absent)} of {len(files)} videos have no features"
-        )
-    digest = hashlib.sha256()
-    for path in sorted(files.values()):
-        digest.update(path.name.encode() + path.read_bytes())
-    producer = f"imported {digest.hexdigest()}"
-
-    def arrays(videos: list[AnnotatedVideo]) -> Iterator[Arrays]:
-        for video in videos:
-            yield _from_npz(files[video.id], video)
-
-    return _write(parent, Path(out), arrays, producer, {"producer": producer}, started, advance)
-
-
-def dual_encoder(name: str, seed: int = 0) -> DualEncoder:
-    """A model by name, run, folder or hub id.  Raises ValueError where it does not encode clips and sentences."""
-    model: Pretrained
-    if name in {row.name for row in list_models()}:
-        torch.manual_seed(seed)
-        model = zoo.create(name)
-        err.print(f"{name} has random weights: name a run or a checkpoint for features that mean something")
-    else:
-        model = zoo.load(name if name.startswith("hf://") else model_folder(name))
-    if not isinstance(model, DualEncoder):
-        raise ValueError(
-            f"{name} does not encode clips and sentences into one space; `weaksync ls models` lists what does"
-        )
-    return model
-
-
-def weights_hash(model: Pretrained) -> str:
-    """One hash for everything that decides a model's vectors: weights, arguments and preprocessing.
-
-    How it is trained decides none of them.
-    """
-    left_out = {"tokenizer", *model.training_arguments}
-    arguments, pixels = (
-        {name: value for name, value in each.items() if name not in left_out}
-        for each in (model.arguments, model.preprocess.to_dict())
-    )
-    digest = hashlib.sha256(json.dumps([arguments, pixels], sort_keys=True).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def _in_translation(parent: ShardSet, folder: str) -> tuple[dict[str, AnnotatedVideo], dict[str, Any]]:
-    """Video id -> the video with its texts translated, of all splits; and what the settings say of that."""
-    texts = open_derived(folder, parent, TRANSLATIONS)
-    videos = {video.id: video for split in parent.splits for video in translated(parent, texts, split)}
-    fingerprints = {split: texts.fingerprint(split) for split in texts.splits}
-    return videos, {"folder": folder, "to": texts.manifest.settings["to"], "fingerprints": fingerprints}
-
-
-def _write(
-    parent: ShardSet,
-    out: Path,
-    arrays: Callable[[list[AnnotatedVideo]], Iterable[Arrays]],
-    producer: str,
-    settings: dict[str, Any],
-    started: Callable[[int], None] | None,
-    advance: Callable[[], None] | None,
-) -> Manifest:
-    """Make what is absent, a part for each video, then join all parts to a set."""
-    if (out / MANIFEST).exists():
-        raise ValueError(f"{out} holds a set already; choose another folder, or remove that set first")
-    made_of = origin(parent, FEATURES, producer)
-    folder = out / PARTS / parts_key(made_of, settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    videos = {split: _usable(parent, split) for split in parent.splits}
-    absent = [video for each in videos.values() for video in each if not (folder / f"{video.id}.tar").is_file()]
-    if started is not None:
-        started(len(absent))
-    for video, found in zip(absent, arrays(absent), strict=True):
-        write_features(folder / f"{video.id}.tar", video, found)
-        if advance is not None:
-            advance()
-    parts = {split: [folder / f"{video.id}.tar" for video in each] for split, each in videos.items() if each}
-    manifest = pack(out, parts, settings, origin=made_of)
-    shutil.rmtree(out / PARTS)
-    return manifest
-
-
-def _usable(parent: ShardSet, split: str) -> list[AnnotatedVideo]:
-    """Videos with something to encode."""
-    return [video for video in parent.videos(split) if video.clips and video.sentences]
-
-
-def parts_key(made_of: Origin, settings: dict[str, Any]) -> str:
-    """What unfinished parts belong to: the same parent, producer and settings give the same."""
-    told = json.dumps([made_of.fingerprints, made_of.producer, settings], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-def _from_npz(path: Path, video: AnnotatedVideo) -> Arrays:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, BadZipFile) as fault:
-        raise ValueError(f"{path}: not an .npz of plain arrays ({fault})") from fault
-    for name, count in ((CLIPS, len(video.clips or [])), (SENTENCES, len(video.sentences))):
-        found = arrays[name].shape if name in arrays else "absent"
-        if not (
-            name in arrays and arrays[name].ndim == 2 and len(arrays[name]) == count and arrays[name].dtype.kind == "f"
-        ):
-            raise ValueError(f"{path}: {name} should be floats ({count}, width), a row for each; it is {found}")
-    return {name: arrays[name] for name in (CLIPS, SENTENCES)}
 
 
 @click.command()
@@ -285,7 +79,7 @@ def command(
         elif folder is not None:
             manifest = imported(source, folder, out, **told)
     parent = open_set(source)
-    clips = {split: sum(len(video.clips or []) for video in _usable(parent, split)) for split in manifest.counts}
+    clips = {split: sum(len(video.clips or []) for video in usable(parent, split)) for split in manifest.counts}
     rows = [[split, each.videos, clips[split], each.sentences] for split, each in manifest.counts.items()]
     columns = ["split", "videos", "clips", "sentences"]
     print_table(f"{out}: features of {source}", columns, rows, as_json=as_json)
@@ -303,7 +97,7 @@ def encode_stream(
     as_json: bool,
 ) -> None:
     """Make a stream of subtitle matching, with a progress bar, and print what the set holds."""
-    from .streams import make_stream  # it is made of parts of this file
+    from ..derived.streams import make_stream  # it is made of parts of this file
 
     with progress("clips") as bar:
         task = bar.add_task(f"encoding {stream}", total=None)

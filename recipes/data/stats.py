@@ -14,12 +14,12 @@ from ...datamodules.index import open_set
 from ...datamodules.manifest import CLIPS, Manifest
 from ...datamodules.records import AnnotatedVideo
 from ..console import err, print_table
+from ..counting.clips import FUNNEL, ClipCounts, count_clips, funnel_rows
+from ..counting.releases import MsymonCounts, msymon_counts, yms_counts
+from ..counting.sets import SetCounts, count
 from ..published import languages_present, release
 from ..scoring import paper
 from .check import words
-from .clip_counts import FUNNEL, ClipCounts, count_clips, funnel_rows
-from .release_counts import MsymonCounts, msymon_counts, yms_counts
-from .set_counts import SetCounts, count
 
 RELEASES = {"msymon": ("m-symon", "annotations"), "yms": ("yms", "clip_segmentation.txt")}
 

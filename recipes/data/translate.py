@@ -13,8 +13,8 @@ from ...datamodules.index import BUILD_STORY
 from ...datamodules.manifest import Manifest
 from ...datamodules.world.translate import WorldTranslator
 from ..console import err, print_table, progress
-from .translating import Report, translate_set
-from .translator import NLLB, Device, Seq2Seq, our_code
+from ..derived.translations import Report, translate_set
+from ..derived.translator import NLLB, Device, Seq2Seq, our_code
 
 #: stands for the synthetic world's own translator
 WORLD = "world"

@@ -13,8 +13,8 @@ from time import perf_counter
 from ...zoo.matcher import Matcher
 from ..building.speaking import choose as choose_speaking
 from ..console import Track, untold
-from ..index import index, load_matcher
 from .candidates import candidate, speaking_of, variants
+from .indexing import index, load_matcher
 from .matches import Match
 from .narrowing import Narrowing, expected_loss
 from .pool import SubtitleIndex, is_index, open_index

@@ -1,0 +1,1 @@
+"""Pages and pictures: what a verb leaves to look at."""

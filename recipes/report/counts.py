@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.set_counts import SetCounts
+from ..counting.sets import SetCounts
 from .plots import ACCENT, INK, MUTED, canvas, save
 
 _PANELS = ("videos", "hours", "sentences per video", "words per video")

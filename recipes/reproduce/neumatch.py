@@ -10,14 +10,14 @@ from ...datamodules.manifest import MANIFEST
 from ...zoo.evaluation import Row
 from ...zoo.models.neumatch import NeuMATCH
 from ..console import progress
-from ..data.features import encoded
+from ..derived.features import encoded
 from ..runs import MODEL, RECIPE
 from ..scoring.features import evaluate
 from ..settings import config
 from ..settings.features import FeatureRecipe
 from ..training.features import train
 from ..training.launch import part, say
-from ..training.outline import changes
+from ..training.run import changes
 from .story_runs import Runs
 
 RECIPE_NAME = "story/neumatch"

@@ -12,7 +12,7 @@ from ...datamodules.speech import Espeak
 from ...datamodules.speech_set import write_speech
 from ...zoo.speaking import LipsAndVoice
 from ..building.conversation import Rules
-from ..building.conversations import Settings, build_clips
+from ..building.conversation_set import Settings, build_clips
 from ..building.faces import read_known
 from ..building.sources import Narration
 from ..console import Track, untold

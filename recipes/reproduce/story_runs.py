@@ -13,8 +13,8 @@ from ..scoring import paper
 from ..scoring.scores import RunScores, run_scores
 from ..settings.story import StoryRecipe, load
 from ..training.launch import part, say
-from ..training.outline import changes
 from ..training.preflight import check_data, check_model
+from ..training.run import changes
 from ..training.story import train
 from ..training.strategies import for_language
 

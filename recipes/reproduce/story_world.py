@@ -9,7 +9,7 @@ from pathlib import Path
 from ...datamodules.world.translate import WorldTranslator
 from ...zoo.checkpoint import CONFIG
 from ..console import progress
-from ..data.translating import translate_set
+from ..derived.translations import translate_set
 from ..training.launch import say
 from .story_runs import Runs, languages_in
 from .world_base import STEPS, base_model

@@ -27,7 +27,7 @@ from ..settings import config as recipes
 from ..settings.matching import MatchingRecipe, StageConfig
 from ..training.launch import say
 from ..training.matching import begin, reading, train
-from ..training.outline import source_of
+from ..training.run import source_of
 from ..training.stages import Stages
 
 #: aligners that are trained; the others compare lips with speech as SyncNet does

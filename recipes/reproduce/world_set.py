@@ -11,10 +11,10 @@ from pathlib import Path
 from ...datamodules.files import whole_file
 from ...datamodules.manifest import MANIFEST
 from ...datamodules.world import LANGUAGES, generate
-from ..building.clips import Pictures
+from ..building.shots import choose
 from ..building.sources import Narration
-from ..building.stories import Settings, build_story
-from ..shots import choose
+from ..building.story_clips import Pictures
+from ..building.story_set import Settings, build_story
 
 WORLD, TOLD, SHARDS = "world", "told", "shards"
 #: of the training stories, the first so many of each language are annotated; in M-SyMoN one in a hundred is

@@ -20,7 +20,7 @@ from ...zoo.matcher import ALIGNMENT, Matcher
 from ...zoo.metrics import Interval
 from ...zoo.story import gather_by_id
 from ..console import err, print_table, progress
-from ..index import load_matcher
+from ..matching.indexing import load_matcher
 from ..matching.narrowing import SHARES
 from ..matching.pool import SubtitleIndex, open_index
 from ..matching.query import encode

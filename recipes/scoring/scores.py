@@ -16,10 +16,10 @@ from ...zoo.decoding import VideoSimilarity
 from ...zoo.evaluation import UNTIMED, Row, evaluate, gap_closed
 from ...zoo.metrics import AlignmentScores, Interval, bootstrap
 from ...zoo.models.dual_encoder import DualEncoder
-from ..evaluate import limited, model_decoder, similarities
 from ..runs import RECIPE, model_folder
 from ..settings.story import load
 from ..training.launch import leads
+from .similarities import limited, model_decoder, similarities
 
 FOLDER = "evaluations"
 #: raised where the same model and data would now score otherwise

@@ -17,7 +17,7 @@ from ...zoo.metrics import Interval
 from ...zoo.models.dual_encoder import DualEncoder
 from ...zoo.models.neumatch import NeuMATCH
 from ..console import err
-from ..evaluate import evaluate, model_decoder
+from ..evaluate import evaluate
 from ..report.evaluation import evaluation_figure, evaluation_page
 from ..runs import RECIPE, model_folder
 from ..settings import config as recipes
@@ -26,6 +26,7 @@ from ..settings.features import FeatureRecipe
 from ..settings.story import StoryRecipe
 from ..texts import translated_to, translations_for
 from ..training.launch import leads, say
+from .similarities import model_decoder
 from .tables import show
 
 

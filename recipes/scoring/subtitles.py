@@ -25,7 +25,7 @@ from ...zoo.models.syncnet import SyncNet
 from ...zoo.pool import joined
 from ...zoo.subtitles import SubtitleMatching, code_texts
 from ..console import err, print_table
-from ..data.streams import producer_name
+from ..derived.streams import producer_name
 from ..report.pool import curves
 from ..runs import RECIPE, SYNCNET, model_folder
 from ..settings import config as recipes

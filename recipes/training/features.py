@@ -11,7 +11,7 @@ from ...datamodules.features import FeatureDataModule
 from ...zoo.models.neumatch import FeatureSource, NeuMATCH
 from ...zoo.neumatch import AS_LABELLED, ActionAlignment
 from ..settings.features import FeatureRecipe
-from .outline import Training, run, save, source_of
+from .run import Training, run, save, source_of
 
 
 def train(recipe: FeatureRecipe, *, resume: bool = False, force: bool = False) -> Path:

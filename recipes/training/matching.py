@@ -15,14 +15,14 @@ from ...zoo.matcher import ALIGNMENT, GlobalCue, Matcher, Voice
 from ...zoo.models.gsm import GSM
 from ...zoo.models.lipspeech import LipSpeech
 from ...zoo.word_files import Words
-from ..data.streams import HASHED
+from ..derived.streams import HASHED
 from ..matching.costs import Reads, split_costs
 from ..matching.narrowing import kept_recall
 from ..runs import MODEL, RECIPE
 from ..settings import config as recipes
 from ..settings.matching import MatchingRecipe
 from .launch import goes_on, part, say
-from .outline import changes, known_run
+from .run import changes, known_run
 from .stages import Stages
 
 

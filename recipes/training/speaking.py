@@ -11,7 +11,7 @@ from ...zoo.models.speaking import Speaking
 from ...zoo.whospeaks import WhoSpeaks
 from ..settings.speaking import SpeakingRecipe
 from .launch import say
-from .outline import Training, chosen_model, run, save
+from .run import Training, chosen_model, run, save
 
 #: what validation chooses the weights by
 MONITOR = "val/auc"

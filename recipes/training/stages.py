@@ -23,8 +23,8 @@ from ...zoo.checkpoint import CONFIG
 from ...zoo.models.syncnet import SyncNet
 from ...zoo.registry import check_arguments, did_you_mean
 from ..console import progress
-from ..data.streams import HASHED, make_stream
-from ..matching.content_streams import content_stream
+from ..derived.content_streams import content_stream
+from ..derived.streams import HASHED, make_stream
 from ..runs import MODEL, RECIPE, model_folder
 from ..settings.config import ModelConfig
 from ..settings.matching import CUES, CueConfig, MatchingRecipe, StageConfig

@@ -16,12 +16,12 @@ from ...zoo.models.dual_encoder import DualEncoder
 from ...zoo.registry import model_class
 from ...zoo.story import StoryAlignment
 from ...zoo.tuning import cross_validated
-from ..building.clips import Pictures
+from ..building.story_clips import Pictures
 from ..settings.story import StoryRecipe
 from ..texts import own_translations
 from . import preflight
 from .launch import say
-from .outline import Training, run, save, source_of
+from .run import Training, run, save, source_of
 
 
 def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> Path:

@@ -22,12 +22,12 @@ from ...zoo.models.lipspeech import LipSpeech
 from ...zoo.models.syncnet import SyncNet, lip_steps, speech_steps
 from ...zoo.registry import model_class
 from ...zoo.subtitles import SubtitleMatching
-from ..data.streams import producer_name
+from ..derived.streams import producer_name
 from ..runs import SYNCNET
 from ..settings.config import ModelConfig
 from ..settings.subtitles import SubtitleRecipe
 from .launch import say
-from .outline import Training, run, save, source_of
+from .run import Training, run, save, source_of
 from .syncnet import build_model as build_syncnet
 
 #: what validation chooses the weights by: of few clips it tells more than R@1

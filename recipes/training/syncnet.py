@@ -12,7 +12,7 @@ from ...zoo.models.syncnet import SyncNet
 from ..settings.config import ModelConfig
 from ..settings.syncnet import SyncNetRecipe
 from .launch import say
-from .outline import Training, chosen_model, run, save
+from .run import Training, chosen_model, run, save
 
 #: what validation chooses the weights by
 MONITOR = "val/content_accuracy"

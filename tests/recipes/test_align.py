@@ -23,7 +23,7 @@ from weaksync.recipes.align import (
     stored_pictures,
 )
 from weaksync.recipes.alignment import Alignment
-from weaksync.recipes.building.clips import Pictures
+from weaksync.recipes.building.story_clips import Pictures
 from weaksync.recipes.data import build as data_build
 from weaksync.recipes.narration import known_language, read_sentences
 from weaksync.zoo.decoding import Decoder

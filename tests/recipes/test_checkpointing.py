@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from weaksync.recipes.training.checkpointing import DIGEST, DurableCheckpointIO, damage, latest_good
+from weaksync.recipes.training.checkpointing import DIGEST, DurableCheckpointIO, damage, latest_good, step_of
 
 
 def save(folder: Path, step: int) -> Path:
@@ -78,7 +78,7 @@ def test_a_pickle_never_runs(tmp_path: Path) -> None:
 def test_kill_during_save_leaves_a_good_checkpoint(tmp_path: Path) -> None:
     save(tmp_path, 1)
     code = (
-        "import sys, torch\nfrom weaksync.recipes.checkpointing import DurableCheckpointIO\n"
+        "import sys, torch\nfrom weaksync.recipes.training.checkpointing import DurableCheckpointIO\n"
         "state = {'weights': torch.zeros(4_000_000)}\nprint('ready', flush=True)\n"
         "for step in range(2, 10_000):\n"
         "    DurableCheckpointIO().save_checkpoint(state, f'{sys.argv[1]}/step={step:08d}.ckpt')\n"
@@ -90,10 +90,12 @@ def test_kill_during_save_leaves_a_good_checkpoint(tmp_path: Path) -> None:
             [sys.executable, "-P", "-c", code, str(tmp_path)], stdout=subprocess.PIPE, env=environment
         )
         assert writer.stdout is not None
-        writer.stdout.readline()
+        assert writer.stdout.readline() == b"ready\n"
         time.sleep(delay)
+        assert writer.poll() is None, "it died before it was killed"
         writer.kill()
         writer.wait()
         good = latest_good(tmp_path, say=lambda _: None)
         assert good is not None
         DurableCheckpointIO().load_checkpoint(good)
+    assert step_of(good) > 1

@@ -13,11 +13,11 @@ from PIL import Image
 from weaksync.datamodules.records import Cue, SpokenClip
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.recipes.building.conversation import Decision
-from weaksync.recipes.building.conversations import Sentences, funnel
-from weaksync.recipes.building.stories import Failure
+from weaksync.recipes.building.conversation_set import Sentences, funnel
+from weaksync.recipes.building.story_set import Failure
+from weaksync.recipes.counting.clips import count_clips, funnel_rows
 from weaksync.recipes.data import check as data_check
 from weaksync.recipes.data import stats as data_stats
-from weaksync.recipes.data.clip_counts import count_clips, funnel_rows
 
 
 def clip(name: str, video: str, seconds: int, domain: str, *texts: str, **more: float) -> SpokenClip:

@@ -11,8 +11,8 @@ from weaksync import zoo
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.spoken import open_clips, tube
 from weaksync.datamodules.streams import open_stream, producer_of, read_stream
-from weaksync.recipes.data.streams import make_stream
-from weaksync.recipes.matching.content_streams import content_stream
+from weaksync.recipes.derived.content_streams import content_stream
+from weaksync.recipes.derived.streams import make_stream
 from weaksync.zoo.models.syncnet import SyncNet
 
 

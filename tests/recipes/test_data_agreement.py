@@ -4,8 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from weaksync.datamodules.records import AnnotatedVideo, Sentence
+from weaksync.recipes.counting.sets import SetCounts
 from weaksync.recipes.data.agreement import agreement, command
-from weaksync.recipes.data.set_counts import SetCounts
 
 
 def video(name, *segments, texts="abcdefgh"):

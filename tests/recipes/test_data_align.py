@@ -15,7 +15,7 @@ from weaksync.datamodules.records import AnnotatedVideo, Sentence
 from weaksync.datamodules.sample_set import make_set
 from weaksync.recipes.cli import weaksync
 from weaksync.recipes.data.align import Pairs, no_better, quality
-from weaksync.recipes.evaluate import similarities
+from weaksync.recipes.scoring.similarities import similarities
 from weaksync.zoo.decoding import Decoder
 
 

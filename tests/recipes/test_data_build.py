@@ -21,11 +21,11 @@ from weaksync.datamodules import media, shards
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.verify import verify
 from weaksync.recipes import cli
-from weaksync.recipes.building import clips, stories
+from weaksync.recipes.building import story_clips, story_set
+from weaksync.recipes.building.shots import Cutter
 from weaksync.recipes.building.sources import safe_id
 from weaksync.recipes.building.splits import assign
 from weaksync.recipes.data.build import command
-from weaksync.recipes.shots import Cutter
 
 SRT = """1
 00:00:00,000 --> 00:00:01,000
@@ -141,7 +141,7 @@ def test_sentences_without_a_word_are_left_out_with_a_note(source: Path) -> None
 def test_languages_share_one_decoding_and_get_ids_apart(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[Path] = []
     monkeypatch.setattr(
-        stories, "cut_video", lambda path, *a, **k: (decoded.append(path), clips.cut_video(path, *a, **k))[1]
+        story_set, "cut_video", lambda path, *a, **k: (decoded.append(path), story_clips.cut_video(path, *a, **k))[1]
     )
     (source / "es/v2.srt").unlink()
     done = build(source, languages=("en", "es"))
@@ -265,7 +265,7 @@ def test_rotated_and_variable_rate_videos(source: Path) -> None:
 def test_pictures_stand_at_the_centres_of_equal_parts(tmp_path: Path, wanted: int) -> None:
     shades = [np.full((32, 32, 3), 20 + n // 2, np.uint8) for n in range(400)]  # one long shot, slowly brighter
     media.write_video(tmp_path / "a.mp4", shades, 25, crf=1)
-    found = clips.cut_video(tmp_path / "a.mp4", Cutter("content", None, ""), clips.Pictures(wanted, 32, 95))
+    found = story_clips.cut_video(tmp_path / "a.mp4", Cutter("content", None, ""), story_clips.Pictures(wanted, 32, 95))
     assert found.spans == [(0.0, pytest.approx(16.0))]
     tones = [float(media.decode_jpeg(picture).float().mean()) for picture in found.pictures[0]]
     assert tones == pytest.approx(
@@ -275,7 +275,7 @@ def test_pictures_stand_at_the_centres_of_equal_parts(tmp_path: Path, wanted: in
 
 def test_a_shot_shorter_than_its_pictures_repeats_them(tmp_path: Path) -> None:
     media.write_video(tmp_path / "a.mp4", [np.full((32, 32, 3), 90, np.uint8)] * 2, 25)
-    found = clips.cut_video(tmp_path / "a.mp4", Cutter("content", None, ""), clips.Pictures(5, 32, 90))
+    found = story_clips.cut_video(tmp_path / "a.mp4", Cutter("content", None, ""), story_clips.Pictures(5, 32, 90))
     assert [len(pictures) for pictures in found.pictures] == [5]
 
 

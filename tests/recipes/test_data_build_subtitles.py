@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from weaksync.datamodules.groups import Grouping
 from weaksync.datamodules.spoken import open_clips, scene, sound, spoken_clip, tube
 from weaksync.datamodules.verify import verify
-from weaksync.recipes.building import conversations
+from weaksync.recipes.building import conversation_set
 from weaksync.recipes.building.conversation import Rules
-from weaksync.recipes.building.conversations import Settings, build_clips
+from weaksync.recipes.building.conversation_set import Settings, build_clips
 from weaksync.recipes.building.faces import Face
 from weaksync.recipes.building.sources import Narration
 from weaksync.recipes.data.build import command
@@ -132,17 +132,17 @@ def test_a_stopped_build_goes_on_and_replace_makes_it_anew(
     folder = copied(films, tmp_path, "talk", "pair", "empty")
     faces = ["--faces", f"{folder}/faces.json"]
     done: list[str] = []
-    work = conversations._work
+    work = conversation_set._work
 
-    def stopped(task: conversations._Task) -> bool:
+    def stopped(task: conversation_set._Task) -> bool:
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(task.source.id)
         return work(task)
 
-    monkeypatch.setattr(conversations, "_work", stopped)
+    monkeypatch.setattr(conversation_set, "_work", stopped)
     assert run(folder, *faces).exit_code != 0 and len(done) == 2
-    monkeypatch.setattr(conversations, "_work", work)
+    monkeypatch.setattr(conversation_set, "_work", work)
     result = run(folder, *faces, "--json")
     assert result.exit_code == 0, result.output
     report = json.loads((folder / "out/build.json").read_text())
@@ -158,19 +158,19 @@ def test_work_that_breaks_off_is_counted_and_done_again(
 ) -> None:
     folder = copied(films, tmp_path, "talk", "pair")
     faces = ["--faces", f"{folder}/faces.json"]
-    work = conversations._work
+    work = conversation_set._work
 
-    def breaks(task: conversations._Task) -> bool:
+    def breaks(task: conversation_set._Task) -> bool:
         if task.source.id == "pair_0000":
             raise MemoryError("too much")
         return work(task)
 
-    monkeypatch.setattr(conversations, "_work", breaks)
+    monkeypatch.setattr(conversation_set, "_work", breaks)
     assert run(folder, *faces).exit_code == 1
     report = json.loads((folder / "out/build.json").read_text())
     assert report["failures"] == [{"video": "pair_0000", "reason": "MemoryError: too much"}]
     assert report["funnel"]["fell"]["pictures"] == {"MemoryError: too much": 1} and report["funnel"]["failures"] == {}
-    monkeypatch.setattr(conversations, "_work", work)
+    monkeypatch.setattr(conversation_set, "_work", work)
     assert run(folder, *faces, "--replace").exit_code == 0
     report = json.loads((folder / "out/build.json").read_text())
     assert (report["resumed"], report["built"], report["funnel"]["kept"]) == (1, 1, 2)
@@ -178,8 +178,8 @@ def test_work_that_breaks_off_is_counted_and_done_again(
 
 def test_videos_are_divided_whole_and_by_their_names(films: Path, tmp_path: Path) -> None:
     names = [f"film-{number}" for number in range(30)]
-    once, again = (conversations._assigned(order, None, 0) for order in (names, names[::-1]))
-    assert once == again and conversations._assigned(names, None, 1) != once
+    once, again = (conversation_set._assigned(order, None, 0) for order in (names, names[::-1]))
+    assert once == again and conversation_set._assigned(names, None, 1) != once
     assert sorted(once.values()) == ["test"] * 3 + ["train"] * 24 + ["val"] * 3
     folder = copied(films, tmp_path, "talk")
     (folder / "splits.json").write_text(json.dumps({"train": ["another"]}))
@@ -227,7 +227,7 @@ def settings(finder: Finder) -> Settings:
     return Settings(Rules(size=64), Grouping(4, 8), LipsAndVoice(), detect=finder, domain="youtube")
 
 
-def built(folder: Path, finder: Finder) -> dict[str, conversations.Decision]:
+def built(folder: Path, finder: Finder) -> dict[str, conversation_set.Decision]:
     narrations = [Narration("en", folder / "en")]
     report = build_clips(folder / "videos", narrations, folder / "out", settings(finder), jobs=1)
     return {one.id: one for one in report.decisions}

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from weaksync.datamodules import media
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.verify import verify
-from weaksync.recipes.building.clips import Pictures
+from weaksync.recipes.building.story_clips import Pictures
 from weaksync.recipes.data.build import command
 from weaksync.recipes.data.build_yms import build_yms, cut_at
 

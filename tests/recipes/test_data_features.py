@@ -14,8 +14,8 @@ from weaksync.datamodules.features import read_features
 from weaksync.datamodules.index import open_set, verify
 from weaksync.datamodules.sample_set import make_set
 from weaksync.recipes.cli import main
-from weaksync.recipes.data import features as data_features
-from weaksync.recipes.data.features import dual_encoder, encoded, imported, weights_hash
+from weaksync.recipes.derived import features
+from weaksync.recipes.derived.features import dual_encoder, encoded, imported, weights_hash
 
 CLIPS = {"train": [3, 4], "val": [2], "test": [3]}
 SMALL = {"embed_dim": 8, "num_heads": [1, 2, 2], "text_width": 32, "text_ffn": 64, "project_dim": 16, "frames": 2}
@@ -70,8 +70,8 @@ def test_a_call_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
         written.append(path)
         write(path, *rest)
 
-    write = data_features.write_features
-    monkeypatch.setattr(data_features, "write_features", dies)
+    write = features.write_features
+    monkeypatch.setattr(features, "write_features", dies)
     with pytest.raises(KeyboardInterrupt):
         encoded(shards, str(model), tmp_path / "out", workers=0)
     monkeypatch.undo()

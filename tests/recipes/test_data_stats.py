@@ -13,8 +13,8 @@ from weaksync.datamodules.msymon import Row
 from weaksync.datamodules.records import AnnotatedVideo, Sentence
 from weaksync.datamodules.sample_set import make_set
 from weaksync.recipes.cli import weaksync
-from weaksync.recipes.data.release_counts import _video_counts, msymon_counts, yms_counts
-from weaksync.recipes.data.set_counts import count, words_of
+from weaksync.recipes.counting.releases import _video_counts, msymon_counts, yms_counts
+from weaksync.recipes.counting.sets import count, words_of
 from weaksync.recipes.data.stats import shard_stats
 from weaksync.recipes.report.counts import counts_figure
 

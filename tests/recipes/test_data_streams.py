@@ -28,9 +28,9 @@ from weaksync.datamodules.streams import (
 )
 from weaksync.recipes.cli import main
 from weaksync.recipes.data import check as data_check
-from weaksync.recipes.data import streams as data_streams
-from weaksync.recipes.data.features import weights_hash
-from weaksync.recipes.data.streams import make_stream
+from weaksync.recipes.derived import streams
+from weaksync.recipes.derived.features import weights_hash
+from weaksync.recipes.derived.streams import make_stream
 from weaksync.zoo.glove import HashedWords
 from weaksync.zoo.models.cues import PictureCue
 from weaksync.zoo.models.syncnet import lip_times, speech_times
@@ -128,8 +128,8 @@ def test_a_call_that_was_stopped_goes_on_to_the_same_bytes(
         written.append(path)
         write(path, *rest)
 
-    write = data_streams.write_arrays
-    monkeypatch.setattr(data_streams, "write_arrays", dies)
+    write = streams.write_arrays
+    monkeypatch.setattr(streams, "write_arrays", dies)
     told = {"model": str(made / "syncnet"), "workers": 0}
     with pytest.raises(KeyboardInterrupt):
         make_stream(made / "clips", LIPS, tmp_path / "lips", **told)  # type: ignore[arg-type]

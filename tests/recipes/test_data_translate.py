@@ -25,9 +25,9 @@ from weaksync.datamodules.world.language import tell
 from weaksync.datamodules.world.story import plot
 from weaksync.datamodules.world.translate import WorldTranslator
 from weaksync.recipes.cli import weaksync
-from weaksync.recipes.data import translating
-from weaksync.recipes.data.translating import Tally, translate_set
-from weaksync.recipes.data.translator import Seq2Seq
+from weaksync.recipes.derived import translations as translating
+from weaksync.recipes.derived.translations import Tally, translate_set
+from weaksync.recipes.derived.translator import Seq2Seq
 from weaksync.recipes.narration import known_language
 from weaksync.recipes.settings import config
 from weaksync.recipes.train import train
@@ -131,8 +131,8 @@ def test_a_language_without_a_code_is_an_error_before_weights_are_read(tmp_path:
 KILLED = """
 import sys, time
 from pathlib import Path
-from weaksync.recipes import translating
-from weaksync.recipes.translator import Seq2Seq
+from weaksync.recipes.derived import translations as translating
+from weaksync.recipes.derived.translator import Seq2Seq
 
 translating.BLOCK = 1
 real = Seq2Seq.translate

@@ -13,7 +13,7 @@ import torch
 
 from weaksync import zoo
 from weaksync.datamodules.subtitles import SubtitleDataModule
-from weaksync.recipes.data.streams import make_stream
+from weaksync.recipes.derived.streams import make_stream
 from weaksync.recipes.scoring.subtitles import evaluate_run
 from weaksync.recipes.settings import config
 from weaksync.recipes.settings.schema import ConfigError

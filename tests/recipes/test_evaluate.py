@@ -9,8 +9,9 @@ import torch
 from click.testing import CliRunner
 
 from weaksync.recipes import evaluate as recipe
-from weaksync.recipes.evaluate import evaluate, limited
+from weaksync.recipes.evaluate import evaluate
 from weaksync.recipes.scoring import story as evaluate_story
+from weaksync.recipes.scoring.similarities import limited
 from weaksync.zoo.decoding import Decoder, VideoSimilarity
 from weaksync.zoo.tuning import tune
 

@@ -14,7 +14,7 @@ import torch
 from weaksync import zoo
 from weaksync.datamodules.speech_set import write_speech
 from weaksync.datamodules.streams import open_stream, read_stream
-from weaksync.recipes.data.streams import make_stream
+from weaksync.recipes.derived.streams import make_stream
 from weaksync.recipes.scoring.subtitles import evaluate_run, median_interval
 from weaksync.zoo.models.lipspeech import LipSpeech
 

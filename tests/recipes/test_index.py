@@ -13,8 +13,8 @@ pytest.importorskip("espeakng_loader", reason="needs the extra tts, for speech")
 
 from weaksync.datamodules.speech import Espeak
 from weaksync.datamodules.speech_set import write_speech
-from weaksync.recipes import index as indexing
 from weaksync.recipes.index import command, index
+from weaksync.recipes.matching import indexing
 from weaksync.recipes.matching.narrowing import Narrowing, expected_loss, kept_recall
 from weaksync.recipes.matching.pool import Source, open_index
 from weaksync.zoo.codes import ClipCode

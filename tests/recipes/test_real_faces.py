@@ -15,7 +15,7 @@ from weaksync.datamodules.tracks import crop, link, smooth, square
 from weaksync.datamodules.verify import verify
 from weaksync.recipes.building import faces
 from weaksync.recipes.building.conversation import Rules
-from weaksync.recipes.building.conversations import Settings, build_clips
+from weaksync.recipes.building.conversation_set import Settings, build_clips
 from weaksync.recipes.building.sources import Narration
 from weaksync.zoo.converters import mtcnn
 from weaksync.zoo.speaking import LipsAndVoice

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from weaksync.datamodules import media
 from weaksync.datamodules.world import generate
-from weaksync.recipes import shots
+from weaksync.recipes.building import shots
+from weaksync.recipes.shots import command
 from weaksync.zoo.converters import transnetv2
 
 
@@ -99,7 +100,7 @@ def test_auto_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_verb_prints_json(film: Path) -> None:
-    done = CliRunner().invoke(shots.command, [str(film), "--shots", "content", "--json"])
+    done = CliRunner().invoke(command, [str(film), "--shots", "content", "--json"])
     assert done.exit_code == 0, done.output
     spans = json.loads(done.stdout)
     assert len(spans) == 4 and spans[0][0] == 0.0

@@ -19,8 +19,8 @@ from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_set import make_set
 from weaksync.recipes import cross_lingual
 from weaksync.recipes.cli import weaksync
-from weaksync.recipes.evaluate import model_decoder, similarities
 from weaksync.recipes.runs import MODEL
+from weaksync.recipes.scoring.similarities import model_decoder, similarities
 from weaksync.recipes.settings import config
 from weaksync.recipes.texts import own_translations, translated_to, translations_for
 from weaksync.recipes.train import train

@@ -11,7 +11,7 @@ import pytest
 from weaksync import zoo
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_set import make_set
-from weaksync.recipes.data.features import imported
+from weaksync.recipes.derived.features import imported
 from weaksync.recipes.settings import config, story
 from weaksync.recipes.settings.features import FeatureRecipe
 from weaksync.recipes.settings.schema import ConfigError

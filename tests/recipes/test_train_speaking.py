@@ -14,7 +14,7 @@ from weaksync.datamodules.face_tracks import open_tracks, speaking
 from weaksync.datamodules.spoken import sound, spoken_clip, tube
 from weaksync.datamodules.waveforms import read_sound
 from weaksync.recipes.building.speaking import LearntSpeaking, choose
-from weaksync.recipes.building.tracks import build_tracks
+from weaksync.recipes.building.track_set import build_tracks
 from weaksync.recipes.cli import main
 from weaksync.recipes.settings import config
 from weaksync.recipes.settings.speaking import SpeakingRecipe

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from weaksync import zoo
-from weaksync.recipes.data.streams import make_stream
+from weaksync.recipes.derived.streams import make_stream
 from weaksync.recipes.settings import config
 from weaksync.recipes.settings.schema import ConfigError
 from weaksync.recipes.settings.subtitles import SubtitleRecipe

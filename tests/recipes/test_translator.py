@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weaksync.recipes.data.translator import Seq2Seq, our_code
+from weaksync.recipes.derived.translator import Seq2Seq, our_code
 
 from .tiny_translators import PAIRS, save_m2m, save_madlad, save_marian
 

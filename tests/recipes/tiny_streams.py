@@ -12,7 +12,7 @@ from weaksync import zoo
 from weaksync.datamodules.batches import Phoneme, Speech, Word
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.speech_set import speak_clips
-from weaksync.recipes.data.streams import make_stream
+from weaksync.recipes.derived.streams import make_stream
 
 SYNCNET = {
     "image_size": 64,

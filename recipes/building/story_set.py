@@ -21,10 +21,10 @@ from ...datamodules import captions, msymon, shards
 from ...datamodules.files import write_whole
 from ...datamodules.manifest import MANIFEST
 from ...datamodules.records import AnnotatedVideo, Sentence
-from ..shots import Cutter
-from .clips import Pictures, cut_video
+from .shots import Cutter
 from .sources import Narration, Story, find_stories
 from .splits import assign, read_splits
+from .story_clips import Pictures, cut_video
 from .workers import each
 
 PARTS, REPORT = ".parts", "build.json"

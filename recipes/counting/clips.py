@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...datamodules.records import SpokenClip
-from .set_counts import words_of
+from .sets import words_of
 
 #: a step of the funnel -> what it asks for
 ASKED = {

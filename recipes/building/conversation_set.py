@@ -28,7 +28,7 @@ from .conversation import STEPS, Decision, Rules, Source, build, started
 from .faces import DetectFaces, KnownFaces
 from .sources import Narration, Story, find_stories
 from .splits import read_splits
-from .stories import PARTS, REPORT, Failure, key_of, stat_of, with_words, write_report
+from .story_set import PARTS, REPORT, Failure, key_of, stat_of, with_words, write_report
 from .workers import each
 
 #: part of every key: raise it where the same input would now give other parts

@@ -26,7 +26,7 @@ from .conversation import cut_tubes
 from .faces import KnownFaces, read_known
 from .sources import safe_id
 from .splits import read_splits
-from .stories import PARTS, Failure, key_of, stat_of, write_report
+from .story_set import PARTS, Failure, key_of, stat_of, write_report
 from .workers import each
 
 #: part of every key: raise it where the same input would now give other parts

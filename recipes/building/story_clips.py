@@ -17,7 +17,7 @@ from ...datamodules import media
 from ...datamodules.records import Interval
 from ...zoo.converters import transnetv2
 from ...zoo.models.transnet import TransNetV2
-from ..shots import ContentDetector, Cutter, transnet_cuts
+from .shots import ContentDetector, Cutter, transnet_cuts
 
 #: of a running shot at most so many times the wanted frames are held
 HELD = 4

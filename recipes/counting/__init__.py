@@ -1,0 +1,1 @@
+"""What data sets hold, in the words of the papers' tables."""

@@ -1,0 +1,1 @@
+"""Sets that are made of another set, and belong to it: features, streams, translations."""
