@@ -29,10 +29,14 @@ def operator(name: str) -> Callable[[Callable[..., Any]], CustomOpDef]:
 
 def call(registered: CustomOpDef, *inputs: Any) -> Any:
     """What the operator gives, without a derivative."""
-    return registered(*inputs) if torch.compiler.is_compiling() or _heard(inputs) else _bodies[registered](*inputs)
+    return (
+        registered(*inputs)
+        if torch.compiler.is_compiling() or _needs_dispatcher(inputs)
+        else _bodies[registered](*inputs)
+    )
 
 
-def _heard(inputs: tuple[Any, ...]) -> bool:
+def _needs_dispatcher(inputs: tuple[Any, ...]) -> bool:
     """Whether anything would see, change or replace the call on its way to plain tensors on the CPU."""
     for given in inputs:
         if isinstance(given, Tensor) and not (type(given) in (Tensor, Parameter) and given.is_cpu):

@@ -60,15 +60,17 @@ def soft_dtw(
     text_lengths: Tensor | None,
     gamma: float,
     band: int | None,
-    lenient: bool,
+    allow_infeasible: bool,
     validate: bool,
-    wanted: bool,
+    with_alignment: bool,
 ) -> tuple[Tensor, Tensor]:
-    steps, texts = _sizes(cost, video_lengths, text_lengths, lenient, validate, lambda n, m: check_dtw(n, m, band))
-    value, alignment = backend_of(cost).soft_dtw(
-        cost, steps, texts, gamma=gamma, band=_narrowed(band, cost), wanted=wanted
+    steps, texts = _sizes(
+        cost, video_lengths, text_lengths, allow_infeasible, validate, lambda n, m: check_dtw(n, m, band)
     )
-    return _told(value, validate), alignment
+    value, alignment = backend_of(cost).soft_dtw(
+        cost, steps, texts, gamma=gamma, band=_narrowed(band, cost), with_alignment=with_alignment
+    )
+    return _checked_values(value, validate), alignment
 
 
 @operator("soft_dsta")
@@ -81,12 +83,12 @@ def soft_dsta(
     order_weight: float,
     order_margin: int,
     band: int | None,
-    lenient: bool,
+    allow_infeasible: bool,
     validate: bool,
-    wanted: bool,
+    with_alignment: bool,
 ) -> tuple[Tensor, Tensor]:
     windows, check = _windows(cost, windows, band, validate)
-    steps, texts = _sizes(cost, video_lengths, text_lengths, lenient, validate, check)
+    steps, texts = _sizes(cost, video_lengths, text_lengths, allow_infeasible, validate, check)
     value, alignment = backend_of(cost).soft_dsta(
         cost,
         steps,
@@ -96,9 +98,9 @@ def soft_dsta(
         order_weight=order_weight,
         order_margin=min(order_margin, cost.shape[2]),
         band=_narrowed(band, cost),
-        wanted=wanted,
+        with_alignment=with_alignment,
     )
-    return _told(value, validate), alignment
+    return _checked_values(value, validate), alignment
 
 
 @operator("soft_drop_dtw")
@@ -112,7 +114,7 @@ def soft_drop_dtw(
     contiguous: bool,
     band: int | None,
     validate: bool,
-    wanted: bool,
+    with_alignment: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     steps, texts = _sizes(
         cost, video_lengths, text_lengths, False, validate, _drop_check(drop_video, drop_text, band, validate)
@@ -126,9 +128,9 @@ def soft_drop_dtw(
         gamma=gamma,
         contiguous=contiguous,
         band=_narrowed(band, cost),
-        wanted=wanted,
+        with_alignment=with_alignment,
     )
-    return _told(value, validate), *shares
+    return _checked_values(value, validate), *shares
 
 
 @operator("dtw_path")
@@ -137,15 +139,17 @@ def dtw_path(
     video_lengths: Tensor | None,
     text_lengths: Tensor | None,
     band: int | None,
-    lenient: bool,
+    allow_infeasible: bool,
     validate: bool,
-    wanted: bool,
+    with_path: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    steps, texts = _sizes(cost, video_lengths, text_lengths, lenient, validate, lambda n, m: check_dtw(n, m, band))
-    value, path, path_lengths = backend_of(cost, soft=False).dtw_path(
-        cost, steps, texts, band=_narrowed(band, cost), wanted=wanted
+    steps, texts = _sizes(
+        cost, video_lengths, text_lengths, allow_infeasible, validate, lambda n, m: check_dtw(n, m, band)
     )
-    return _told(value, validate), path, path_lengths
+    value, path, path_lengths = backend_of(cost, soft=False).dtw_path(
+        cost, steps, texts, band=_narrowed(band, cost), with_path=with_path
+    )
+    return _checked_values(value, validate), path, path_lengths
 
 
 @operator("dsta_path")
@@ -157,12 +161,12 @@ def dsta_path(
     order_weight: float,
     order_margin: int,
     band: int | None,
-    lenient: bool,
+    allow_infeasible: bool,
     validate: bool,
-    wanted: bool,
+    with_path: bool,
 ) -> tuple[Tensor, Tensor]:
     windows, check = _windows(cost, windows, band, validate)
-    steps, texts = _sizes(cost, video_lengths, text_lengths, lenient, validate, check)
+    steps, texts = _sizes(cost, video_lengths, text_lengths, allow_infeasible, validate, check)
     value, labels = backend_of(cost, soft=False).dsta_path(
         cost,
         steps,
@@ -171,9 +175,9 @@ def dsta_path(
         order_weight=order_weight,
         order_margin=min(order_margin, cost.shape[2]),
         band=_narrowed(band, cost),
-        wanted=wanted,
+        with_path=with_path,
     )
-    return _told(value, validate), labels
+    return _checked_values(value, validate), labels
 
 
 @operator("drop_dtw")
@@ -186,15 +190,22 @@ def drop_dtw(
     contiguous: bool,
     band: int | None,
     validate: bool,
-    wanted: bool,
+    with_path: bool,
 ) -> tuple[Tensor, Tensor]:
     steps, texts = _sizes(
         cost, video_lengths, text_lengths, False, validate, _drop_check(drop_video, drop_text, band, validate)
     )
     value, labels = backend_of(cost, soft=False).drop_dtw(
-        cost, drop_video, drop_text, steps, texts, contiguous=contiguous, band=_narrowed(band, cost), wanted=wanted
+        cost,
+        drop_video,
+        drop_text,
+        steps,
+        texts,
+        contiguous=contiguous,
+        band=_narrowed(band, cost),
+        with_path=with_path,
     )
-    return _told(value, validate), labels
+    return _checked_values(value, validate), labels
 
 
 # ---- what is known before launch is checked before launch
@@ -203,17 +214,17 @@ Check = Callable[[Tensor, Tensor], None]
 
 
 def _sizes(
-    cost: Tensor, video: Tensor | None, text: Tensor | None, lenient: bool, validate: bool, check: Check
+    cost: Tensor, video: Tensor | None, text: Tensor | None, allow_infeasible: bool, validate: bool, check: Check
 ) -> tuple[Tensor, Tensor]:
     """Lengths on the device of the cost.  Those that lie on a GPU with it are checked only if `validate` waits.
 
-    `lenient` leaves pairs that fit no alignment to the recurrence, which gives +inf.
+    `allow_infeasible` leaves pairs that fit no alignment to the recurrence, which gives +inf.
     """
     batch, n, m = cost.shape
     wait = validate or cost.is_cpu  # C++ reads as far as the lengths say
     steps = lengths_of("video_lengths", video, batch, n, wait)
     texts = lengths_of("text_lengths", text, batch, m, wait)
-    if validate or (not lenient and (wait or (steps.is_cpu and texts.is_cpu))):
+    if validate or (not allow_infeasible and (wait or (steps.is_cpu and texts.is_cpu))):
         check(steps.cpu(), texts.cpu())
     if cost.is_cpu:
         return steps.long(), texts.long()
@@ -252,7 +263,7 @@ def _drop_check(drop_video: Tensor, drop_text: Tensor | None, band: int | None, 
     return check
 
 
-def _told(value: Tensor, validate: bool) -> Tensor:
+def _checked_values(value: Tensor, validate: bool) -> Tensor:
     """`value`; if asked to validate, an error that names the first pair without one."""
     if validate:
         for pair, found in enumerate(value.tolist()):
@@ -266,15 +277,15 @@ def _told(value: Tensor, validate: bool) -> Tensor:
 # ---- shapes for tracing
 
 
-def _results(cost: Tensor, wanted: bool, *shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
-    """A value (B,), then one tensor of the same type for each shape, empty where it is not wanted."""
+def _results(cost: Tensor, with_rest: bool, *shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """A value (B,), then one tensor of the same type for each shape, empty where it is not asked for."""
     dtype = torch.float64 if cost.dtype == torch.float64 else torch.float32
-    rest = (cost.new_empty(shape if wanted else (0,), dtype=dtype) for shape in shapes)
+    rest = (cost.new_empty(shape if with_rest else (0,), dtype=dtype) for shape in shapes)
     return cost.new_empty(cost.shape[0], dtype=dtype), *rest
 
 
-def _indices(cost: Tensor, wanted: bool, *shapes: tuple[int | torch.SymInt, ...]) -> tuple[Tensor, ...]:
-    rest = (cost.new_empty(shape if wanted else (0,), dtype=torch.int64) for shape in shapes)
+def _indices(cost: Tensor, with_rest: bool, *shapes: tuple[int | torch.SymInt, ...]) -> tuple[Tensor, ...]:
+    rest = (cost.new_empty(shape if with_rest else (0,), dtype=torch.int64) for shape in shapes)
     return *_results(cost, False), *rest
 
 

@@ -77,9 +77,9 @@ def pairwise_soft_dtw(
 
     def value(costs: Tensor, rows: Rows) -> Tensor:
         steps, texts, _ = rows
-        wanted = differentiates(costs)
+        with_alignment = differentiates(costs)
         costs = at_least_float32(costs)
-        return differentiable(ops.soft_dtw, costs, steps, texts, gamma, band, True, validate, wanted)
+        return differentiable(ops.soft_dtw, costs, steps, texts, gamma, band, True, validate, with_alignment)
 
     return _all_pairs(value, video, text, video_lengths, text_lengths, None, cost, memory)
 
@@ -109,9 +109,9 @@ def pairwise_soft_dsta(
 
     def value(costs: Tensor, rows: Rows) -> Tensor:
         steps, texts, windows = rows
-        wanted = differentiates(costs)
+        with_alignment = differentiates(costs)
         costs = at_least_float32(costs)
-        settings = windows, gamma, order_weight, order_margin, band, True, validate, wanted
+        settings = windows, gamma, order_weight, order_margin, band, True, validate, with_alignment
         return differentiable(ops.soft_dsta, costs, steps, texts, *settings)
 
     return _all_pairs(value, video, text, video_lengths, text_lengths, window, cost, memory)

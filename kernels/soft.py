@@ -59,8 +59,8 @@ def soft_dtw(
     Raises:
         ValueError: for shapes, types, gamma, lengths or a band that fit no path, naming the pair.
     """
-    wanted = differentiates(cost)
-    return _soft_dtw(differentiable, cost, video_lengths, text_lengths, gamma, band, validate, wanted)
+    with_alignment = differentiates(cost)
+    return _soft_dtw(differentiable, cost, video_lengths, text_lengths, gamma, band, validate, with_alignment)
 
 
 @torch.no_grad()
@@ -117,9 +117,11 @@ def soft_dsta(
     Raises:
         ValueError: for shapes, types, settings, or lengths, a window or a band that fit no path, naming the pair.
     """
-    wanted = differentiates(cost)
+    with_alignment = differentiates(cost)
     lengths = video_lengths, text_lengths
-    return _soft_dsta(differentiable, cost, *lengths, gamma, window, order_weight, order_margin, band, validate, wanted)
+    return _soft_dsta(
+        differentiable, cost, *lengths, gamma, window, order_weight, order_margin, band, validate, with_alignment
+    )
 
 
 @torch.no_grad()
@@ -180,9 +182,9 @@ def soft_drop_dtw(
         ValueError: for shapes, types, gamma, lengths or a band that fit no alignment, naming the pair; for a
             drop_text beyond 1e6.
     """
-    wanted, lengths = differentiates(cost, drop_video, drop_text), (video_lengths, text_lengths)
+    with_alignment, lengths = differentiates(cost, drop_video, drop_text), (video_lengths, text_lengths)
     return _soft_drop_dtw(
-        differentiable, cost, drop_video, drop_text, *lengths, gamma, contiguous, band, validate, wanted
+        differentiable, cost, drop_video, drop_text, *lengths, gamma, contiguous, band, validate, with_alignment
     )
 
 
@@ -207,8 +209,8 @@ def soft_drop_dtw_alignment(
     return _soft_drop_dtw(alignment, cost, drop_video, drop_text, *lengths, gamma, contiguous, band, validate, True)
 
 
-#: what is taken of an operator for its inputs: `differentiable` or `alignment`
-Taken = Callable[..., Tensor]
+#: `differentiable` or `alignment`: calls an operator and returns its value or its alignment
+Run = Callable[..., Tensor]
 
 _alignments_follow = ContextVar("alignments follow", default=True)
 
@@ -229,25 +231,25 @@ def differentiates(*given: Tensor | float | None) -> bool:
 
 
 def _soft_dtw(
-    taken: Taken,
+    run: Run,
     cost: Tensor,
     video_lengths: Tensor | None,
     text_lengths: Tensor | None,
     gamma: float,
     band: int | None,
     validate: bool,
-    wanted: bool,
+    with_alignment: bool,
 ) -> Tensor:
     check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_whole("band", band)
-    return taken(
-        ops.soft_dtw, at_least_float32(cost), video_lengths, text_lengths, gamma, band, False, validate, wanted
+    return run(
+        ops.soft_dtw, at_least_float32(cost), video_lengths, text_lengths, gamma, band, False, validate, with_alignment
     )
 
 
 def _soft_dsta(
-    taken: Taken,
+    run: Run,
     cost: Tensor,
     video_lengths: Tensor | None,
     text_lengths: Tensor | None,
@@ -257,13 +259,13 @@ def _soft_dsta(
     order_margin: int,
     band: int | None,
     validate: bool,
-    wanted: bool,
+    with_alignment: bool,
 ) -> Tensor:
     check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_dsta_settings(order_weight, order_margin, band)
     check_device("window", window, cost)
-    return taken(
+    return run(
         ops.soft_dsta,
         at_least_float32(cost),
         video_lengths,
@@ -275,12 +277,12 @@ def _soft_dsta(
         band,
         False,
         validate,
-        wanted,
+        with_alignment,
     )
 
 
 def _soft_drop_dtw(
-    taken: Taken,
+    run: Run,
     cost: Tensor,
     drop_video: Tensor | float,
     drop_text: Tensor | float | None,
@@ -290,7 +292,7 @@ def _soft_drop_dtw(
     contiguous: bool,
     band: int | None,
     validate: bool,
-    wanted: bool,
+    with_alignment: bool,
 ) -> Tensor:
     check_tensors(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
@@ -299,6 +301,16 @@ def _soft_drop_dtw(
     batch, n, m = cost.shape
     video = broadcast_drop("drop_video", drop_video, batch, n, cost)
     text = None if drop_text is None else broadcast_drop("drop_text", drop_text, batch, m, cost)
-    return taken(
-        ops.soft_drop_dtw, cost, video, text, video_lengths, text_lengths, gamma, contiguous, band, validate, wanted
+    return run(
+        ops.soft_drop_dtw,
+        cost,
+        video,
+        text,
+        video_lengths,
+        text_lengths,
+        gamma,
+        contiguous,
+        band,
+        validate,
+        with_alignment,
     )

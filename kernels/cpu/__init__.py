@@ -195,12 +195,12 @@ def unit_cost(video: Tensor, text: Tensor, extra: Tensor | None = None) -> Tenso
 
 
 def soft_dtw(
-    cost: Tensor, steps: Tensor, texts: Tensor, *, gamma: float, band: int | None, wanted: bool
+    cost: Tensor, steps: Tensor, texts: Tensor, *, gamma: float, band: int | None, with_alignment: bool
 ) -> tuple[Tensor, Tensor]:
     call = _Call("soft_dtw", cost, steps, texts, band)
-    alignment = call.output(wanted, cost.shape)
-    call.run(gamma, _address(alignment, wanted))
-    settings = {"gamma": gamma, "band": band, "wanted": wanted}
+    alignment = call.output(with_alignment, cost.shape)
+    call.run(gamma, _address(alignment, with_alignment))
+    settings = {"gamma": gamma, "band": band, "with_alignment": with_alignment}
     call.hand_over([alignment], lambda pairs: _reference().soft_dtw(*call.part(pairs), **settings))
     return call.value, alignment
 
@@ -215,12 +215,14 @@ def soft_dsta(
     order_weight: float,
     order_margin: int,
     band: int | None,
-    wanted: bool,
+    with_alignment: bool,
 ) -> tuple[Tensor, Tensor]:
     call = _Call("soft_dsta", cost, steps, texts, band)
-    alignment = call.output(wanted, cost.shape)
+    alignment = call.output(with_alignment, cost.shape)
     windows = None if windows is None else windows.contiguous()
-    call.run(_address(windows), min(order_margin, call.longest), order_weight, gamma, _address(alignment, wanted))
+    call.run(
+        _address(windows), min(order_margin, call.longest), order_weight, gamma, _address(alignment, with_alignment)
+    )
 
     def reference(pairs: Tensor) -> tuple[Tensor, ...]:
         return _reference().soft_dsta(
@@ -230,7 +232,7 @@ def soft_dsta(
             order_weight=order_weight,
             order_margin=order_margin,
             band=band,
-            wanted=wanted,
+            with_alignment=with_alignment,
         )
 
     call.hand_over([alignment], reference)
@@ -247,24 +249,24 @@ def soft_drop_dtw(
     gamma: float,
     contiguous: bool,
     band: int | None,
-    wanted: bool,
+    with_alignment: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     call = _Call("soft_drop_dtw", cost, steps, texts, band)
     batch, n, m = cost.shape
     video, text = drop_video.double().contiguous(), None if drop_text is None else drop_text.double().contiguous()
-    alignment = call.output(wanted, cost.shape)
-    video_drops = call.output(wanted, (batch, n))
-    text_drops = call.output(wanted and text is not None, (batch, m))
+    alignment = call.output(with_alignment, cost.shape)
+    video_drops = call.output(with_alignment, (batch, n))
+    text_drops = call.output(with_alignment and text is not None, (batch, m))
     call.run(
         _address(video),
         _address(text),
         contiguous,
         gamma,
-        _address(alignment, wanted),
-        _address(video_drops, wanted),
-        _address(text_drops, wanted and text is not None),
+        _address(alignment, with_alignment),
+        _address(video_drops, with_alignment),
+        _address(text_drops, with_alignment and text is not None),
     )
-    if wanted and text is None:
+    if with_alignment and text is None:
         text_drops = cost.new_zeros(batch, m, dtype=torch.float32)
 
     def reference(pairs: Tensor) -> tuple[Tensor, ...]:
@@ -277,7 +279,7 @@ def soft_drop_dtw(
             gamma=gamma,
             contiguous=contiguous,
             band=band,
-            wanted=wanted,
+            with_alignment=with_alignment,
         )
 
     call.hand_over([alignment, video_drops, text_drops], reference)
@@ -285,13 +287,13 @@ def soft_drop_dtw(
 
 
 def dtw_path(
-    cost: Tensor, steps: Tensor, texts: Tensor, *, band: int | None, wanted: bool
+    cost: Tensor, steps: Tensor, texts: Tensor, *, band: int | None, with_path: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     call = _Call("dtw_path", cost, steps, texts, band)
     batch, n, m = cost.shape
-    path = call.indices(wanted, (batch, max(n + m - 1, 0), 2))
-    lengths = call.indices(wanted, (batch,))
-    call.run(_address(path, wanted), _address(lengths, wanted))
+    path = call.indices(with_path, (batch, max(n + m - 1, 0), 2))
+    lengths = call.indices(with_path, (batch,))
+    call.run(_address(path, with_path), _address(lengths, with_path))
     return call.value, path, lengths
 
 
@@ -304,12 +306,12 @@ def dsta_path(
     order_weight: float,
     order_margin: int,
     band: int | None,
-    wanted: bool,
+    with_path: bool,
 ) -> tuple[Tensor, Tensor]:
     call = _Call("dsta_path", cost, steps, texts, band)
-    labels = call.indices(wanted, cost.shape[:2])
+    labels = call.indices(with_path, cost.shape[:2])
     windows = None if windows is None else windows.contiguous()
-    call.run(_address(windows), min(order_margin, call.longest), order_weight, _address(labels, wanted))
+    call.run(_address(windows), min(order_margin, call.longest), order_weight, _address(labels, with_path))
     return call.value, labels
 
 
@@ -322,12 +324,12 @@ def drop_dtw(
     *,
     contiguous: bool,
     band: int | None,
-    wanted: bool,
+    with_path: bool,
 ) -> tuple[Tensor, Tensor]:
     call = _Call("drop_dtw", cost, steps, texts, band)
-    labels = call.indices(wanted, cost.shape[:2])
+    labels = call.indices(with_path, cost.shape[:2])
     video, text = drop_video.double().contiguous(), None if drop_text is None else drop_text.double().contiguous()
-    call.run(_address(video), _address(text), contiguous, _address(labels, wanted))
+    call.run(_address(video), _address(text), contiguous, _address(labels, with_path))
     return call.value, labels
 
 

@@ -20,19 +20,19 @@ struct DropStates {
 };
 
 // Z of a row from its M, and marks where a run of dropped texts goes on.
-template <bool wanted> INLINE void drop_run(const DropStates &states, int8_t *marks) {
+template <bool with_path> INLINE void drop_run(const DropStates &states, int8_t *marks) {
   Doubles best = all_lanes(__builtin_inf());
   for (long j = 0; j < states.columns; j += HALF) {
     const Doubles opened = load_doubles(states.M + j) - load_doubles(states.paid + j);
     const Doubles here = running_minimum<RIGHTWARDS>(opened), run = smaller(here, best); // min over p <= j
-    if (wanted) store(marks + j, low_bytes((run < opened) & RUN));
+    if (with_path) store(marks + j, low_bytes((run < opened) & RUN));
     store(states.Z + j + 1, run + load_doubles(states.paid + j + 1));
     best = smaller(best, last_lane<RIGHTWARDS>(here)); // not from `run`: the next block waits for this one alone
   }
 }
 
 // All states of a row from those of the row before, in place.
-template <bool wanted, class T>
+template <bool with_path, class T>
 INLINE void drop_step(const DropStates &states, const T *cost, Span span, double drop, bool contiguous, bool drops_text,
                       int8_t *marks_before, int8_t *marks) {
   const Doubles inf = all_lanes(__builtin_inf());
@@ -52,7 +52,7 @@ INLINE void drop_step(const DropStates &states, const T *cost, Span span, double
     store(states.M + j, smaller(next, staying) + cells);
     store(states.X + j, open + drop);
     store(states.W + j, closed + drop);
-    if (wanted) {
+    if (with_path) {
       const Longs dropped = ((X < M) & OPEN_DROPPED) | ((W < Z) & CLOSED_DROPPED) | ((closed < open) & GAP_CLOSED);
       const Longs stayed = (staying < next) & STAYED;
       store(marks_before + j, load_bytes(marks_before + j) | low_bytes(dropped | stayed));
@@ -60,8 +60,8 @@ INLINE void drop_step(const DropStates &states, const T *cost, Span span, double
   }
   states.Z[0] = __builtin_inf();
   if (drops_text)
-    drop_run<wanted>(states, marks);
-  else if (wanted)
+    drop_run<with_path>(states, marks);
+  else if (with_path)
     __builtin_memset(marks, 0, states.columns + HALF);
 }
 

@@ -10,7 +10,7 @@ constexpr int64_t UP = 1, LEFT = 2; // and 0: diagonally
 
 // Walks one strip; `above` holds the last row of the strip before, and then that of this one.  Moves are stored
 // antidiagonal by antidiagonal.
-template <bool wanted, bool full, class T>
+template <bool with_path, bool full, class T>
 static void walk_strip(const Cost<T> &cost, const HardStrip &strip, int8_t *moves, double *above) {
   const long depth = strip.rows - 1;
   const Doubles inf = all_lanes(__builtin_inf());
@@ -30,7 +30,7 @@ static void walk_strip(const Cost<T> &cost, const HardStrip &strip, int8_t *move
 #pragma GCC unroll 4
       for (int h = 0; h < HARD_REGISTERS; h++) {
         const Doubles straight = smaller(now[h], upper[h]);
-        if (wanted) {
+        if (with_path) {
           const Longs side = upper[h] <= now[h] ? (Longs){} + UP : (Longs){} + LEFT;
           const Longs move = before[h] <= straight ? (Longs){} : side;
           store(moves + (d + t) * HARD_HEIGHT + h * HALF, low_bytes(move));

@@ -1,7 +1,7 @@
 """The alignment recurrences in plain float64 torch: the truth that the fast backends are held to, and their stand-in.
 
-Every function takes what every backend takes: `cost` (B, n, m), lengths (B,) of each pair, and the settings.  `wanted`
-says whether what follows the value is computed; where it is not, it comes back empty.
+Every function takes what every backend takes: `cost` (B, n, m), lengths (B,) of each pair, and the settings.
+`with_alignment` and `with_path` ask for what follows the value; where they do not, it comes back empty.
 """
 
 from .drop_dtw import drop_dtw

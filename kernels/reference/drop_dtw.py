@@ -29,12 +29,12 @@ def drop_dtw(
     *,
     contiguous: bool,
     band: int | None,
-    wanted: bool,
+    with_path: bool,
 ) -> tuple[Tensor, Tensor]:
     """The cheapest alignment with drops, and its labels."""
     batch, n, m = cost.shape
     values = torch.empty(batch, dtype=torch.float64, device=cost.device)
-    labels = torch.empty(batch if wanted else 0, n, dtype=torch.int64, device=cost.device)
+    labels = torch.empty((batch, n) if with_path else 0, dtype=torch.int64, device=cost.device)
     at_once = max(1, CELLS_AT_ONCE // ((n + 1) * (m + 1)))
     for start in range(0, batch, at_once):
         part = slice(start, start + at_once)
@@ -43,7 +43,7 @@ def drop_dtw(
         corner, choices = _fill(table.cost, video, text, steps[part], texts[part], contiguous)
         value, state = corner.min(dim=0)
         values[part] = value.where(~table.spoiled, torch.nan)
-        if wanted:
+        if with_path:
             # a pair that cannot be aligned, or must not be, has nothing to trace
             traced = steps[part].where(values[part].isfinite(), 0)
             labels[part] = choices.trace(state, traced, texts[part], contiguous).to(cost.device)

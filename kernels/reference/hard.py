@@ -13,7 +13,7 @@ DIAGONAL, UP, LEFT = range(3)
 
 
 def dtw_path(
-    cost: Tensor, steps: Tensor, texts: Tensor, *, band: int | None, wanted: bool
+    cost: Tensor, steps: Tensor, texts: Tensor, *, band: int | None, with_path: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """D[i, j] = cost[i, j] + min(D[i-1, j-1], D[i-1, j], D[i, j-1]), by antidiagonals."""
     table = Table.of(cost, steps, texts, band)
@@ -29,7 +29,7 @@ def dtw_path(
         came[:, i, j] = torch.where(diagonal <= side, DIAGONAL, torch.where(up <= left, UP, LEFT)).to(torch.int8)
         best[:, i + 1, j + 1] = table.cost[:, i, j] + torch.minimum(diagonal, side)
     value = table.corner(best[:, 1:, 1:]).where(~table.spoiled, torch.nan)
-    if not wanted:
+    if not with_path:
         nothing = steps.new_empty(0)
         return rounded(value, cost), nothing, nothing.clone()
     path, lengths = _trace_dtw(came, steps.where(value.isfinite(), 0), texts)
@@ -70,12 +70,12 @@ def dsta_path(
     order_weight: float,
     order_margin: int,
     band: int | None,
-    wanted: bool,
+    with_path: bool,
 ) -> tuple[Tensor, Tensor]:
     """D[i, j] = cost[i, j] + min over |p - j| <= window of D[i-1, p] + leap(p, j), and the text of each video step."""
     batch, n, m = cost.shape
     values = torch.empty(batch, dtype=torch.float64, device=cost.device)
-    labels = torch.full((batch if wanted else 0, n), -1, dtype=torch.int64, device=cost.device)
+    labels = torch.full((batch, n) if with_path else (0,), -1, dtype=torch.int64, device=cost.device)
     at_once = max(1, LEAPS_AT_ONCE // max(1, m * m))
     for start in range(0, batch, at_once):
         part = slice(start, start + at_once)
@@ -89,7 +89,7 @@ def dsta_path(
             rows.append(ways.amin(dim=1) + table.cost[:, i] if m else table.cost[:, i])
         value = table.corner(torch.stack(rows, dim=1) if rows else table.cost).where(~table.spoiled, torch.nan)
         values[part] = value
-        if not wanted or m == 0:
+        if not with_path or m == 0:
             continue
         traced = steps[part].where(value.isfinite(), 0)
         j = (texts[part] - 1).clamp(min=0)

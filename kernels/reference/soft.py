@@ -17,12 +17,12 @@ LEAPS_AT_ONCE = 16_000_000
 
 
 def soft_dtw(
-    cost: Tensor, steps: Tensor, texts: Tensor, *, gamma: float, band: int | None, wanted: bool
+    cost: Tensor, steps: Tensor, texts: Tensor, *, gamma: float, band: int | None, with_alignment: bool
 ) -> tuple[Tensor, Tensor]:
     """D[i, j] = cost[i, j] + softmin(D[i-1, j-1], D[i-1, j], D[i, j-1]), by antidiagonals."""
     table = Table.of(cost, steps, texts, band)
     there = _dtw_table(table.cost, gamma)
-    back = table.mirrored(_dtw_table(table.mirrored(table.cost), gamma)) if wanted else None
+    back = table.mirrored(_dtw_table(table.mirrored(table.cost), gamma)) if with_alignment else None
     return _result(cost, table, there, back, gamma)
 
 
@@ -48,20 +48,20 @@ def soft_dsta(
     order_weight: float,
     order_margin: int,
     band: int | None,
-    wanted: bool,
+    with_alignment: bool,
 ) -> tuple[Tensor, Tensor]:
     """D[i, j] = cost[i, j] + softmin over |p - j| <= window of D[i-1, p] + leap(p, j); see `leaps`."""
     batch, _, m = cost.shape
     at_once = max(1, LEAPS_AT_ONCE // max(1, m * m))
     values, alignments = [], []
-    for start in range(0, batch, at_once):
+    for start in range(0, max(batch, 1), at_once):
         part = slice(start, start + at_once)
         table = Table.of(cost[part], steps[part], texts[part], band)
         leap = leaps(m, None if windows is None else windows[part], order_weight, order_margin, cost.device)
         first = start_of(m, None if windows is None else windows[part], cost.device)
         there = _dsta_table(table.cost, first, leap, gamma)
         back = None
-        if wanted:
+        if with_alignment:
             # seen from the end, the path starts in the last text; leap(p, j) keeps its form, for p - j mirrors to j - p
             corner = torch.full_like(first[:1], torch.inf)
             corner[:, :1] = 0.0
@@ -69,8 +69,6 @@ def soft_dsta(
         value, alignment = _result(cost[part], table, there, back, gamma)
         values.append(value)
         alignments.append(alignment)
-    if not values:
-        return rounded(cost.new_empty(0), cost), rounded(cost.new_empty(0), cost).reshape(0, *cost.shape[1:])
     return torch.cat(values), torch.cat(alignments)
 
 

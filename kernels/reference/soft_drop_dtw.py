@@ -26,7 +26,7 @@ def soft_drop_dtw(
     gamma: float,
     contiguous: bool,
     band: int | None,
-    wanted: bool,
+    with_alignment: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The value, and the shares of the alignments that match each cell, drop each video step and drop each text."""
     batch, n, m = cost.shape
@@ -35,7 +35,7 @@ def soft_drop_dtw(
     there = _forward(table.cost, video, text, gamma, contiguous)
     pair = torch.arange(batch, device=cost.device)
     value = softmin([state[pair, steps, texts] for state in there], gamma)
-    if not wanted:
+    if not with_alignment:
         nothing = rounded(cost.new_empty(0), cost)
         return rounded(value.where(~table.spoiled, torch.nan), cost), nothing, nothing.clone(), nothing.clone()
 

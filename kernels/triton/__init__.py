@@ -30,18 +30,18 @@ __all__ = ["drop_dtw", "dsta_path", "dtw_path", "soft_drop_dtw", "soft_dsta", "s
 
 
 def soft_dtw(
-    cost: Tensor, steps: Tensor, texts: Tensor, *, gamma: float, band: int | None, wanted: bool
+    cost: Tensor, steps: Tensor, texts: Tensor, *, gamma: float, band: int | None, with_alignment: bool
 ) -> tuple[Tensor, Tensor]:
-    """The value (B,) and, where `wanted`, the expected alignment (B, n, m), float32."""
+    """The value (B,) and, if asked for, the expected alignment (B, n, m), float32."""
     batch, n, m = cost.shape
     table = aligned(cost)
     width = table.shape[2]
     how = plan(n, m, band)
     value = table.new_empty(batch)
     new_alignment = table.new_zeros if how.narrow else table.new_empty
-    alignment = new_alignment((batch, n, width) if wanted else 0)
-    left = table.new_empty(batch, n, how.held) if wanted and how.narrow else alignment
-    up = table.new_empty((batch, n, how.held) if wanted else 0)
+    alignment = new_alignment((batch, n, width) if with_alignment else 0)
+    left = table.new_empty(batch, n, how.held) if with_alignment and how.narrow else alignment
+    up = table.new_empty((batch, n, how.held) if with_alignment else 0)
     edge = table.new_empty((batch, 2, n, 2) if how.chunked else 0)
     if batch == 0:
         return value, alignment[..., :m]
@@ -51,14 +51,14 @@ def soft_dtw(
         spoiled = spoiled_pairs(table, steps, texts, n, m)
         _soft_dtw.forward[(batch,)](
             table, steps, texts, spoiled, value, left, up, edge, n, width // 4, *strides, scale, band or 0,
-            STORE=wanted, EVERY=how.layout.every, **how.constants,
+            STORE=with_alignment, EVERY=how.layout.every, **how.constants,
         )  # fmt: skip
-        if wanted:
+        if with_alignment:
             _soft_dtw.backward[(batch,)](
                 left, up, steps, texts, spoiled, value, alignment, edge, n, width // 4, how.held // 4, band or 0,
                 **how.constants,
             )  # fmt: skip
-    return value, alignment[..., :m].contiguous() if wanted else alignment
+    return value, alignment[..., :m].contiguous() if with_alignment else alignment
 
 
 def soft_dsta(
@@ -71,9 +71,9 @@ def soft_dsta(
     order_weight: float,
     order_margin: int,
     band: int | None,
-    wanted: bool,
+    with_alignment: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The value (B,) and, where `wanted`, the expected alignment (B, n, m), float32."""
+    """The value (B,) and, if asked for, the expected alignment (B, n, m), float32."""
     batch, n, m = cost.shape
     how, in_memory = plan_dsta(n, m, band, windows)
     table = aligned(cost)
@@ -81,9 +81,9 @@ def soft_dsta(
     value, corner = table.new_empty(batch), table.new_empty(batch, 2)
     apart = in_memory or how.narrow
     new_alignment = table.new_zeros if apart else table.new_empty
-    alignment = new_alignment((batch, n, width) if wanted else 0)
-    table_r = table.new_empty(batch, n, how.held) if wanted and apart else alignment
-    table_e = table.new_empty((batch, n, how.held) if wanted else 0)
+    alignment = new_alignment((batch, n, width) if with_alignment else 0)
+    table_r = table.new_empty(batch, n, how.held) if with_alignment and apart else alignment
+    table_e = table.new_empty((batch, n, how.held) if with_alignment else 0)
     if batch == 0:
         return value, alignment[..., :m]
     scale = -math.log2(math.e) / gamma
@@ -98,16 +98,16 @@ def soft_dsta(
         if in_memory:
             rows = table.new_empty(2, batch, 5, width).unbind()
             _long_dsta.forward[(batch,)](
-                *inputs, value, corner, *tables, *rows, *shape, SOFT=True, STORE=wanted, **constants
+                *inputs, value, corner, *tables, *rows, *shape, SOFT=True, STORE=with_alignment, **constants
             )
-            if wanted:
+            if with_alignment:
                 _long_dsta.backward[(batch,)](*inputs, corner, *tables, alignment, *rows, *shape, **constants)
         else:
             constants["EVERY"] = how.layout.every
-            _soft_dsta.forward[(batch,)](*inputs, value, corner, *tables, *shape, STORE=wanted, **constants)
-            if wanted:
+            _soft_dsta.forward[(batch,)](*inputs, value, corner, *tables, *shape, STORE=with_alignment, **constants)
+            if with_alignment:
                 _soft_dsta.backward[(batch,)](*inputs, corner, *tables, alignment, *shape, **constants)
-    return value, alignment[..., :m].contiguous() if wanted else alignment
+    return value, alignment[..., :m].contiguous() if with_alignment else alignment
 
 
 def plan_dsta(steps: int, texts: int, band: int | None, windows: Tensor | None) -> tuple[Plan, bool]:
@@ -127,9 +127,9 @@ def soft_drop_dtw(
     gamma: float,
     contiguous: bool,
     band: int | None,
-    wanted: bool,
+    with_alignment: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The value (B,) and, where `wanted`, its gradients: alignment (B, n, m), video_drops (B, n), text_drops (B, m).
+    """The value (B,) and, if asked for, its gradients: alignment (B, n, m), video_drops (B, n), text_drops (B, m).
 
     A band forbids matches outside it; drops may pass there.
     """
@@ -140,13 +140,14 @@ def soft_drop_dtw(
     video, text = aligned_drops(drop_video, rows), None if drop_text is None else aligned_drops(drop_text, width)
     value, corner = table.new_empty(batch), table.new_empty(batch, 2)
     new_alignment = table.new_zeros if how.narrow else table.new_empty
-    alignment = new_alignment((batch, rows, width) if wanted else 0)
-    table_r = table.new_empty(batch, rows, how.held) if wanted and how.narrow else alignment
-    table_e = table.new_empty((batch, rows, how.held) if wanted else 0)
-    matched = table.new_zeros((batch, width) if wanted else 0)
+    alignment = new_alignment((batch, rows, width) if with_alignment else 0)
+    table_r = table.new_empty(batch, rows, how.held) if with_alignment and how.narrow else alignment
+    table_e = table.new_empty((batch, rows, how.held) if with_alignment else 0)
+    matched = table.new_zeros((batch, width) if with_alignment else 0)
     edge = table.new_empty((batch, 2, rows + 1, 4) if how.chunked else 0)
     if batch == 0:
-        return value, alignment[..., :m], video.new_empty(0, n), video.new_empty(0, m)
+        drops = (video[:, :n], matched[:, :m]) if with_alignment else (table.new_empty(0), table.new_empty(0))
+        return value, alignment[..., :n, :m] if with_alignment else alignment, *drops
     scale = -math.log2(math.e) / gamma
     shape = (rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4, scale, band or 0)
     constants = how.constants | {"DROP_TEXT": text is not None, "CONTIGUOUS": contiguous, "EVERY": how.layout.every}
@@ -155,10 +156,10 @@ def soft_drop_dtw(
         spoiled |= spoiled_drops(video, steps) | (0 if text is None else spoiled_drops(text, texts))
         inputs = (table, video, video if text is None else text, steps, texts, spoiled)
         _soft_drop_dtw.forward[(batch,)](
-            *inputs, value, corner, table_r, table_e, edge, *shape, STORE=wanted, **constants
+            *inputs, value, corner, table_r, table_e, edge, *shape, STORE=with_alignment, **constants
         )
-        if not wanted:
-            return value, alignment, alignment, alignment
+        if not with_alignment:
+            return value, alignment, table.new_empty(0), table.new_empty(0)
         _soft_drop_dtw.backward[(batch,)](
             *inputs, corner, table_r, table_e, alignment, matched, edge, *shape, **constants
         )
@@ -170,18 +171,18 @@ def soft_drop_dtw(
 
 
 def dtw_path(
-    cost: Tensor, steps: Tensor, texts: Tensor, *, band: int | None, wanted: bool
+    cost: Tensor, steps: Tensor, texts: Tensor, *, band: int | None, with_path: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The value (B,) and, where `wanted`, the path (B, n+m-1, 2) padded with -1 and its length (B,)."""
+    """The value (B,) and, if asked for, the path (B, n+m-1, 2) padded with -1 and its length (B,)."""
     batch, n, m = cost.shape
     table = aligned(cost)
     how = plan(n, m, band)
     width, rows = table.shape[2], table.shape[1]
     longest = max(n + m - 1, 0)
     value = table.new_empty(batch)
-    choices = table.new_empty((batch, rows, how.held) if wanted else 0, dtype=torch.int8)
-    path = steps.new_empty((batch, longest, 2) if wanted else 0)
-    path_lengths = steps.new_empty(batch if wanted else 0)
+    choices = table.new_empty((batch, rows, how.held) if with_path else 0, dtype=torch.int8)
+    path = steps.new_empty((batch, longest, 2) if with_path else 0)
+    path_lengths = steps.new_empty(batch if with_path else 0)
     edge = table.new_empty((batch, 2, rows) if how.chunked else 0)
     if batch == 0:
         return value, path, path_lengths
@@ -190,9 +191,9 @@ def dtw_path(
         _dtw.forward[(batch,)](
             table, steps, texts, spoiled, value, choices, edge,
             rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4, band or 0,
-            STORE=wanted, **how.constants,
+            STORE=with_path, **how.constants,
         )  # fmt: skip
-        if wanted:
+        if with_path:
             _dtw.trace[(batch,)](
                 choices, steps, texts, value, torch.empty_like(path), path, path_lengths,
                 rows, longest, how.held // 4, band or 0,
@@ -210,16 +211,16 @@ def dsta_path(
     order_weight: float,
     order_margin: int,
     band: int | None,
-    wanted: bool,
+    with_path: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The value (B,) and, where `wanted`, the labels (B, n)."""
+    """The value (B,) and, if asked for, the labels (B, n)."""
     batch, n, m = cost.shape
     how, in_memory = plan_dsta(n, m, band, windows)
     table = aligned(cost)
     width, rows = table.shape[2], table.shape[1]
     value = table.new_empty(batch)
-    gains = table.new_empty((batch, rows, how.held) if wanted else 0)
-    labels = steps.new_empty((batch, n) if wanted else 0)
+    gains = table.new_empty((batch, rows, how.held) if with_path else 0)
+    labels = steps.new_empty((batch, n) if with_path else 0)
     if batch == 0:
         return value, labels
     constants = how.constants | {"WINDOWED": windows is not None, "MARGIN": order_margin}
@@ -231,13 +232,13 @@ def dsta_path(
         if in_memory:
             _long_dsta.forward[(batch,)](
                 *inputs, value, value, gains, gains, value, table.new_empty(batch, 5, width),
-                rows, *strides, -1.0, -order_weight, band or 0, SOFT=False, STORE=wanted, **constants,
+                rows, *strides, -1.0, -order_weight, band or 0, SOFT=False, STORE=with_path, **constants,
             )  # fmt: skip
         else:
             _dsta.forward[(batch,)](
-                *inputs, value, gains, rows, *strides, order_weight, band or 0, STORE=wanted, **constants
+                *inputs, value, gains, rows, *strides, order_weight, band or 0, STORE=with_path, **constants
             )
-        if wanted:
+        if with_path:
             _dsta.trace[(batch,)](
                 gains, steps, texts, reach, value, labels, n, rows, how.held // 4, order_weight, band or 0,
                 MARGIN=order_margin, WINDOWED=windows is not None, BAND=band is not None, NARROW=how.narrow,
@@ -255,17 +256,17 @@ def drop_dtw(
     *,
     contiguous: bool,
     band: int | None,
-    wanted: bool,
+    with_path: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The value (B,) and, where `wanted`, the labels (B, n): a text, or -1 where the step is dropped."""
+    """The value (B,) and, if asked for, the labels (B, n): a text, or -1 where the step is dropped."""
     batch, n, m = cost.shape
     how = plan(n, m, band)
     table = aligned(cost)
     width, rows = table.shape[2], table.shape[1]
     video, text = aligned_drops(drop_video, rows), None if drop_text is None else aligned_drops(drop_text, width)
     value = table.new_empty(batch)
-    choices = table.new_empty((batch, rows, how.held) if wanted else 0, dtype=torch.int8)
-    labels = steps.new_empty((batch, n) if wanted else 0)
+    choices = table.new_empty((batch, rows, how.held) if with_path else 0, dtype=torch.int8)
+    labels = steps.new_empty((batch, n) if with_path else 0)
     edge = table.new_empty((batch, 2, rows + 1, 2) if how.chunked else 0)
     if batch == 0:
         return value, labels
@@ -276,9 +277,9 @@ def drop_dtw(
         _drop_dtw.forward[(batch,)](
             table, video, video if text is None else text, steps, texts, spoiled, value, choices, edge,
             rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4, band or 0,
-            STORE=wanted, **constants,
+            STORE=with_path, **constants,
         )  # fmt: skip
-        if wanted:
+        if with_path:
             _drop_dtw.trace[(batch,)](
                 choices, steps, texts, value, labels, n, rows, how.held // 4, band or 0,
                 CONTIGUOUS=contiguous, NARROW=how.narrow, Q=how.constants["Q"], L=how.layout.lanes, BLOCK=256,

@@ -134,11 +134,11 @@ quick = settings(max_examples=40, deadline=None)
 def test_soft_dtw(instructions: str, seed: int) -> None:
     case = Case(seed)
     given_ = {"gamma": case.gamma, "band": case.band}
-    truth, share = reference.soft_dtw(case.cost.double(), *case.lengths, **given_, wanted=True)
-    value, alignment = cpu.soft_dtw(case.cost, *case.lengths, **given_, wanted=True)
+    truth, share = reference.soft_dtw(case.cost.double(), *case.lengths, **given_, with_alignment=True)
+    value, alignment = cpu.soft_dtw(case.cost, *case.lengths, **given_, with_alignment=True)
     hold_values(value, truth, case.gamma * (case.n + case.m))
     hold_to(alignment, share, GRADIENT)
-    alone, nothing = cpu.soft_dtw(case.cost, *case.lengths, **given_, wanted=False)
+    alone, nothing = cpu.soft_dtw(case.cost, *case.lengths, **given_, with_alignment=False)
     assert torch.equal(alone, value) and nothing.numel() == 0
 
 
@@ -147,13 +147,13 @@ def test_soft_dtw(instructions: str, seed: int) -> None:
 def test_soft_dsta(instructions: str, seed: int) -> None:
     case = Case(seed)
     given_ = {"gamma": case.gamma, "band": case.band, **case.order}
-    truth, share = reference.soft_dsta(case.cost.double(), *case.lengths, **given_, wanted=True)
-    value, alignment = cpu.soft_dsta(case.cost, *case.lengths, **given_, wanted=True)
+    truth, share = reference.soft_dsta(case.cost.double(), *case.lengths, **given_, with_alignment=True)
+    value, alignment = cpu.soft_dsta(case.cost, *case.lengths, **given_, with_alignment=True)
     hold_values(value, truth, case.gamma * (case.n + case.m))
     hold_to(alignment, share, GRADIENT)
     real = torch.arange(case.n) < torch.where(value.isfinite(), case.steps, 0)[:, None]
     torch.testing.assert_close(alignment.sum(dim=2), real.float(), rtol=0, atol=1e-5)  # one text to each step
-    assert torch.equal(cpu.soft_dsta(case.cost, *case.lengths, **given_, wanted=False)[0], value)
+    assert torch.equal(cpu.soft_dsta(case.cost, *case.lengths, **given_, with_alignment=False)[0], value)
 
 
 @quick
@@ -162,13 +162,15 @@ def test_soft_drop_dtw(instructions: str, seed: int) -> None:
     case = Case(seed)
     given_ = {"gamma": case.gamma, "band": case.band, "contiguous": case.contiguous}
     truth, *shares = reference.soft_drop_dtw(
-        case.cost.double(), *case.drops_truth, *case.lengths, **given_, wanted=True
+        case.cost.double(), *case.drops_truth, *case.lengths, **given_, with_alignment=True
     )
-    value, *found = cpu.soft_drop_dtw(case.cost, *case.drops, *case.lengths, **given_, wanted=True)
+    value, *found = cpu.soft_drop_dtw(case.cost, *case.drops, *case.lengths, **given_, with_alignment=True)
     hold_values(value, truth, case.gamma * (case.n + case.m))
     for one, other in zip(found, shares, strict=True):
         hold_to(one, other, GRADIENT, scale=0.01)
-    assert torch.equal(cpu.soft_drop_dtw(case.cost, *case.drops, *case.lengths, **given_, wanted=False)[0], value)
+    assert torch.equal(
+        cpu.soft_drop_dtw(case.cost, *case.drops, *case.lengths, **given_, with_alignment=False)[0], value
+    )
 
 
 @pytest.mark.parametrize("window", [1, 2, 7, 15, 16, 17, 31, 32, 33, 48, 63, 64, 80, 95, 96, 110, 127, 128, 200])
@@ -177,12 +179,12 @@ def test_every_window(instructions: str, window: int, margin: int) -> None:
     cost = torch.rand(1, 130, 128, generator=torch.Generator().manual_seed(window)) * 2
     lengths = torch.tensor([130]), torch.tensor([128])
     given_ = {"windows": torch.tensor([window]), "order_weight": 0.3, "order_margin": margin, "band": None}
-    truth, share = reference.soft_dsta(cost.double(), *lengths, **given_, gamma=0.2, wanted=True)
-    value, alignment = cpu.soft_dsta(cost, *lengths, **given_, gamma=0.2, wanted=True)
+    truth, share = reference.soft_dsta(cost.double(), *lengths, **given_, gamma=0.2, with_alignment=True)
+    value, alignment = cpu.soft_dsta(cost, *lengths, **given_, gamma=0.2, with_alignment=True)
     hold_values(value, truth, 0.2)
     hold_to(alignment, share, GRADIENT)
-    hard, labels = cpu.dsta_path(cost, *lengths, **given_, wanted=True)
-    best, path = reference.dsta_path(cost.double(), *lengths, **given_, wanted=True)
+    hard, labels = cpu.dsta_path(cost, *lengths, **given_, with_path=True)
+    best, path = reference.dsta_path(cost.double(), *lengths, **given_, with_path=True)
     hold_values(hard, best, 1.0)
     assert torch.equal(labels, path)
 
@@ -196,8 +198,8 @@ def test_no_way_back_is_longer_than_the_window(instructions: str, window: int) -
     cost[1, 15, back] = torch.inf
     lengths = torch.tensor([30, 30]), torch.tensor([160, 160])
     given_ = {"windows": torch.tensor([window] * 2), "order_weight": 1.0, "order_margin": 1, "band": None}
-    truth, share = reference.soft_dsta(cost.double(), *lengths, **given_, gamma=0.1, wanted=True)
-    value, alignment = cpu.soft_dsta(cost, *lengths, **given_, gamma=0.1, wanted=True)
+    truth, share = reference.soft_dsta(cost.double(), *lengths, **given_, gamma=0.1, with_alignment=True)
+    value, alignment = cpu.soft_dsta(cost, *lengths, **given_, gamma=0.1, with_alignment=True)
     assert truth.isfinite().tolist() == [True, False]
     hold_values(value, truth, 0.1)
     hold_to(alignment, share, GRADIENT)
@@ -208,11 +210,11 @@ def test_long_pairs_stay_accurate(gamma: float) -> None:
     cost = torch.rand(1, 600, 500, generator=torch.Generator().manual_seed(3)) * 2
     drops = torch.full((1, 600), 0.4), torch.full((1, 500), 0.4)
     lengths = torch.tensor([600]), torch.tensor([500])
-    truth, share = reference.soft_dtw(cost.double(), *lengths, gamma=gamma, band=None, wanted=True)
-    value, alignment = cpu.soft_dtw(cost, *lengths, gamma=gamma, band=None, wanted=True)
+    truth, share = reference.soft_dtw(cost.double(), *lengths, gamma=gamma, band=None, with_alignment=True)
+    value, alignment = cpu.soft_dtw(cost, *lengths, gamma=gamma, band=None, with_alignment=True)
     hold_values(value, truth, gamma)
     hold_to(alignment, share, GRADIENT)
-    given_ = {"gamma": gamma, "contiguous": True, "band": None, "wanted": True}
+    given_ = {"gamma": gamma, "contiguous": True, "band": None, "with_alignment": True}
     truth, *shares = reference.soft_drop_dtw(cost.double(), *(drop.double() for drop in drops), *lengths, **given_)
     value, *found = cpu.soft_drop_dtw(cost, *drops, *lengths, **given_)
     hold_values(value, truth, gamma)
@@ -226,8 +228,8 @@ def test_4096_steps_are_finite(gamma: float) -> None:
     lengths = torch.tensor([4096]), torch.tensor([4096])
     order = {"windows": torch.tensor([9]), "order_weight": 1.0, "order_margin": 1}
     for value, alignment in (
-        cpu.soft_dtw(cost, *lengths, gamma=gamma, band=64, wanted=True),
-        cpu.soft_dsta(cost, *lengths, **order, gamma=gamma, band=None, wanted=True),
+        cpu.soft_dtw(cost, *lengths, gamma=gamma, band=64, with_alignment=True),
+        cpu.soft_dsta(cost, *lengths, **order, gamma=gamma, band=None, with_alignment=True),
     ):
         assert value.isfinite().all() and alignment.isfinite().all()
         assert float(alignment.sum(dim=2).min()) > 1 - 1e-5
@@ -249,14 +251,14 @@ def test_hard_forms(instructions: str, seed: int, double: bool, tied: bool) -> N
         case.order["order_weight"] = round(case.order["order_weight"] * 4) / 4
     band, exact = {"band": case.band}, cost.double()
 
-    best, *truth = reference.dtw_path(exact, *case.lengths, **band, wanted=True)
-    value, *found = cpu.dtw_path(cost, *case.lengths, **band, wanted=True)
+    best, *truth = reference.dtw_path(exact, *case.lengths, **band, with_path=True)
+    value, *found = cpu.dtw_path(cost, *case.lengths, **band, with_path=True)
     hold_to(value, best.to(value.dtype), 1e-6)
     assert torch.equal(found[0], truth[0]) and torch.equal(found[1], truth[1])
-    assert torch.equal(cpu.dtw_path(cost, *case.lengths, **band, wanted=False)[0].nan_to_num(7), value.nan_to_num(7))
+    assert torch.equal(cpu.dtw_path(cost, *case.lengths, **band, with_path=False)[0].nan_to_num(7), value.nan_to_num(7))
 
-    best, labels = reference.dsta_path(exact, *case.lengths, **band, **case.order, wanted=True)
-    value, found = cpu.dsta_path(cost, *case.lengths, **band, **case.order, wanted=True)
+    best, labels = reference.dsta_path(exact, *case.lengths, **band, **case.order, with_path=True)
+    value, found = cpu.dsta_path(cost, *case.lengths, **band, **case.order, with_path=True)
     hold_to(value, best.to(value.dtype), 1e-6)
     if tied or case.order["order_weight"] == 0:
         assert torch.equal(found, labels)
@@ -264,11 +266,11 @@ def test_hard_forms(instructions: str, seed: int, double: bool, tied: bool) -> N
         assert torch.equal(price_of_labels(exact, found, case), price_of_labels(exact, labels, case))
 
     given_ = {"contiguous": case.contiguous, **band}
-    best, labels = reference.drop_dtw(exact, *truths, *case.lengths, **given_, wanted=True)
-    value, found = cpu.drop_dtw(cost, *drops, *case.lengths, **given_, wanted=True)
+    best, labels = reference.drop_dtw(exact, *truths, *case.lengths, **given_, with_path=True)
+    value, found = cpu.drop_dtw(cost, *drops, *case.lengths, **given_, with_path=True)
     hold_to(value, best.to(value.dtype), 1e-6)
     assert torch.equal(found, labels)
-    assert torch.equal(cpu.drop_dtw(cost, *drops, *case.lengths, **given_, wanted=False)[0], value)
+    assert torch.equal(cpu.drop_dtw(cost, *drops, *case.lengths, **given_, with_path=False)[0], value)
 
 
 def price_of_labels(cost: Tensor, labels: Tensor, case: Case) -> Tensor:
@@ -301,11 +303,14 @@ def test_a_band_is_a_mask(instructions: str) -> None:
         drops = torch.full((2, n), 0.4), torch.full((2, m), 0.3)
         both = [{"cost": cost, "band": band}, {"cost": masked, "band": None}]
         for one, other in (
-            [cpu.soft_dtw(**b, steps=lengths[0], texts=lengths[1], gamma=0.1, wanted=True) for b in both],
-            [cpu.soft_dsta(**b, steps=lengths[0], texts=lengths[1], gamma=0.1, **order, wanted=True) for b in both],
-            [cpu.dtw_path(**b, steps=lengths[0], texts=lengths[1], wanted=True) for b in both],
-            [cpu.dsta_path(**b, steps=lengths[0], texts=lengths[1], **order, wanted=True) for b in both],
-            [cpu.drop_dtw(b["cost"], *drops, *lengths, contiguous=True, band=b["band"], wanted=True) for b in both],
+            [cpu.soft_dtw(**b, steps=lengths[0], texts=lengths[1], gamma=0.1, with_alignment=True) for b in both],
+            [
+                cpu.soft_dsta(**b, steps=lengths[0], texts=lengths[1], gamma=0.1, **order, with_alignment=True)
+                for b in both
+            ],
+            [cpu.dtw_path(**b, steps=lengths[0], texts=lengths[1], with_path=True) for b in both],
+            [cpu.dsta_path(**b, steps=lengths[0], texts=lengths[1], **order, with_path=True) for b in both],
+            [cpu.drop_dtw(b["cost"], *drops, *lengths, contiguous=True, band=b["band"], with_path=True) for b in both],
         ):
             for found, truth in zip(one, other, strict=True):
                 hold_to(found, truth, 1e-6)
@@ -321,9 +326,9 @@ def test_any_stride(instructions: str) -> None:
         whole[:1, :20, :37].expand(3, 20, 37),
     ):
         before = whole.clone()
-        found = cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=True)
+        found = cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, with_alignment=True)
         truth = cpu.soft_dtw(
-            cost.clone(memory_format=torch.contiguous_format), *lengths, gamma=0.1, band=None, wanted=True
+            cost.clone(memory_format=torch.contiguous_format), *lengths, gamma=0.1, band=None, with_alignment=True
         )
         assert torch.equal(found[0], truth[0]) and torch.equal(found[1], truth[1])
         assert torch.equal(whole, before)
@@ -337,8 +342,8 @@ def test_a_spoiled_pair_is_nan_alone(instructions: str, spoiler: float) -> None:
     order = {"windows": None, "order_weight": 1.0, "order_margin": 1}
 
     def all_of(cost: Tensor, drops: tuple[Tensor, Tensor], band: int | None) -> list[tuple[Tensor, ...]]:
-        soft = {"gamma": 0.1, "band": band, "wanted": True}
-        hard = {"band": band, "wanted": True}
+        soft = {"gamma": 0.1, "band": band, "with_alignment": True}
+        hard = {"band": band, "with_path": True}
         return [
             cpu.soft_dtw(cost, *lengths, **soft),
             cpu.soft_dsta(cost, *lengths, **soft, **order),
@@ -364,7 +369,9 @@ def test_a_spoiled_pair_is_nan_alone(instructions: str, spoiler: float) -> None:
                     assert (after[1][1] == -1).all()
     bad = drops[0].clone()
     bad[1, 3] = spoiler
-    assert cpu.drop_dtw(cost, bad, drops[1], *lengths, contiguous=True, band=None, wanted=True)[0].isnan().tolist() == [
+    assert cpu.drop_dtw(cost, bad, drops[1], *lengths, contiguous=True, band=None, with_path=True)[
+        0
+    ].isnan().tolist() == [
         False,
         True,
         False,
@@ -375,13 +382,13 @@ def test_costs_beyond_the_range_go_to_the_reference() -> None:
     cost = torch.rand(3, 9, 8, generator=torch.Generator().manual_seed(9))
     cost[1, 2:5] = 1e9
     lengths = torch.tensor([9, 9, 7]), torch.tensor([8, 8, 8])
-    truth, share = reference.soft_dtw(cost.double(), *lengths, gamma=0.1, band=None, wanted=True)
-    value, alignment = cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=True)
+    truth, share = reference.soft_dtw(cost.double(), *lengths, gamma=0.1, band=None, with_alignment=True)
+    value, alignment = cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, with_alignment=True)
     hold_values(value, truth, 0.1)
     hold_to(alignment, share, GRADIENT)
     order = {"windows": torch.tensor([3, 8, 8]), "order_weight": 1e8, "order_margin": 0}
-    truth, share = reference.soft_dsta(cost.double(), *lengths, **order, gamma=0.1, band=None, wanted=True)
-    value, alignment = cpu.soft_dsta(cost, *lengths, **order, gamma=0.1, band=None, wanted=True)
+    truth, share = reference.soft_dsta(cost.double(), *lengths, **order, gamma=0.1, band=None, with_alignment=True)
+    value, alignment = cpu.soft_dsta(cost, *lengths, **order, gamma=0.1, band=None, with_alignment=True)
     hold_values(value, truth, 0.1)
     hold_to(alignment, share, GRADIENT)
 
@@ -391,8 +398,8 @@ def test_masks_that_force_long_ways_back_are_not_taken_for_infeasible() -> None:
     cost[0, torch.arange(40), (torch.arange(40) % 2) * 299] = 0.5  # from end to end and back
     lengths = torch.tensor([40]), torch.tensor([300])
     order = {"windows": None, "order_weight": 40.0, "order_margin": 1}
-    truth, share = reference.soft_dsta(cost.double(), *lengths, **order, gamma=1e-3, band=None, wanted=True)
-    value, alignment = cpu.soft_dsta(cost, *lengths, **order, gamma=1e-3, band=None, wanted=True)
+    truth, share = reference.soft_dsta(cost.double(), *lengths, **order, gamma=1e-3, band=None, with_alignment=True)
+    value, alignment = cpu.soft_dsta(cost, *lengths, **order, gamma=1e-3, band=None, with_alignment=True)
     assert truth.isfinite().all()
     hold_values(value, truth, 1e-3)
     hold_to(alignment, share, GRADIENT)
@@ -405,16 +412,16 @@ def test_empty_batches(instructions: str, shape: tuple[int, int, int]) -> None:
     lengths = torch.full((batch,), n), torch.full((batch,), m)
     drops = torch.full((batch, n), 0.5), torch.full((batch, m), 0.5)
     for value, alignment in (
-        cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=True),
+        cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, with_alignment=True),
         cpu.soft_dsta(
-            cost, *lengths, windows=None, gamma=0.1, order_weight=1.0, order_margin=1, band=None, wanted=True
+            cost, *lengths, windows=None, gamma=0.1, order_weight=1.0, order_margin=1, band=None, with_alignment=True
         ),
     ):
         assert alignment.shape == shape and torch.isposinf(value).all()
-    path = cpu.dtw_path(cost, *lengths, band=None, wanted=True)[1]
+    path = cpu.dtw_path(cost, *lengths, band=None, with_path=True)[1]
     assert path.shape == (batch, max(n + m - 1, 0), 2) and (path == -1).all()
     value, _, video, text = cpu.soft_drop_dtw(
-        cost, *drops, *lengths, gamma=0.1, contiguous=True, band=None, wanted=True
+        cost, *drops, *lengths, gamma=0.1, contiguous=True, band=None, with_alignment=True
     )
     torch.testing.assert_close(value, torch.full((batch,), 0.5 * (n + m)))  # everything is dropped
     hold_to(torch.cat([video, text], dim=1), torch.ones(batch, n + m), GRADIENT)

@@ -32,9 +32,9 @@ def one_thread() -> Iterator[None]:
 def test_threads_do_not_change_a_bit() -> None:
     cost = torch.rand(7, 90, 80, generator=torch.Generator().manual_seed(7))
     lengths = torch.randint(1, 91, (7,)), torch.randint(1, 81, (7,))
-    one = cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=True)
+    one = cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, with_alignment=True)
     torch.set_num_threads(3)
-    three = cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=True)
+    three = cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, with_alignment=True)
     assert torch.equal(one[0], three[0]) and torch.equal(one[1], three[1])
 
 
@@ -45,25 +45,25 @@ import resource, torch
 from weaksync.kernels import cpu
 torch.set_num_threads(1)
 cost, lengths = torch.zeros(1, 1, 1).expand(4000, 60, 50), (torch.full((4000,), 60), torch.full((4000,), 50))
-truth = cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=False)[0]
+truth = cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, with_alignment=False)[0]
 held = 1024 * int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1])
 resource.setrlimit(resource.RLIMIT_AS, (held + (1 << 30), -1))  # room for the stacks of about a hundred threads
 torch.get_num_threads = lambda: 3000
-assert torch.equal(cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=False)[0], truth)
+assert torch.equal(cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, with_alignment=False)[0], truth)
 """
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 def in_a_child(queue: Any, cost: Tensor, lengths: tuple[Tensor, Tensor]) -> None:
-    queue.put(float(cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=False)[0].sum()))
+    queue.put(float(cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, with_alignment=False)[0].sum()))
 
 
 def test_a_forked_worker_computes_after_its_parent_used_threads() -> None:
     cost = torch.rand(4, 90, 80)
     lengths = torch.full((4,), 90), torch.full((4,), 80)
     torch.set_num_threads(2)
-    truth = float(cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, wanted=False)[0].sum())
+    truth = float(cpu.soft_dtw(cost, *lengths, gamma=0.1, band=None, with_alignment=False)[0].sum())
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=in_a_child, args=(queue, cost, lengths))

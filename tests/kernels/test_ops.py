@@ -13,6 +13,8 @@ from torch._dynamo.testing import CompileCounter
 from weaksync import kernels
 from weaksync.kernels import dispatch, ops
 
+from .outputs import OPERATORS, assert_as_declared
+
 B, N, M = 3, 5, 4
 LENGTHS = (torch.tensor([5, 4, 3]), torch.tensor([4, 2, 3]))
 SOFT = {
@@ -40,6 +42,13 @@ def test_opcheck(name, dtype):
         inputs = [value.clone().requires_grad_() for value in inputs]
     results = torch.library.opcheck(getattr(torch.ops.weaksync, name).default, (*inputs, *settings))
     assert set(results.values()) == {"SUCCESS"}
+
+
+@pytest.mark.usefixtures("each_backend")
+@pytest.mark.parametrize("name", OPERATORS)
+def test_outputs_are_those_that_the_operator_declares(name):
+    for shape in ((2, 5, 8), (2, 5, 3), (0, 5, 4), (0, 0, 0)):
+        assert_as_declared(name, shape)
 
 
 def calls(cost, lengths):
@@ -121,15 +130,15 @@ def test_any_strides(name, dtype):
 
 @pytest.mark.parametrize("name", list(SOFT))
 def test_alignments_are_computed_only_where_asked(name, monkeypatch):
-    wanted = []
+    asked = []
     backend = ops.backend_of(cost_of())
     original = getattr(backend, name)
-    monkeypatch.setattr(backend, name, lambda *a, **k: (wanted.append(k["wanted"]), original(*a, **k))[1])
+    monkeypatch.setattr(backend, name, lambda *a, **k: (asked.append(k["with_alignment"]), original(*a, **k))[1])
     calls(cost_of(), LENGTHS)[name]()
     with torch.no_grad():
         calls(cost_of().requires_grad_(), LENGTHS)[name]()
     calls(cost_of().requires_grad_(), LENGTHS)[name]()
-    assert wanted == [False, False, True]
+    assert asked == [False, False, True]
 
 
 @pytest.mark.parametrize("name", list(SOFT))

@@ -79,13 +79,13 @@ def test_a_cost_of_ones_own_keeps_its_derivatives(memory):
 def test_values_alone_are_computed_without_alignments(monkeypatch):
     from weaksync.kernels import ops
 
-    wanted = []
+    asked = []
     backend = ops.backend_of(torch.zeros(1, 1, 1))
     original = backend.soft_dtw
-    monkeypatch.setattr(backend, "soft_dtw", lambda *a, **k: (wanted.append(k["wanted"]), original(*a, **k))[1])
+    monkeypatch.setattr(backend, "soft_dtw", lambda *a, **k: (asked.append(k["with_alignment"]), original(*a, **k))[1])
     video = features(2, 6, 0, torch.float32).requires_grad_()
     kernels.pairwise_soft_dtw(video, features(3, 5, 1, torch.float32), memory=1).sum().backward()
-    assert wanted.count(False) == wanted.count(True) == 6  # blocks of one pair: there, and again on the way back
+    assert asked.count(False) == asked.count(True) == 6  # blocks of one pair: there, and again on the way back
 
 
 #: how each function is kept from aligning pairs, and how many of twelve it then cannot align

@@ -10,8 +10,14 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+
+from weaksync.kernels import ops
+
+from .outputs import OPERATORS, assert_as_declared
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -30,6 +36,34 @@ def run(arguments: list[str], environment: dict[str, str]) -> subprocess.Complet
         text=True,
         timeout=500,
     )
+
+
+class _NoLaunch:
+    """A kernel that is never run: its outputs stay as they were allocated."""
+
+    def __getitem__(self, grid: tuple[int, ...]) -> _NoLaunch:
+        return self
+
+    def __call__(self, *arguments: Any, **constants: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def launchers(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The Triton backend, called by the operators on tensors of the CPU, without running its kernels."""
+    backend = importlib.import_module("weaksync.kernels.triton")
+    monkeypatch.setattr(backend.launch.rows, "find_spoiled", _NoLaunch())
+    for kernels in ("_drop_dtw", "_dsta", "_dtw", "_long_dsta", "_soft_drop_dtw", "_soft_dsta", "_soft_dtw"):
+        for name in ("forward", "backward", "trace"):
+            monkeypatch.setattr(getattr(backend, kernels), name, _NoLaunch(), raising=False)
+    monkeypatch.setattr(ops, "backend_of", lambda cost, soft=True: backend)
+    return backend
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_outputs_are_those_that_the_operator_declares(launchers: ModuleType, name: str) -> None:
+    for shape in ((2, 5, 8), (2, 5, 3), (1, 64, 3000), (0, 5, 4), (0, 0, 0)):
+        assert_as_declared(name, shape)
 
 
 @pytest.mark.slow

@@ -51,13 +51,13 @@ def test_a_narrow_plan_holds_the_band() -> None:
 def test_long_dtw(band: int | None) -> None:
     batch = wide_pairs(41)
     assert launch.plan(5, 290, band).narrow is (band is not None)
-    options = {"band": band, "wanted": True}
-    found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, gamma=0.3, **options)
-    truth = reference.soft_dtw(batch.cost.double(), batch.steps, batch.texts, gamma=0.3, **options)
+    options = {"band": band}
+    found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, gamma=0.3, with_alignment=True, **options)
+    truth = reference.soft_dtw(batch.cost.double(), batch.steps, batch.texts, gamma=0.3, with_alignment=True, **options)
     assert_close(found[0], truth[0], 1e-7)
     assert_close(found[1], truth[1], 3e-6)
-    path = backend.dtw_path(batch.cost, batch.steps, batch.texts, **options)
-    true_path = reference.dtw_path(batch.cost.double(), batch.steps, batch.texts, **options)
+    path = backend.dtw_path(batch.cost, batch.steps, batch.texts, with_path=True, **options)
+    true_path = reference.dtw_path(batch.cost.double(), batch.steps, batch.texts, with_path=True, **options)
     assert_values(path[0], true_path[0])
     assert torch.equal(path[1], true_path[1])
     assert torch.equal(path[2], true_path[2])
@@ -119,12 +119,14 @@ def test_long_dsta(case: str) -> None:
     how, found_in_memory = backend.plan_dsta(5, 290, options["band"], options["windows"])
     assert found_in_memory is in_memory
     assert how.narrow is (options["band"] is not None)
-    found = backend.soft_dsta(batch.cost, batch.steps, batch.texts, gamma=0.2, **options, wanted=True)
-    truth = reference.soft_dsta(batch.cost.double(), batch.steps, batch.texts, gamma=0.2, **options, wanted=True)
+    found = backend.soft_dsta(batch.cost, batch.steps, batch.texts, gamma=0.2, **options, with_alignment=True)
+    truth = reference.soft_dsta(
+        batch.cost.double(), batch.steps, batch.texts, gamma=0.2, **options, with_alignment=True
+    )
     assert_close(found[0], truth[0], 1e-7)
     assert_close(found[1], truth[1], 3e-6)
-    labels = backend.dsta_path(batch.cost, batch.steps, batch.texts, **options, wanted=True)
-    true_labels = reference.dsta_path(batch.cost.double(), batch.steps, batch.texts, **options, wanted=True)
+    labels = backend.dsta_path(batch.cost, batch.steps, batch.texts, **options, with_path=True)
+    true_labels = reference.dsta_path(batch.cost.double(), batch.steps, batch.texts, **options, with_path=True)
     assert_values(labels[0], true_labels[0])
     assert torch.equal(labels[1], true_labels[1])
 
@@ -139,15 +141,19 @@ def test_long_dsta_of_masks_nan_and_nothing() -> None:
     batch.cost[2, 1] = torch.inf
     options: dict[str, Any] = {"windows": None, "order_weight": 0.1, "order_margin": 1, "band": None}
     assert backend.plan_dsta(3, 140, None, None)[1]
-    found = backend.soft_dsta(batch.cost, batch.steps, batch.texts, gamma=0.2, **options, wanted=True)
-    truth = reference.soft_dsta(batch.cost.double(), batch.steps, batch.texts, gamma=0.2, **options, wanted=True)
+    found = backend.soft_dsta(batch.cost, batch.steps, batch.texts, gamma=0.2, **options, with_alignment=True)
+    truth = reference.soft_dsta(
+        batch.cost.double(), batch.steps, batch.texts, gamma=0.2, **options, with_alignment=True
+    )
     assert truth[0].isfinite().tolist() == [True, False, False, False]
     assert_close(found[0], truth[0], 1e-7)
     assert_close(found[1], truth[1], 3e-6)
-    value, _ = backend.soft_dsta(batch.cost, batch.steps, batch.texts, gamma=0.2, **options, wanted=False)
+    value, _ = backend.soft_dsta(batch.cost, batch.steps, batch.texts, gamma=0.2, **options, with_alignment=False)
     assert_close(value, truth[0], 1e-7)
-    labels = backend.dsta_path(batch.cost, batch.steps, batch.texts, **options, wanted=True)
-    assert torch.equal(labels[1], reference.dsta_path(batch.cost, batch.steps, batch.texts, **options, wanted=True)[1])
+    labels = backend.dsta_path(batch.cost, batch.steps, batch.texts, **options, with_path=True)
+    assert torch.equal(
+        labels[1], reference.dsta_path(batch.cost, batch.steps, batch.texts, **options, with_path=True)[1]
+    )
 
 
 @pytest.mark.usefixtures("tiny_blocks")
@@ -159,15 +165,15 @@ def test_stock_scan_agrees_in_blocks(band: int | None) -> None:
 
 
 def assert_drop_dtw(batch: Pairs, video: Tensor, text: Tensor | None, contiguous: bool, band: int | None) -> None:
-    options: dict[str, Any] = {"contiguous": contiguous, "band": band, "wanted": True}
+    options: dict[str, Any] = {"contiguous": contiguous, "band": band}
     exact = (video.double(), None if text is None else text.double(), batch.steps, batch.texts)
     arguments = (video, text, batch.steps, batch.texts)
-    found = backend.soft_drop_dtw(batch.cost, *arguments, gamma=0.1, **options)
-    truth = reference.soft_drop_dtw(batch.cost.double(), *exact, gamma=0.1, **options)
+    found = backend.soft_drop_dtw(batch.cost, *arguments, gamma=0.1, with_alignment=True, **options)
+    truth = reference.soft_drop_dtw(batch.cost.double(), *exact, gamma=0.1, with_alignment=True, **options)
     assert_close(found[0], truth[0], 2e-7)
     for share, true_share in zip(found[1:], truth[1:], strict=True):
         torch.testing.assert_close(share.double(), true_share, atol=3e-6, rtol=0.0)
-    labels = backend.drop_dtw(batch.cost, *arguments, **options)
-    true_labels = reference.drop_dtw(batch.cost.double(), *exact, **options)
+    labels = backend.drop_dtw(batch.cost, *arguments, with_path=True, **options)
+    true_labels = reference.drop_dtw(batch.cost.double(), *exact, with_path=True, **options)
     assert_values(labels[0], true_labels[0])
     assert torch.equal(labels[1], true_labels[1])

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from weaksync.kernels import reference
+from weaksync.kernels import ops, reference
 from weaksync.kernels import triton as backend
 
+from .outputs import OPERATORS, assert_as_declared, called
 from .triton_pairs import (  # noqa: F401 (fixtures)
     Pairs,
     assert_close,
@@ -47,8 +48,10 @@ def test_soft_dtw(case: str) -> None:
     batch, gamma, band = SOFT_DTW[case]
     if case == "ragged":
         spoil(batch, 3)
-    found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, gamma=gamma, band=band, wanted=True)
-    truth = reference.soft_dtw(batch.cost.double(), batch.steps, batch.texts, gamma=gamma, band=band, wanted=True)
+    found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, gamma=gamma, band=band, with_alignment=True)
+    truth = reference.soft_dtw(
+        batch.cost.double(), batch.steps, batch.texts, gamma=gamma, band=band, with_alignment=True
+    )
     assert_close(found[0], truth[0], 1e-7)
     assert_close(found[1], truth[1], 3e-5 if gamma < 0.01 else 2e-6)
 
@@ -61,7 +64,7 @@ def test_soft_dtw_of_nothing() -> None:
             torch.full((shape[0],), shape[2]),
             gamma=1.0,
             band=None,
-            wanted=True,
+            with_alignment=True,
         )
         assert torch.isinf(value).all()
         assert alignment.shape == shape
@@ -91,8 +94,8 @@ def test_soft_dsta(case: str) -> None:
     options = {"gamma": 0.1, "order_weight": 1.0, "order_margin": 1, "band": None, "windows": None} | options
     if options["windows"] is not None:
         options["windows"] = torch.tensor(options["windows"])
-    found = backend.soft_dsta(batch.cost, batch.steps, batch.texts, **options, wanted=True)
-    truth = reference.soft_dsta(batch.cost.double(), batch.steps, batch.texts, **options, wanted=True)
+    found = backend.soft_dsta(batch.cost, batch.steps, batch.texts, **options, with_alignment=True)
+    truth = reference.soft_dsta(batch.cost.double(), batch.steps, batch.texts, **options, with_alignment=True)
     assert_close(found[0], truth[0], 1e-7)
     assert_close(found[1], truth[1], 2e-6)
 
@@ -124,10 +127,10 @@ def test_soft_drop_dtw(case: str) -> None:
         spoil(batch, 3)
         video[1, 0] = torch.nan
     options = {"gamma": 0.1, "contiguous": True, "band": None} | options
-    found = backend.soft_drop_dtw(batch.cost, video, text, batch.steps, batch.texts, **options, wanted=True)
+    found = backend.soft_drop_dtw(batch.cost, video, text, batch.steps, batch.texts, **options, with_alignment=True)
     truth = reference.soft_drop_dtw(
         batch.cost.double(), video.double(), None if text is None else text.double(), batch.steps, batch.texts,
-        **options, wanted=True,
+        **options, with_alignment=True,
     )  # fmt: skip
     assert_close(found[0], truth[0], 1e-7)
     assert_close(found[1], truth[1], 3e-6)
@@ -153,8 +156,8 @@ def test_dtw_path(case: str) -> None:
     batch, band = HARD_DTW[case]
     if case == "ragged":
         spoil(batch, 3)
-    found = backend.dtw_path(batch.cost, batch.steps, batch.texts, band=band, wanted=True)
-    truth = reference.dtw_path(batch.cost.double(), batch.steps, batch.texts, band=band, wanted=True)
+    found = backend.dtw_path(batch.cost, batch.steps, batch.texts, band=band, with_path=True)
+    truth = reference.dtw_path(batch.cost.double(), batch.steps, batch.texts, band=band, with_path=True)
     assert_values(found[0], truth[0])
     assert torch.equal(found[1], truth[1])
     assert torch.equal(found[2], truth[2])
@@ -167,8 +170,8 @@ def test_dsta_path(case: str) -> None:
     options.pop("gamma", None)
     if options["windows"] is not None:
         options["windows"] = torch.as_tensor(options["windows"])
-    found = backend.dsta_path(batch.cost, batch.steps, batch.texts, **options, wanted=True)
-    truth = reference.dsta_path(batch.cost.double(), batch.steps, batch.texts, **options, wanted=True)
+    found = backend.dsta_path(batch.cost, batch.steps, batch.texts, **options, with_path=True)
+    truth = reference.dsta_path(batch.cost.double(), batch.steps, batch.texts, **options, with_path=True)
     assert_values(found[0], truth[0])
     assert torch.equal(found[1], truth[1])
 
@@ -180,10 +183,10 @@ def test_drop_dtw(case: str) -> None:
     video, text = drop_costs(batch, options)
     options = {"contiguous": True, "band": None} | options
     options.pop("gamma", None)
-    found = backend.drop_dtw(batch.cost, video, text, batch.steps, batch.texts, **options, wanted=True)
+    found = backend.drop_dtw(batch.cost, video, text, batch.steps, batch.texts, **options, with_path=True)
     truth = reference.drop_dtw(
         batch.cost.double(), video.double(), None if text is None else text.double(), batch.steps, batch.texts,
-        **options, wanted=True,
+        **options, with_path=True,
     )  # fmt: skip
     assert_values(found[0], truth[0])
     assert torch.equal(found[1], truth[1])
@@ -201,29 +204,42 @@ def test_any_dtype_and_strides_in_and_nothing_changed() -> None:
     cost = torch.rand(6, 2, 5, generator=torch.Generator().manual_seed(52)).permute(1, 2, 0).to(torch.bfloat16)
     kept = cost.clone()
     lengths = torch.tensor([5, 4]), torch.tensor([6, 5])
-    value, alignment = backend.soft_dtw(cost, *lengths, gamma=0.5, band=None, wanted=True)
-    truth = reference.soft_dtw(cost.double(), *lengths, gamma=0.5, band=None, wanted=True)
+    value, alignment = backend.soft_dtw(cost, *lengths, gamma=0.5, band=None, with_alignment=True)
+    truth = reference.soft_dtw(cost.double(), *lengths, gamma=0.5, band=None, with_alignment=True)
     assert_close(value, truth[0], 1e-7)
     assert_close(alignment, truth[1], 2e-6)
     assert alignment.is_contiguous()
     assert torch.equal(cost, kept)
 
 
-def test_what_is_not_wanted_is_not_there() -> None:
+def test_what_is_not_asked_for_is_not_there() -> None:
     batch = pairs(2, 4, 5, seed=53)
     video, text = drop_costs(batch, {})
     lengths = batch.steps, batch.texts
     order: dict[str, Any] = {"order_weight": 1.0, "order_margin": 1, "windows": None}
-    none: dict[str, Any] = {"band": None, "wanted": False}
+    soft: dict[str, Any] = {"gamma": 1.0, "band": None, "with_alignment": False}
+    hard: dict[str, Any] = {"band": None, "with_path": False}
     for _, *others in (
-        backend.soft_dtw(batch.cost, *lengths, gamma=1.0, **none),
-        backend.soft_dsta(batch.cost, *lengths, gamma=1.0, **order, **none),
-        backend.soft_drop_dtw(batch.cost, video, text, *lengths, gamma=1.0, contiguous=True, **none),
-        backend.dtw_path(batch.cost, *lengths, **none),
-        backend.dsta_path(batch.cost, *lengths, **order, **none),
-        backend.drop_dtw(batch.cost, video, text, *lengths, contiguous=True, **none),
+        backend.soft_dtw(batch.cost, *lengths, **soft),
+        backend.soft_dsta(batch.cost, *lengths, **order, **soft),
+        backend.soft_drop_dtw(batch.cost, video, text, *lengths, contiguous=True, **soft),
+        backend.dtw_path(batch.cost, *lengths, **hard),
+        backend.dsta_path(batch.cost, *lengths, **order, **hard),
+        backend.drop_dtw(batch.cost, video, text, *lengths, contiguous=True, **hard),
     ):
         assert all(one.numel() == 0 for one in others)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_called_by_the_operators(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: through torch's dispatcher, with what follows the value and without."""
+    cost = pairs(2, 4, 6, seed=60).cost.nan_to_num(0.3)
+    truth = called(name, cost.double(), with_rest=True)
+    monkeypatch.setattr(ops, "backend_of", lambda cost, soft=True: backend)
+    assert_as_declared(name, (2, 4, 6))
+    for found, exact in zip(called(name, cost, with_rest=True), truth, strict=True):
+        torch.testing.assert_close(found, exact.to(found.dtype), atol=3e-6, rtol=1e-6)
+    torch.testing.assert_close(called(name, cost, with_rest=False)[0], truth[0].float(), atol=3e-6, rtol=1e-6)
 
 
 def test_lengths_beyond_the_table_and_any_padding() -> None:
@@ -232,7 +248,7 @@ def test_lengths_beyond_the_table_and_any_padding() -> None:
     batch.steps[:], batch.texts[:] = torch.tensor([5, 6, 4, 3]), torch.tensor([6, 7, 9, -1])
     batch.cost[0, :, 6:] = torch.tensor([-torch.inf, torch.inf])
     video, text = torch.rand(4, 5, generator=batch.draw), torch.rand(4, 8, generator=batch.draw)
-    settings: dict[str, Any] = {"gamma": 0.5, "band": None, "wanted": True}
+    settings: dict[str, Any] = {"gamma": 0.5, "band": None, "with_alignment": True}
     order: dict[str, Any] = {"order_weight": 0.2, "order_margin": 1, "windows": None}
     whole = batch.cost[:1, :, :6].double(), batch.steps[:1], batch.texts[:1]
     drops = video[:1].double(), text[:1, :6].double()
@@ -258,8 +274,10 @@ def test_lengths_beyond_the_table_and_any_padding() -> None:
 def test_exponents_far_from_0() -> None:
     """Where float32 counts whole bits: sums of 2**21 bits and more, in which every cell still weighs what it does."""
     batch = pairs(2, 9, 12, seed=55, low=2000.0, shortest=9)
-    found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, gamma=0.02, band=None, wanted=True)
-    truth = reference.soft_dtw(batch.cost.double(), batch.steps, batch.texts, gamma=0.02, band=None, wanted=True)
+    found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, gamma=0.02, band=None, with_alignment=True)
+    truth = reference.soft_dtw(
+        batch.cost.double(), batch.steps, batch.texts, gamma=0.02, band=None, with_alignment=True
+    )
     assert_close(found[0], truth[0], 1e-7)
     assert_close(found[1], truth[1], 2e-2)
 
@@ -269,7 +287,13 @@ def test_a_pair_without_video_steps_has_no_alignment(form: str) -> None:
     order: dict[str, Any] = {"order_weight": 1.0, "order_margin": 1, "windows": None} if "dsta" in form else {}
     soft = {"gamma": 0.1} if "soft" in form else {}
     found = getattr(backend, form)(
-        torch.rand(2, 3, 4), torch.tensor([0, 3]), torch.tensor([1, 1]), band=None, wanted=False, **order, **soft
+        torch.rand(2, 3, 4),
+        torch.tensor([0, 3]),
+        torch.tensor([1, 1]),
+        band=None,
+        with_alignment=False,
+        **order,
+        **soft,
     )
     assert found[0].isinf().tolist() == [True, False]
 
@@ -280,7 +304,7 @@ def test_exponents_that_pass_a_power_of_two() -> None:
     cost, video = torch.rand(1, 4, 300, generator=draw) * 2, torch.rand(1, 4, generator=draw) * 0.8
     text = torch.rand(1, 300, generator=draw) * 0.08 - 0.08
     lengths = torch.tensor([4]), torch.tensor([300])
-    options: dict[str, Any] = {"gamma": 0.3, "contiguous": True, "band": 10, "wanted": True}
+    options: dict[str, Any] = {"gamma": 0.3, "contiguous": True, "band": 10, "with_alignment": True}
     found = backend.soft_drop_dtw(cost, video, text, *lengths, **options)
     truth = reference.soft_drop_dtw(cost.double(), video.double(), text.double(), *lengths, **options)
     assert_close(found[0], truth[0], 1e-6)

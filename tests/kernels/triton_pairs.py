@@ -148,7 +148,7 @@ def assert_soft_forms(batch: Pairs, *, window: int, band: int | None) -> None:
     video, text = drop_costs(batch, {})
     assert text is not None
     exact = batch.cost.double()
-    options: dict[str, Any] = {"gamma": 0.2, "band": band, "wanted": True}
+    options: dict[str, Any] = {"gamma": 0.2, "band": band, "with_alignment": True}
     order: dict[str, Any] = {"order_weight": 0.2, "order_margin": 1, "windows": torch.tensor([window])}
     drops, exact_drops = (video, text * 0.2), (video.double(), (text * 0.2).double())
     lengths = batch.steps, batch.texts
