@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from .losses.gather import world_size
 
 Module = TypeVar("Module", bound=nn.Module)
+_PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def over_all_ranks(model: Module, device: torch.device) -> Module:
@@ -22,25 +23,36 @@ def over_all_ranks(model: Module, device: torch.device) -> Module:
 
     Returns:
         The model, changed in place.
+
+    Raises:
+        ValueError: a subclass of PyTorch's batch normalisation, whose own `forward` would be lost.
     """
-    if device.type != "cpu":
-        whole: Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        return whole
-    for module in model.modules():
-        if isinstance(module, _BatchNorm):
+    plain = {name: module for name, module in model.named_modules() if type(module) in _PLAIN}
+    for name, module in model.named_modules():
+        if isinstance(module, _BatchNorm) and not (
+            name in plain or isinstance(module, RankBatchNorm | nn.SyncBatchNorm)
+        ):
+            raise ValueError(
+                f"{name} is a {type(module).__name__}, which normalises over one rank alone: train on one device, or "
+                "derive it from weaksync.zoo.batchnorm.RankBatchNorm"
+            )
+    for name, module in plain.items():
+        if device.type == "cpu":
             module.__class__ = RankBatchNorm
+        else:
+            model.set_submodule(name, nn.SyncBatchNorm.convert_sync_batchnorm(module))
     return model
 
 
 class RankBatchNorm(_BatchNorm):
-    """What `nn.SyncBatchNorm` does, which knows accelerators alone, in plain operations."""
+    """Batch normalisation over all ranks in plain operations: `nn.SyncBatchNorm` runs on accelerators alone."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or world_size() == 1:
             return super().forward(input)
         axes = [0, *range(2, input.ndim)]
         x = input.float()
-        count = torch.tensor([x.numel() / x.shape[1]])
+        count = torch.tensor([x.numel() / x.shape[1]], device=x.device)
         dist.all_reduce(count)
         mean = _summed(x.sum(axes)) / count
         centred = x - _channels(mean, x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lightning as L
 import torch
+import torch.distributed as dist
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,6 +17,7 @@ from .actions import actions_of, monotone
 from .decoding import Decoder, VideoSimilarity
 from .evaluation import evaluate
 from .lars import AdamLARS
+from .losses.gather import world_size
 from .models.neumatch import PADDING, NeuMATCH
 from .story import gather_by_id
 
@@ -26,7 +28,8 @@ AS_LABELLED = Decoder(drop_clip=0.5, drop_sentence=0.0, policy="constant", conti
 class ActionAlignment(L.LightningModule):
     """Trains NeuMATCH on the actions that labels amount to; decodes whole videos greedily, and scores them.
 
-    Labels that go back in the text cannot be said in actions: as few clips as can be are taken for dropped.
+    Labels that go back in the text cannot be said in actions: as few clips as can be are taken for dropped.  Several
+    processes learn as one does from all their videos.
 
     Args:
         model: what is trained.
@@ -93,11 +96,14 @@ class ActionAlignment(L.LightningModule):
                 actions,
             )
         real = actions != PADDING
-        loss = F.cross_entropy(logits[real], actions[real], label_smoothing=self.smoothing)
+        total = F.cross_entropy(logits[real], actions[real], label_smoothing=self.smoothing, reduction="sum")
         right = (logits[real].argmax(dim=-1) == actions[real]).float().mean()
-        figures = {"train/loss": loss, "train/accuracy": right}
-        self.log_dict(figures, on_epoch=True, on_step=False, batch_size=int(real.sum()), sync_dist=True)
-        return loss
+        count = real.sum()
+        figures = {"train/loss": total.detach() / count, "train/accuracy": right}
+        self.log_dict(figures, on_epoch=True, on_step=False, batch_size=int(count), sync_dist=True)
+        if world_size() > 1:
+            dist.all_reduce(count)
+        return total * world_size() / count  # the mean over the actions of all ranks, scaled for the averaging of DDP
 
     def validation_step(self, batch: FeatureVideo, batch_index: int) -> None:
         self._pending.append(self.labelled(batch))

@@ -12,7 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from weaksync.zoo.batchnorm import RankBatchNorm, over_all_ranks
 from weaksync.zoo.lipsync import ClipSync, best_offset, figures, nearest_in_windows
+from weaksync.zoo.models.sequences import SequenceBatchNorm
 
 
 def test_content_accuracy_counts_windows_by_themselves() -> None:
@@ -62,3 +64,22 @@ def test_normalisation_over_ranks_is_that_of_one_process(tmp_path: Path) -> None
     for name, value in expected.items():
         for part in found:
             assert value is not None and torch.allclose(part[name], value, rtol=1e-4, atol=1e-4), name
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_normalisation_with_a_forward_of_its_own_keeps_it_or_is_refused(device: str) -> None:
+    class Halved(nn.BatchNorm2d):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return super().forward(input) / 2
+
+    with pytest.raises(ValueError, match=r"1\.0 is a Halved, which normalises over one rank alone"):
+        over_all_ranks(nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(Halved(3))), torch.device(device))
+    model = nn.Sequential(nn.BatchNorm2d(3), SequenceBatchNorm(3)).eval()
+    named = set(model.state_dict())
+    over_all_ranks(over_all_ranks(model, torch.device(device)), torch.device(device))  # a second time changes nothing
+    assert [type(layer) for layer in model] == [
+        RankBatchNorm if device == "cpu" else nn.SyncBatchNorm,
+        SequenceBatchNorm,
+    ]
+    assert set(model.state_dict()) == named
+    assert model[1](torch.ones(2, 4, 3), torch.tensor([4, 1]))[1, 1:].abs().sum() == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import lightning as L
@@ -9,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
 from weaksync import zoo
@@ -114,6 +118,33 @@ def test_labels_that_go_back_and_stories_without_any_are_trained_on(precision: s
     runner = trainer(tmp_path, max_epochs=1, precision=precision)
     runner.fit(task, loader([videos]), loader([story(3)]))
     assert torch.isfinite(runner.callback_metrics["train/loss"])
+
+
+@pytest.mark.filterwarnings("ignore:You are trying to `self.log:UserWarning")
+@pytest.mark.parametrize("name", ["neumatch", "neumatch-sbn"])
+def test_two_ranks_with_uneven_videos_learn_as_one_process_does(name: str, tmp_path: Path) -> None:
+    script = Path(__file__).parent / "actions_rank.py"
+    ours, videos = runpy.run_path(str(script)), [story(seed) for seed in range(4)]
+    tensors = {}
+    for place, each in enumerate(videos):
+        tensors[f"clips {place}"], tensors[f"sentences {place}"] = each.clip_features, each.sentence_features
+        tensors[f"labels {place}"] = each.labels
+    save_file(tensors, tmp_path / "videos.safetensors")
+    command = [sys.executable, "-P", str(script)]
+    ranks = [subprocess.Popen([*command, str(rank), "2", str(tmp_path), name]) for rank in (0, 1)]
+    task = ActionAlignment(ours["model"](name))
+    task.on_fit_start()
+    task.training_step([ours["video"](tensors, place) for share in ours["SHARES"] for place in share], 0).backward()
+    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    expected = {f"gradient of {key}": parameter.grad for key, parameter in task.model.named_parameters()}
+    expected.update(task.model.state_dict())
+    for rank in (0, 1):
+        found = load_file(tmp_path / f"found{rank}.safetensors")
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            torch.testing.assert_close(
+                found[key], value, rtol=1e-4, atol=1e-6, msg=lambda told, key=key: f"{key}: {told}"
+            )
 
 
 def test_its_checkpoint_is_plain_data_and_goes_on(tmp_path: Path) -> None:

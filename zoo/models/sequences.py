@@ -7,11 +7,13 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..batchnorm import RankBatchNorm
+
 State = tuple[Tensor, Tensor]  # what a cell hands on: hidden state and memory, (B, H) each
 
 
-class SequenceBatchNorm(nn.BatchNorm1d):
-    """Batch norm over all items of all sequences, padding left out (Wang et al., WACV 2021)."""
+class SequenceBatchNorm(RankBatchNorm):
+    """Batch norm over all items of all sequences of all ranks, padding left out (Wang et al., WACV 2021)."""
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
         """(B, n, C) and lengths (B,) to (B, n, C); 0 in the padding."""
