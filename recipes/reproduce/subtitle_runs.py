@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +13,11 @@ import torch
 from torch import Tensor
 
 from ... import zoo
+from ...datamodules.derived import FEATURES, origin
 from ...datamodules.index import ShardSet
 from ...datamodules.speech_set import open_speech
 from ...datamodules.spoken import open_clips, scene, spoken_clip
-from ...datamodules.streams import SPEECH, VIDEO_STREAMS, WORDS, known, open_stream
+from ...datamodules.streams import SPEECH, TEXT_STREAMS, VIDEO_STREAMS, WORDS, known, open_stream, producer_of
 from ...zoo.fusion import PAPER_WEIGHTS, fuse
 from ...zoo.matcher import ALIGNMENT, Matcher
 from ...zoo.models.dual_encoder import DualEncoder
@@ -195,12 +197,24 @@ class SubtitleRuns:
         """A part that chooses from the pool too."""
         if self.pool is None:
             return reads
-        stages = self.stages[seed]
+        stages, pool = self.stages[seed], _short_hash(open_speech(self.pool))
         if name == ALIGNMENT:
-            more = stages.stream(SPEECH, self.pool, folder="pool-speech", model=str(stages.syncnet()))
+            own = stages.spoken()
+            more = stages.stream(SPEECH, self.pool, folder=f"pool-speech-{pool}", model=str(stages.syncnet()))
         else:
-            more = stages.stream(WORDS, self.pool, folder="pool-words", words=stages.recipe.data.words)
+            own = stages.words()
+            more = stages.stream(WORDS, self.pool, folder=f"pool-words-{pool}", words=stages.recipe.data.words)
+        ours, theirs = (producer_of(open_stream(folder, None, TEXT_STREAMS)) for folder in (own, more))
+        if ours != theirs:
+            raise ValueError(f"{own} was made by {ours}, and {more} by {theirs}: remove the older one, and run again")
         return replace(reads, more=more)
+
+
+def _short_hash(shards: ShardSet) -> str:
+    """Stands for the contents of a set in a folder's name, so that no other pool's features are taken for its own."""
+    return hashlib.sha256(json.dumps(origin(shards, FEATURES, "").fingerprints, sort_keys=True).encode()).hexdigest()[
+        :12
+    ]
 
 
 def dual_encoder(checkpoint: str) -> DualEncoder:

@@ -14,6 +14,7 @@ import torch
 
 from ... import zoo
 from ...datamodules.derived import SPEECH, open_derived
+from ...datamodules.index import open_set
 from ...datamodules.manifest import MANIFEST
 from ...datamodules.speech import Espeak
 from ...datamodules.speech_set import speak_clips
@@ -151,9 +152,15 @@ class Stages:
         return self.stream(cue, self.recipe.data.clips, model=str(self.net(cue)))
 
     def stream(self, name: str, source: str | Path, *, folder: str | None = None, **made_by: Any) -> Path:
-        """A stream of a set, as `make_stream` makes it, in ``features/<folder>``, by default its name."""
+        """A stream of a set, as `make_stream` makes it, in ``features/<folder>``, by default its name.
+
+        Raises:
+            ValueError: what is there was made of another set.
+        """
         out = self.folder / "features" / (folder or name)
-        if not (out / MANIFEST).is_file():
+        if (out / MANIFEST).is_file():
+            open_stream(out, open_set(source), [name])
+        else:
             with self._timed(f"features of {folder or name}"), progress("clips") as bar:
                 task = bar.add_task(folder or name, total=None)
                 made = make_stream(

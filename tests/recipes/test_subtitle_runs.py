@@ -10,13 +10,15 @@ import torch
 from click.testing import CliRunner
 
 from weaksync import zoo
+from weaksync.datamodules.sample_clips import make_clips
+from weaksync.datamodules.speech_set import write_speech
 from weaksync.datamodules.spoken import open_clips, scene
 from weaksync.recipes.matching.costs import split_costs
 from weaksync.recipes.reproduce.subtitle_runs import SubtitleRuns, dual_encoder
 from weaksync.recipes.reproduce.subtitles import command
 from weaksync.recipes.runs import RECIPE
 
-from .tiny_streams import clips_with_speech
+from .tiny_streams import Hum, clips_with_speech
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,33 @@ def test_aligners_are_trained_for_each_domain_by_itself(runs: SubtitleRuns) -> N
         costs = split_costs({"soft-dsta": own}, "test").costs["soft-dsta"]
         torch.testing.assert_close(found.costs["soft-dsta"][rows], costs[rows])
         assert not torch.allclose(found.costs["soft-dsta"][others], costs[others])  # those are the other model's
+
+
+def test_each_pool_has_features_of_its_own(runs: SubtitleRuns, tmp_path: Path) -> None:
+    """Another pool in the same folder of runs: its own subtitles are ranked, and not those of the one before."""
+    subtitles = {}
+    for name, texts in (("a", ["one two", "three four"]), ("b", ["five six seven", "eight", "nine ten"])):
+        for number, text in enumerate(texts):
+            (tmp_path / name).mkdir(exist_ok=True)
+            lines = f"1\n00:00:01,000 --> 00:00:03,000\n{text} {text}\n"
+            (tmp_path / name / f"{name}{number}.srt").write_text(lines)
+        write_speech(tmp_path / f"{name}-speech", tmp_path / name, Hum(), language="en", grouping=None)
+        (found,) = replace(runs, pool=tmp_path / f"{name}-speech").aligned(("dtw",))
+        subtitles[name] = {text for text in found.subtitles[found.own :]}
+        assert len(subtitles[name]) == len(texts)
+    assert not subtitles["a"] & subtitles["b"]
+
+
+def test_features_of_other_clips_are_refused(runs: SubtitleRuns, tmp_path: Path) -> None:
+    stages = runs.stages[0]
+    lips = stages.lips()
+    make_clips(tmp_path / "others", {"train": 2, "test": 1}, seconds=3.0, size=64)
+    stages.recipe.data.clips = str(tmp_path / "others")
+    try:
+        with pytest.raises(ValueError, match=f"{lips} holds features of another set"):
+            stages.lips()
+    finally:
+        stages.recipe.data.clips = str(runs.clips)
 
 
 def test_table_3_has_every_row(runs: SubtitleRuns, tmp_path: Path) -> None:
