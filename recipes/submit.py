@@ -14,7 +14,7 @@ import click
 from ..datamodules.files import whole_file
 from .runs import RECIPE
 from .settings import config
-from .settings.config import Settings
+from .settings.config import Recipe, Settings
 from .settings.story import StoryRecipe
 
 SCRIPT = "submit.sh"
@@ -67,7 +67,8 @@ def script(
         options: further lines for sbatch, such as ``account=NAME``.
 
     Raises:
-        ValueError: a time or an option that SLURM would not read, or overrides that set what is decided here.
+        ValueError: a time or an option that SLURM would not read, or overrides that set what is decided here; several processes
+            for a matcher, whose stages take one.
     """
     if not _TIME.fullmatch(time):
         raise ValueError(
@@ -77,10 +78,18 @@ def script(
     if wrong := [option for option in further if not _WORD.fullmatch(option)]:
         raise ValueError(f"sbatch could not read {wrong[0]!r}: write name=value without spaces, such as account=NAME")
     processes = max(1, gpus)
-    given = [f"trainer.devices={processes}", f"trainer.num_nodes={nodes}"]
     for override in overrides:
         if override.partition("=")[0] in ("trainer.devices", "trainer.num_nodes"):
             raise ValueError(f"leave out {override}: --gpus and --nodes say how many processes there are")
+    given: list[str] = []
+    if isinstance(recipe, Recipe):
+        given = [f"trainer.devices={processes}", f"trainer.num_nodes={nodes}"]
+    elif nodes * processes > 1:
+        raise ValueError(
+            f"{name} trains its stages one after the other in one process: leave --gpus and --nodes at 1; to train a "
+            "stage on several, submit its own recipe, and name its run here: alignment.model=FOLDER"
+        )
+    config.load(name, [*overrides, *given])  # what the job will read
     header = {
         "job-name": re.sub(r"[^\w.-]", "-", recipe.name),
         "nodes": nodes,

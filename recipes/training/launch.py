@@ -71,6 +71,13 @@ def leads() -> bool:
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))) == 0
 
 
+def processes() -> int:
+    """How many processes torchrun or srun started for this work."""
+    if "WORLD_SIZE" in os.environ:
+        return int(os.environ["WORLD_SIZE"])
+    return int(os.environ["SLURM_NTASKS"]) if SLURMEnvironment.detect() else 1
+
+
 @contextmanager
 def together() -> Iterator[None]:
     """What torchrun has started can gather within, on the CPU; for work that needs no Trainer.

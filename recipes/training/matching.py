@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from ..matching.narrowing import kept_recall
 from ..runs import MODEL, RECIPE
 from ..settings import config as recipes
 from ..settings.matching import MatchingRecipe
-from .launch import goes_on, part, say
+from .launch import goes_on, part, processes, say
 from .run import changes, known_run
 from .stages import Stages
 
@@ -43,7 +42,7 @@ def train(recipe: MatchingRecipe, *, resume: bool = False, force: bool = False) 
         ValueError: a run of that name is there, and neither `resume` nor `force` is set, or it was begun with other
             settings; several processes were started; or a part does not fit the others.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if processes() > 1:
         raise ValueError(
             "the stages of a matcher run one after the other in one process; to train a stage on several, give it its "
             "own run (weaksync train subtitles/soft_dsta ...), and name that here: alignment.model=FOLDER"

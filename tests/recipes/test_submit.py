@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,37 @@ def test_the_script_asks_for_what_was_asked(cluster: Path) -> None:
     assert subprocess.run(["bash", "-n", "runs/there/submit.sh"], cwd=cluster).returncode == 0
     on_cpu = options(script(config.load(QUICK[0], QUICK[1:]), QUICK[0], QUICK[1:], gpus=0))
     assert "gpus-per-node" not in on_cpu and on_cpu["ntasks-per-node"] == "1"
+
+
+def test_the_command_of_each_task_is_one_that_trains(cluster: Path) -> None:
+    """What a job of each task runs is read back as `weaksync train` reads it."""
+    asked = {
+        "story": "story/quickstart data.shards=set",
+        "features": "story/neumatch data.shards=set data.features=features",
+        "matching": "subtitles/quickstart data.clips=clips",
+        "subtitles": "subtitles/soft_dsta data.clips=clips data.speech=speech data.video=lips data.text=spoken",
+        "syncnet": "subtitles/syncnet data.clips=clips",
+        "speaking": "subtitles/speaking data.tracks=tracks",
+    }
+    assert set(asked) == set(config.TASKS)
+    for task, words in asked.items():
+        name, *given = words.split()
+        recipe = config.load(name, given)
+        text = script(recipe, name, given)
+        assert recipe.task == task and subprocess.run(["bash", "-n"], input=text, text=True).returncode == 0
+        (line,) = (line for line in text.splitlines() if line.startswith("srun"))
+        verb, name, *overrides = shlex.split(line.partition("weaksync ")[2].removesuffix(" $resume &"))
+        assert (verb, config.load(name, overrides)) == (
+            "train",
+            replace(recipe, trainer=config.load(name, overrides).trainer),
+        )
+
+
+@pytest.mark.parametrize("several", [{"gpus": 2}, {"nodes": 2}])
+def test_a_matcher_is_one_process(several: dict[str, int]) -> None:
+    given = ["subtitles/quickstart", ["data.clips=clips"]]
+    with pytest.raises(ValueError, match="one after the other in one process: leave --gpus and --nodes at 1"):
+        script(config.load(*given), *given, **several)
 
 
 def test_told_that_its_time_ends_the_job_saves_queues_again_and_goes_on(cluster: Path) -> None:

@@ -188,7 +188,8 @@ def test_a_file_among_weights_ends_no_list_of_faults(folder: Path, tmp_path: Pat
     assert "2 faults" in str(found.value) and "file holds no checkpoint" in str(found.value)
 
 
-def test_a_matcher_is_trained_in_one_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+@pytest.mark.parametrize("counted", ["WORLD_SIZE", "SLURM_NTASKS"])
+def test_a_matcher_is_trained_in_one_process(folder: Path, monkeypatch: pytest.MonkeyPatch, counted: str) -> None:
+    monkeypatch.setenv(counted, "2")
     with pytest.raises(ValueError, match=r"alignment\.model=FOLDER"):
         train_matching.train(recipe(folder, name="many"))
