@@ -110,6 +110,56 @@ def test_clip_of_transformers_is_where_it_starts_from(
     torch.testing.assert_close(model.preprocess(frames), pixels["pixel_values"], atol=1e-5, rtol=0)
 
 
+def with_pixels(folder: Path, tmp_path: Path, **changed: Any) -> Path:
+    """A copy of a folder whose preprocessing says something else."""
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    noted = tmp_path / "preprocessor_config.json"
+    noted.write_text(json.dumps({**json.loads(noted.read_text()), **changed}))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"resample": 2},
+        {"size": {"height": 32, "width": 32}},
+        {"size": {"height": 32, "width": 32}, "do_center_crop": False},
+        {"size": 32, "crop_size": 32},  # as older versions wrote them
+        {"do_normalize": False},
+    ],
+    ids=str,
+)
+def test_preprocessing_is_that_of_transformers_own_processor(
+    transformers_folder: Path, changed: dict[str, Any], tmp_path: Path
+) -> None:
+    model = zoo.load(with_pixels(transformers_folder, tmp_path, **changed))
+    frames = torch.randint(0, 256, (2, 3, 50, 90), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    expected = CLIPImageProcessor.from_pretrained(tmp_path)(images=list(frames), return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(model.preprocess(frames), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        (
+            {"size": {"shortest_edge": 40}, "do_rescale": False},
+            r"do_rescale is false.*; size is .*40.* takes 32 pixels",
+        ),
+        ({"do_center_crop": False}, "without a crop"),
+        ({"crop_size": {"height": 24, "width": 24}}, "crop_size is .*24.* takes 32 pixels"),
+        ({"resample": 0}, "resample is 0"),
+        ({"do_pad": True, "rescale_factor": 0.5}, "rescale_factor is 0.5, not 1/255; do_pad is true"),
+    ],
+    ids=str,
+)
+def test_preprocessing_that_ours_cannot_do_is_refused(
+    transformers_folder: Path, changed: dict[str, Any], fault: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=fault):
+        zoo.load(with_pixels(transformers_folder, tmp_path, **changed))
+
+
 def test_another_clip_than_openais_is_refused(transformers_folder: Path, tmp_path: Path) -> None:
     for file in transformers_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())

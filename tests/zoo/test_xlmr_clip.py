@@ -69,14 +69,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tensors: dict[str, Tensor])
     return folder
 
 
-def write_config(folder: Path, **text: Any) -> None:
+def write_config(folder: Path, pixels: dict[str, Any] | None = None, **text: Any) -> None:
     noted = {
         "model_cfg": {
             "embed_dim": DIM,
             "vision_cfg": {"image_size": 32, "layers": 2, "width": 128, "patch_size": 8},
             "text_cfg": {"hf_model_name": "xlm-roberta-base", "hf_pooler_type": "mean_pooler", **text},
         },
-        "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]},
+        "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], **(pixels or {})},
     }
     (folder / "open_clip_config.json").write_text(json.dumps(noted))
 
@@ -106,6 +106,36 @@ def test_a_folder_brings_its_preprocessing_and_vocabulary(folder: Path, tmp_path
     first, second = (each.tokenize(SENTENCES) for each in (model, again))
     assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
+def copied(folder: Path, tmp_path: Path, pixels: dict[str, Any]) -> Path:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    write_config(tmp_path, pixels)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("pixels", "fit", "interpolation"),
+    [
+        ({"resize_mode": "squash", "interpolation": "bilinear", "size": 32}, "squash", "bilinear"),
+        ({"resize_mode": "shortest", "interpolation": "bicubic", "size": [32, 32], "mode": "RGB"}, "crop", "bicubic"),
+        ({"interpolation": "random"}, "crop", "bicubic"),
+    ],
+)
+def test_a_folders_resize_is_kept(
+    folder: Path, pixels: dict[str, Any], fit: str, interpolation: str, tmp_path: Path
+) -> None:
+    found = zoo.load(copied(folder, tmp_path, pixels)).preprocess
+    assert (found.fit, found.interpolation, found.size) == (fit, interpolation, 32)
+
+
+def test_a_resize_that_ours_cannot_do_is_refused(folder: Path, tmp_path: Path) -> None:
+    wrong = {"resize_mode": "longest", "interpolation": "nearest", "size": 40, "mode": "L"}
+    with pytest.raises(
+        ValueError, match=r"resize_mode is 'longest'.*; interpolation is 'nearest'.* not RGB; size is 40"
+    ):
+        zoo.load(copied(folder, tmp_path, wrong))
 
 
 def test_padding_does_not_change_a_sentence(folder: Path) -> None:

@@ -7,14 +7,14 @@ half of the text tower, the two projections and the temperature.
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..models.cclm import CCLM, CCLMConfig, shift_positions
-from .published import Naming, check, check_vocabulary, create, fill, read_tensors
+from .published import Naming, build, check, check_vocabulary, outline, read_tensors
 from .swin_tables import resize_table, window_of
 
 #: pixels of a frame -> the model of that size
@@ -56,8 +56,7 @@ def read(file: Path, *, resolution: int | None = None, tokenizer: str | Path | N
         raise ValueError(f"{file} is for {own} pixels: it can be converted for {_choices(own)}, not for {resolution}")
     if tokenizer is not None:
         arguments["tokenizer"] = str(tokenizer)
-    with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
-        needed = create(CCLM, MODELS[resolution], arguments)
+    needed = outline(CCLM, MODELS[resolution], arguments)
     config = needed.config
     naming = _naming(tensors)
     tensors = _needed_ones(tensors, config)
@@ -66,11 +65,8 @@ def read(file: Path, *, resolution: int | None = None, tokenizer: str | Path | N
             tensors[name] = resize_table(tensor, config.window_size)
     check(needed, tensors, file, naming)
     tensors[naming(_POSITIONS)] = shift_positions(tensors[naming(_POSITIONS)])
-    check_vocabulary(needed, "XLM-R", "FacebookAI/xlm-roberta-large", (0, 1, 2))
-
-    model = create(CCLM, MODELS[resolution], arguments)
-    fill(model, tensors, file, naming)
-    return model.eval()
+    text = partial(check_vocabulary, reads="XLM-R", fits="FacebookAI/xlm-roberta-large", framing=(0, 1, 2))
+    return build(needed, arguments, tensors, file, naming, text)
 
 
 def _own_resolution(tensors: dict[str, Tensor], file: Path) -> int:

@@ -6,11 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..models.clip4clip import CLIP4Clip, CLIP4ClipConfig
-from ..tokenizers import PAD_ID_OF_CLIP
-from .published import check, check_vocabulary, create, fill, read_folder
+from .clip_layout import check_vocabulary_of_clip
+from .published import build, outline, read_folder
 from .transformers_folder import as_noted, folder_at, preprocessing, read_json
 
 MODEL = "clip4clip-base"
@@ -34,17 +32,12 @@ def read(file: str | Path, **arguments: Any) -> CLIP4Clip:
     folder = folder_at(file)
     pixels = preprocessing(folder)
     arguments = {**_sizes(folder), "tokenizer": str(folder), **arguments}
-    with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
-        needed = create(CLIP4Clip, MODEL, arguments)
+    needed = outline(CLIP4Clip, MODEL, arguments)
+    needed.preprocess = as_noted(needed.preprocess, pixels, folder)
     tensors = {name: tensor for name, tensor in read_folder(folder, "model").items() if not _LEFT_OUT.fullmatch(name)}
-    check(needed, tensors, folder, _naming)
-    rows = needed.config.vocab_size
-    check_vocabulary(needed, "CLIP", "openai/clip-vit-base-patch32", (rows - 2, PAD_ID_OF_CLIP, rows - 1))
-
-    model = create(CLIP4Clip, MODEL, arguments)
-    fill(model, tensors, folder, _naming)
-    model.preprocess = as_noted(model.preprocess, pixels)
-    return model.eval()
+    model = build(needed, arguments, tensors, folder, _naming, check_vocabulary_of_clip)
+    model.preprocess = needed.preprocess
+    return model
 
 
 def _naming(name: str) -> str:

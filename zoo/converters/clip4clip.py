@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..models.clip4clip import CLIP4Clip
-from ..tokenizers import PAD_ID_OF_CLIP
-from .clip_layout import layers, published_name, unpack, vision_sizes
-from .published import check, check_vocabulary, create, fill, read_tensors
+from .clip_layout import check_vocabulary_of_clip, layers, published_name, unpack, vision_sizes
+from .published import build, outline, read_tensors
 
 MODEL = "clip4clip-base"
 PREFIX = "clip."
@@ -53,16 +51,8 @@ def read(file: str | Path, *, tokenizer: str | Path | None = None, **arguments: 
     if tokenizer is not None:
         arguments["tokenizer"] = str(tokenizer)
     arguments = {**_sizes(tensors), **arguments}
-    with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
-        needed = create(CLIP4Clip, MODEL, arguments)
-    tensors = unpack(tensors)
-    check(needed, tensors, file, _naming)
-    rows = needed.config.vocab_size
-    check_vocabulary(needed, "CLIP", "openai/clip-vit-base-patch32", (rows - 2, PAD_ID_OF_CLIP, rows - 1))
-
-    model = create(CLIP4Clip, MODEL, arguments)
-    fill(model, tensors, file, _naming)
-    return model.eval()
+    needed = outline(CLIP4Clip, MODEL, arguments)
+    return build(needed, arguments, unpack(tensors), file, _naming, check_vocabulary_of_clip)
 
 
 def _naming(name: str) -> str:

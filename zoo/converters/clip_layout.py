@@ -7,6 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ..models.clip4clip import CLIP4Clip
+from ..tokenizers import PAD_ID_OF_CLIP
+from .published import check_vocabulary
+
 #: published name -> ours, as patterns on the names of transformers' modules; blocks come after
 _PLAIN = {
     "vision.embeddings.class_embedding": "visual.class_embedding",
@@ -78,3 +82,9 @@ def layers(tensors: dict[str, Tensor], prefix: str) -> int:
     """How many blocks there are below a name."""
     numbers = {name.removeprefix(prefix).partition(".")[0] for name in tensors if name.startswith(prefix)}
     return len([number for number in numbers if number.isdigit()])
+
+
+def check_vocabulary_of_clip(model: CLIP4Clip) -> None:
+    """`check_vocabulary` for OpenAI's tokenizer, whose last two ids start and end a sentence."""
+    rows = model.config.vocab_size
+    check_vocabulary(model, "CLIP", "openai/clip-vit-base-patch32", (rows - 2, PAD_ID_OF_CLIP, rows - 1))

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..models.xlmr_clip import XLMRCLIP
 from ..preprocess import ClipPreprocess
 from .clip_layout import layers, published_name, unpack, vision_sizes
-from .published import check, check_vocabulary, create, fill, read_folder, read_tensors
+from .published import build, check_vocabulary, outline, read_folder, read_tensors
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model"
 #: heads of a vision tower have 64 dimensions, but for the huge one's
 HEAD, HEADS_OF_HUGE = 64, {1280: 16}
+#: its words for ours; a random interpolation is one of training alone
+RESIZE_MODES = {"shortest": "crop", "squash": "squash"}
+INTERPOLATION = {"bicubic": "bicubic", "bilinear": "bilinear", "random": "bicubic"}
 
 #: what mean pooling does not need, and a buffer that every model makes for itself
 _LEFT_OUT = re.compile(r"text\.transformer\.(pooler\..+|embeddings\.position_ids)")
@@ -47,17 +50,35 @@ def read(file: str | Path, *, tokenizer: str | Path | None = None, **arguments: 
         arguments["tokenizer"] = str(tokenizer or file)
     arguments = {**_sizes(tensors), **_stated(noted), **arguments}
     name = "xlmr-clip-huge" if arguments.get("vision_width") in HEADS_OF_HUGE else "xlmr-clip-base"
-    with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
-        needed = create(XLMRCLIP, name, arguments)
+    needed = outline(XLMRCLIP, name, arguments)
+    needed.preprocess = _as_noted(needed.preprocess, noted.get("preprocess_cfg", {}), file)
     tensors = unpack({name: tensor for name, tensor in tensors.items() if not _LEFT_OUT.fullmatch(name)})
-    check(needed, tensors, file, _naming)
-    check_vocabulary(needed, "XLM-R", "FacebookAI/xlm-roberta-base", (0, 1, 2))
+    text = partial(check_vocabulary, reads="XLM-R", fits="FacebookAI/xlm-roberta-base", framing=(0, 1, 2))
+    model = build(needed, arguments, tensors, file, _naming, text)
+    model.preprocess = needed.preprocess
+    return model
 
-    model = create(XLMRCLIP, name, arguments)
-    fill(model, tensors, file, _naming)
-    pixels = {key: tuple(value) for key, value in noted.get("preprocess_cfg", {}).items() if key in ("mean", "std")}
-    model.preprocess = ClipPreprocess.from_dict({**model.preprocess.to_dict(), **pixels})
-    return model.eval()
+
+def _as_noted(preprocess: ClipPreprocess, pixels: dict[str, Any], folder: Path) -> ClipPreprocess:
+    """Our preprocessing with the folder's.  Raises ValueError for what it cannot do, or another size than the tower's.
+
+    ``fill_color`` belongs to a resize that is refused.
+    """
+    noted, faults = preprocess.to_dict(), []
+    for key in ("mean", "std"):
+        noted[key] = tuple(pixels.get(key, noted[key]))
+    for ours, key, choices in (("fit", "resize_mode", RESIZE_MODES), ("interpolation", "interpolation", INTERPOLATION)):
+        if key in pixels and pixels[key] not in choices:
+            faults.append(f"{key} is {pixels[key]!r}, and only {', '.join(choices)} are known here")
+        noted[ours] = choices.get(pixels.get(key, ""), noted[ours])
+    if pixels.get("mode", "RGB") != "RGB":
+        faults.append(f"pictures are {pixels['mode']}, not RGB")
+    side = preprocess.size
+    if pixels.get("size", side) not in (side, [side, side]):
+        faults.append(f"size is {pixels['size']}, and its vision tower takes {side} pixels")
+    if faults:
+        raise ValueError(f"{folder / CONFIG}: preprocess_cfg: {'; '.join(faults)}")
+    return ClipPreprocess.from_dict(noted)
 
 
 def _naming(name: str) -> str:

@@ -23,6 +23,37 @@ Naming = Callable[[str], str]
 Model = TypeVar("Model", bound=Pretrained)
 
 
+def outline(kind: type[Model], name: str, arguments: dict[str, Any]) -> Model:
+    """A model that has shapes alone, so that what is wrong shows before anything is computed; see `build`."""
+    with torch.device("meta"):
+        return create(kind, name, arguments)
+
+
+def build(
+    needed: Model,
+    arguments: dict[str, Any],
+    tensors: Mapping[str, Tensor],
+    file: Path,
+    naming: Naming,
+    check_text: Callable[[Model], Any],
+) -> Model:
+    """The model of an `outline` with published weights, in evaluation mode.
+
+    Args:
+        needed: the outline, made of `arguments`.
+        naming: its names of tensors to the published ones.
+        check_text: holds its tokenizer against the word table, before anything heavy.
+
+    Raises:
+        ValueError: as `check` does.
+    """
+    check(needed, tensors, file, naming)
+    check_text(needed)
+    model = create(type(needed), needed.registry_name, arguments)
+    fill(model, tensors, file, naming)
+    return model.eval()
+
+
 def create(kind: type[Model], name: str, arguments: dict[str, Any]) -> Model:
     """A registered model, to be filled.  Raises ValueError as `zoo.create`, and where the name is of another class."""
     model = registry.create(name, **arguments)
@@ -85,7 +116,7 @@ def weights_files(folder: Path, stem: str) -> list[Path]:
     return [folder / f"{stem}.safetensors"]
 
 
-def check(model: nn.Module, tensors: dict[str, Tensor], file: Path, naming: Naming = str) -> None:
+def check(model: nn.Module, tensors: Mapping[str, Tensor], file: Path, naming: Naming = str) -> None:
     """Hold `tensors` against what `model` needs, by name and shape; it may lie on the meta device.
 
     Raises:
@@ -103,7 +134,7 @@ def check(model: nn.Module, tensors: dict[str, Tensor], file: Path, naming: Nami
         raise ValueError("\n  ".join([f"{file}: not weights of {type(model).__name__}:", *faults]))
 
 
-def fill(model: nn.Module, tensors: dict[str, Tensor], file: Path, naming: Naming = str) -> None:
+def fill(model: nn.Module, tensors: Mapping[str, Tensor], file: Path, naming: Naming = str) -> None:
     """Copy `tensors` into `model`; raises as `check` does."""
     check(model, tensors, file, naming)
     model.load_state_dict({name: tensors[naming(name)] for name in model.state_dict()})

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .. import registry
 from ..models.siglip import SigLIP, SigLIPConfig
-from .published import check, create, fill, read_folder
+from .published import build, outline, read_folder
 from .transformers_folder import as_noted, folder_at, preprocessing, read_json
 
 #: towers of one picture size, and NaFlex
@@ -39,19 +38,14 @@ def read(file: str | Path, **arguments: Any) -> SigLIP:
         raise ValueError(f"{folder}: a model of type {config.get('model_type')!r}, not one of {', '.join(KINDS)}")
     pixels = preprocessing(folder)
     arguments = {**_sizes(config, pixels, folder), "tokenizer": str(folder), **arguments}
-    name = _row(arguments)
-    with torch.device("meta"):  # shapes alone: what is wrong shows before anything is computed
-        needed = create(SigLIP, name, arguments)
+    needed = outline(SigLIP, _row(arguments), arguments)
+    needed.preprocess = as_noted(needed.preprocess, pixels, folder)
     tensors = {name: tensor for name, tensor in read_folder(folder, "model").items() if not _LEFT_OUT.fullmatch(name)}
     if "logit_scale" in tensors:
         tensors["logit_scale"] = tensors["logit_scale"].reshape(())
-    check(needed, tensors, folder, _naming)
-    _check_tokenizer(needed, folder)
-
-    model = create(SigLIP, name, arguments)
-    fill(model, tensors, folder, _naming)
-    model.preprocess = as_noted(model.preprocess, pixels)
-    return model.eval()
+    model = build(needed, arguments, tensors, folder, _naming, partial(_check_tokenizer, folder=folder))
+    model.preprocess = needed.preprocess
+    return model
 
 
 def _naming(name: str) -> str:

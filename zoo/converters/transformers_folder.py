@@ -51,10 +51,46 @@ def preprocessing(folder: Path) -> dict[str, Any]:
     )
 
 
-def as_noted(preprocess: ClipPreprocess, pixels: dict[str, Any]) -> ClipPreprocess:
-    """Our preprocessing with the folder's means, deviations and interpolation."""
-    noted = preprocess.to_dict()
-    for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
-        noted[ours] = tuple(pixels.get(theirs, noted[ours]))
-    noted["interpolation"] = RESAMPLE.get(pixels.get("resample", -1), noted["interpolation"])
+def as_noted(preprocess: ClipPreprocess, pixels: dict[str, Any], folder: Path) -> ClipPreprocess:
+    """Our preprocessing with what a folder of CLIP or SigLIP 2 notes of pixels.
+
+    Raises:
+        ValueError: it notes what ours cannot do, or another size than the vision tower's; all faults are named.
+    """
+    noted, faults = preprocess.to_dict(), []
+    given = {key: value for key, value in pixels.items() if value is not None}
+    for key in ("do_resize", "do_rescale"):
+        if not given.get(key, True):
+            faults.append(f"{key} is false, and pictures come in any size, in 0-255")
+    if abs(given.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-3:
+        faults.append(f"rescale_factor is {given['rescale_factor']}, not 1/255")
+    if given.get("do_pad", False):
+        faults.append("do_pad is true, and no picture is padded here")
+    if given.get("do_normalize", True):
+        noted |= {ours: tuple(given.get(f"image_{ours}", noted[ours])) for ours in ("mean", "std")}
+    else:
+        noted |= {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+    if "resample" in given:
+        noted["interpolation"] = RESAMPLE.get(given["resample"])
+        if noted["interpolation"] is None:
+            faults.append(f"resample is {given['resample']}, and only {RESAMPLE} are known here")
+    cropped = given.get("do_center_crop", preprocess.fit == "crop")
+    if "size" in given:
+        short, shape = _edges(given["size"], cropped)
+        noted["fit"] = "crop" if short else "squash"
+        if short and not cropped:
+            faults.append(f"size is {given['size']} without a crop, and a model sees squares")
+        if set(shape) != {preprocess.size}:
+            faults.append(f"size is {given['size']}, and its vision tower takes {preprocess.size} pixels")
+    if cropped and set(_edges(given.get("crop_size", preprocess.size), cropped)[1]) != {preprocess.size}:
+        faults.append(f"crop_size is {given['crop_size']}, and its vision tower takes {preprocess.size} pixels")
+    if faults:
+        raise ValueError(f"{folder}: its preprocessing cannot be that of weaksync: {'; '.join(faults)}")
     return ClipPreprocess.from_dict(noted)
+
+
+def _edges(size: Any, cropped: bool) -> tuple[bool, list[Any]]:
+    """Whether a size is that of a picture's short side alone, as a number is where a crop follows; and its pixels."""
+    if isinstance(size, dict):
+        return bool(size.get("shortest_edge")), [edge for edge in size.values() if edge is not None]
+    return cropped, [size]
