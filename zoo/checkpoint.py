@@ -133,7 +133,7 @@ class Pretrained(nn.Module, ABC):
         revision: str | None = None,
         message: str = "Upload a weaksync checkpoint",
     ) -> str:
-        """Upload a checkpoint to ``org/name`` on the hub, which is made if absent; returns its URL."""
+        """Upload a checkpoint to ``org/name`` on the hub, repository and branch made if absent; returns its URL."""
         return upload(
             lambda folder: self.save_pretrained(folder, decoder=decoder, metrics=metrics),
             repo,

@@ -123,7 +123,11 @@ def upload(
     revision: str | None,
     message: str,
 ) -> str:
-    """Upload what `save` writes into a folder; returns the URL of the repository."""
+    """Upload what `save` writes into a folder; returns the URL of the repository.
+
+    Args:
+        revision: branch, which is made if absent, or ``refs/pr/N`` of a pull request; the main branch if None.
+    """
     from huggingface_hub import HfApi
 
     api = HfApi(token=token)
@@ -131,5 +135,7 @@ def upload(
         folder = Path(temporary) / "checkpoint"
         save(folder)
         url = api.create_repo(repo, private=private, exist_ok=True)
+        if revision is not None and not revision.startswith("refs/"):  # those of pull requests are the hub's to make
+            api.create_branch(repo, branch=revision, exist_ok=True)
         api.upload_folder(repo_id=repo, folder_path=folder, revision=revision, commit_message=message)
     return str(url)

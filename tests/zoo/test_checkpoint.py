@@ -368,24 +368,36 @@ def test_hub_options_are_handed_on(saved: Path, tmp_path: Path, monkeypatch: pyt
     assert not any("bin" in pattern or "pt" in pattern for pattern in asked["allow_patterns"])
 
 
-def test_pushing_uploads_a_sound_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[str, dict[str, Any]]] = []
+@pytest.mark.parametrize("revision", [None, "main", "v2", "refs/pr/7"])
+def test_pushing_uploads_a_sound_folder(revision: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
 
     class Hub:
+        """As the hub: a commit to a revision that it does not have is refused."""
+
+        revisions = frozenset({"main", "refs/pr/7"})
+
         def __init__(self, token: Any = None) -> None:
-            calls.append(("token", {"token": token}))
+            asked["token"] = token
 
         def create_repo(self, repo: str, **options: Any) -> str:
-            calls.append(("create", {"repo": repo, **options}))
+            asked["repository"] = {"repo": repo, **options}
             return f"https://hub/{repo}"
 
-        def upload_folder(self, *, folder_path: Path, **options: Any) -> None:
+        def create_branch(self, repo: str, *, branch: str, exist_ok: bool = False) -> None:
+            assert repo == asked["repository"]["repo"]
+            assert exist_ok or branch not in self.revisions
+            self.revisions |= {branch}
+
+        def upload_folder(self, *, folder_path: Path, revision: str | None, **options: Any) -> None:
             assert checkpoint.verify(folder_path) == []
-            calls.append(("upload", options))
+            if (revision or "main") not in self.revisions:
+                raise OSError(f"404: revision {revision} not found")
+            asked["upload"] = {"revision": revision, **options}
 
     monkeypatch.setattr("huggingface_hub.HfApi", Hub)
-    url = small().push_to_hub("someone/recaps", private=True, token="secret", revision="v2", metrics={"f1": 0.5})
+    url = small().push_to_hub("someone/recaps", private=True, token="secret", revision=revision, metrics={"f1": 0.5})
     assert url == "https://hub/someone/recaps"
-    assert calls[0] == ("token", {"token": "secret"})
-    assert calls[1] == ("create", {"repo": "someone/recaps", "private": True, "exist_ok": True})
-    assert calls[2][1]["revision"] == "v2"
+    assert asked["token"] == "secret"
+    assert asked["repository"] == {"repo": "someone/recaps", "private": True, "exist_ok": True}
+    assert asked["upload"]["revision"] == revision
