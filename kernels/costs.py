@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
 from . import cpu
+from .arguments import at_least_float32
 from .dispatch import call, operator
 
 #: a vector shorter than this has no direction
@@ -26,7 +27,7 @@ def cosine_cost(video: Tensor, text: Tensor) -> Tensor:
         text: (B, m, d) or (m, d).
 
     Returns:
-        (B, n, m), or (n, m) for two matrices, in the dtype of the inputs.
+        (B, n, m), or (n, m) for two matrices; float64 for float64 and float32 otherwise, also under autocast.
 
     Raises:
         ValueError: where the shapes do not go together.
@@ -37,7 +38,7 @@ def cosine_cost(video: Tensor, text: Tensor) -> Tensor:
             f"video {tuple(video.shape)} and text {tuple(text.shape)} must be (B, n, d) and (B, m, d), "
             "or (n, d) and (m, d)"
         )
-    return (1.0 - unit(video) @ unit(text).transpose(-1, -2)).clamp(0.0, 2.0)
+    return (1.0 - cosines(video, text)).clamp(0.0, 2.0)
 
 
 def pairwise_cosine_cost(video: Tensor, text: Tensor) -> Tensor:
@@ -59,15 +60,33 @@ def pairwise_cosine_cost(video: Tensor, text: Tensor) -> Tensor:
     return unit_cost(unit(video), unit(text))
 
 
+def cosines(video: Tensor, text: Tensor) -> Tensor:
+    """(..., n, m) of vectors (..., n, d) with vectors (..., m, d), float64 for float64 and float32 otherwise.
+
+    Autocast is off meanwhile: the eight bits of bfloat16 do not tell neighbouring steps apart.
+    """
+    with torch.autocast(video.device.type, enabled=False):
+        return unit(video) @ unit(text).transpose(-1, -2)
+
+
 def unit(x: Tensor) -> Tensor:
-    """Vectors (..., d) at length 1.  One without a direction becomes 0, with gradient 0 where 1 / length explodes."""
+    """Vectors (..., d) at length 1, float64 for float64 and float32 otherwise.
+
+    One without a direction becomes 0, with gradient 0 where 1 / length explodes.
+    """
+    x = at_least_float32(x)
     length = x.norm(dim=-1, keepdim=True)
     short = length <= SHORTEST  # not so for NaN, which stays what it is
     return (x / length.masked_fill(short, 1.0)).masked_fill(short, 0.0)
 
 
 def unit_cost(video: Tensor, text: Tensor, extra: Tensor | None = None) -> Tensor:
-    """`pairwise_cosine_cost` of vectors that `unit` has seen, plus `extra` (S, n, m), or (1, n, m) for all texts."""
+    """`pairwise_cosine_cost` of unit vectors, plus `extra` (S, n, m), or (1, n, m) for all texts."""
+    with torch.autocast(video.device.type, enabled=False):
+        return _unit_cost(at_least_float32(video), at_least_float32(text), extra)
+
+
+def _unit_cost(video: Tensor, text: Tensor, extra: Tensor | None) -> Tensor:
     if _in_tiles(video, text, extra):
         return call(unit_cost_tiles, video, text, extra)
     products = torch.addmm(video.new_ones(1, 1), video.flatten(0, 1), text.flatten(0, 1).T, alpha=-1.0)

@@ -14,6 +14,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import ExponentialLR
 
 from ..datamodules.batches import TubeBatch
+from ..kernels.costs import cosines
 from .batchnorm import over_all_ranks
 from .losses import SyncNetLoss
 from .models.syncnet import SyncNet, lip_steps
@@ -136,16 +137,15 @@ class LipSync(L.LightningModule):
     def synchronised(self, batch: TubeBatch) -> ClipSync:
         """How well one whole clip's lips and speech find each other."""
         out = self.model(batch.frames, batch.waveform)
-        lips, speech = normalize(out.lip_content[0], dim=-1), normalize(out.speech_content[0], dim=-1)
-        cosines = (lips @ speech.T).float().cpu()
-        accuracy, chance = nearest_in_windows(cosines, self.steps_of_window)
+        similarity = cosines(out.lip_content[0], out.speech_content[0]).cpu()
+        accuracy, chance = nearest_in_windows(similarity, self.steps_of_window)
         return ClipSync(
             id=batch.ids[0],
             content_accuracy=accuracy,
             chance=chance,
-            offset=best_offset(cosines, OFFSETS),
-            face=normalize(out.face[0, len(lips) // 2].float().cpu(), dim=-1),
-            voice=normalize(out.voice[0].mean(dim=0).float().cpu(), dim=-1),
+            offset=best_offset(similarity, OFFSETS),
+            face=normalize(out.face[0, len(similarity) // 2].float().cpu(), dim=-1),
+            voice=normalize(out.voice[0].float().mean(dim=0).cpu(), dim=-1),
         )
 
     @property

@@ -10,7 +10,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weaksync.kernels import cosine_cost, duration_prior, logit_costs, pairwise_cosine_cost, percentile_drop
+from weaksync.kernels import (
+    cosine_cost,
+    duration_prior,
+    logit_costs,
+    pairwise_cosine_cost,
+    pairwise_dsta,
+    pairwise_dtw,
+    pairwise_soft_dsta,
+    pairwise_soft_dtw,
+    percentile_drop,
+)
 
 
 def test_cosine_cost_is_one_minus_the_cosine():
@@ -63,6 +73,29 @@ def test_pairwise_costs_with_a_derivative_and_without_are_the_same():
     torch.testing.assert_close(plain, spread, rtol=0, atol=1e-6)
     compiled = torch.compile(pairwise_cosine_cost, fullgraph=True, backend="eager")
     torch.testing.assert_close(plain, compiled(video, text), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("followed", [False, True])
+def test_half_precision_features_are_compared_in_float32(followed):
+    """Neighbouring steps, whose costs bfloat16 rounds to one number."""
+    step = torch.randn(3, 1, 64, generator=torch.Generator().manual_seed(0))
+    video = (step + 0.02 * torch.randn(3, 5, 64, generator=torch.Generator().manual_seed(1))).requires_grad_(followed)
+    text = step + 0.02 * torch.randn(3, 4, 64, generator=torch.Generator().manual_seed(2))
+    forms = (
+        cosine_cost,
+        pairwise_cosine_cost,
+        pairwise_soft_dtw,
+        pairwise_dtw,
+        lambda v, t: pairwise_soft_dsta(v, t, memory=0),
+        pairwise_dsta,
+    )
+    for form in forms:
+        whole = form(video, text)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(form(video, text), whole)
+        half = form(video.bfloat16(), text.bfloat16())
+        assert half.dtype == torch.float32
+        torch.testing.assert_close(half, form(video.bfloat16().float(), text.bfloat16().float()))
 
 
 @pytest.mark.parametrize("shapes", [((3, 4), (3, 5)), ((2, 3, 4), (1, 3, 4)), ((4,), (4,)), ((2, 3, 4), (3, 4))])

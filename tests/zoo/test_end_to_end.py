@@ -125,8 +125,11 @@ def test_gradients_are_those_of_finite_differences() -> None:
 def test_half_precision_is_near() -> None:
     whole, half = gradients(True), gradients(True, autocast=True)
     assert half[0] == pytest.approx(whole[0], rel=0.02)
-    cosines = [torch.cosine_similarity(whole[1][name].flatten(), half[1][name].flatten(), dim=0) for name in whole[1]]
-    assert float(torch.stack(cosines).median()) > 0.95
+    cosines = {}
+    for name, gradient in whole[1].items():
+        if float(gradient.norm()) > 0.1:  # smaller ones are sums that nearly cancel
+            cosines[name] = float(torch.cosine_similarity(gradient.flatten(), half[1][name].flatten(), dim=0))
+    assert len(cosines) > 40 and min(cosines.values()) > 0.75, min(cosines.items(), key=lambda item: item[1])
 
 
 def test_statistics_stay_and_both_rates_count() -> None:

@@ -85,6 +85,13 @@ def test_costs_and_the_ranking_loss() -> None:
     assert loss.item() == pytest.approx(sum(hinge) / 6, abs=1e-6)
 
 
+def test_half_precision_features_are_compared_in_float32() -> None:
+    video, text = torch.randn(3, 1, 9), torch.randn(4, 1, 9)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = GSM.values(video, text)
+    assert torch.equal(mixed, GSM.values(video, text))
+
+
 def test_what_does_not_fit_is_refused() -> None:
     model = model_of()
     with pytest.raises(ValueError, match=r"features must be \(B, L, 6\)"):

@@ -142,6 +142,21 @@ def test_scores_are_those_of_each_pair_alone(aligner: str, lips: list[int], spee
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("aligner", ["soft-dsta", "dtw"])
+@torch.no_grad()
+def test_half_precision_features_are_compared_in_float32(aligner: str) -> None:
+    model = model_of(aligner=aligner)
+    lips, speech = torch.randn(3, 9, 10), model.with_rates(torch.randn(3, 7, 10))
+    n, m = torch.tensor([9, 8, 6]), torch.tensor([7, 7, 5])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        values, costs = model.values(lips, speech, video_lengths=n, text_lengths=m), model.costs(lips, speech, n, m)
+        assert torch.equal(
+            model.with_rates(speech[..., :-1].bfloat16()), model.with_rates(speech[..., :-1].bfloat16().float())
+        )
+    assert torch.equal(values, model.values(lips, speech, video_lengths=n, text_lengths=m))
+    assert torch.equal(costs, model.costs(lips, speech, n, m))
+
+
 def test_a_rate_is_learnt_from_which_pairs_belong_together() -> None:
     torch.manual_seed(0)
     model = model_of(rates={"en": 1.0, "hi": 1.0}, learn_rates=True, duration_weight=1.0)

@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from weaksync.zoo.batchnorm import RankBatchNorm, over_all_ranks
-from weaksync.zoo.lipsync import ClipSync, best_offset, figures, nearest_in_windows
+from weaksync.zoo.lipsync import ClipSync, LipSync, best_offset, figures, nearest_in_windows
 from weaksync.zoo.models.sequences import SequenceBatchNorm
+from weaksync.zoo.models.syncnet import SyncNetOutput
 
 
 def test_content_accuracy_counts_windows_by_themselves() -> None:
@@ -31,6 +33,17 @@ def test_the_offset_is_found(shift: int) -> None:
     lips = nn.functional.normalize(torch.randn(40, 8, generator=torch.Generator().manual_seed(0)), dim=1)
     speech = lips.roll(shift, dims=0)
     assert best_offset(lips @ speech.T, 15) == shift
+
+
+def test_half_precision_features_are_compared_in_float32() -> None:
+    """Each time has speech of its own, nearer than that of its neighbours by less than bfloat16 can say."""
+    content = torch.ones(1, 20, 64) + 0.03 * torch.randn(1, 20, 64, generator=torch.Generator().manual_seed(0))
+    out = SyncNetOutput(lip_content=content, speech_content=content, face=content, voice=content)
+    task = SimpleNamespace(model=lambda frames, waveform: out, steps_of_window=20)
+    batch = SimpleNamespace(ids=["a"], frames=None, waveform=None)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = LipSync.synchronised(task, batch)
+    assert found.content_accuracy == 1.0 and found.offset == 0
 
 
 def test_figures_are_means_over_clips() -> None:

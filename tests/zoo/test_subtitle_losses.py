@@ -49,6 +49,17 @@ def test_the_pre_training_losses_are_the_sums_written_out(clips: int, times: int
     assert found.loss.item() == pytest.approx(float(found.content) + 0.5 * float(found.identity), abs=1e-5)
 
 
+def test_half_precision_features_are_compared_in_float32() -> None:
+    found = []
+    for autocast in (False, True):
+        parts = [part.requires_grad_() for part in embeddings(3, 4)]
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            loss = SyncNetLoss()(*parts, generator=Generator().manual_seed(0)).loss
+        found.append([loss, *torch.autograd.grad(loss, parts)])
+    for mixed, whole in zip(*found, strict=True):
+        assert torch.equal(mixed, whole)
+
+
 def test_equal_embeddings_are_all_found() -> None:
     lips, _, face, _ = embeddings(4, 6)
     found = SyncNetLoss()(lips, lips, face[:, :1].expand(-1, 6, -1), face[:, :1].expand(-1, 6, -1))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 
+from ...kernels.costs import cosines
 from .gather import all_rows, sizes_of_ranks, world_size
 
 
@@ -75,18 +76,16 @@ class SyncNetLoss(nn.Module):
             raise ValueError(f"embeddings must have one shape (B, T, D), not {sorted(shapes)}")
         clips, times = face.shape[:2]
 
-        cosines = normalize(lip_content, dim=-1) @ normalize(speech_content, dim=-1).transpose(1, 2)
-        logits = (cosines * self.content_scale + self.content_shift).flatten(0, 1)
+        logits = (cosines(lip_content, speech_content) * self.content_scale + self.content_shift).flatten(0, 1)
         own_time = torch.arange(times, device=logits.device).repeat(clips)
         content = cross_entropy(logits, own_time)
 
         seen = int(torch.randint(times, (), generator=generator))
-        voices, first = voice.mean(dim=1), 0
+        voices, first = voice.float().mean(dim=1), 0
         if world_size() > 1:
             sizes = sizes_of_ranks(clips, voices.device)
             voices, first = all_rows(voices, sizes), sum(sizes[: dist.get_rank()])
-        heard = normalize(face[:, seen], dim=-1) @ normalize(voices, dim=-1).T
-        heard = heard * self.identity_scale + self.identity_shift
+        heard = cosines(face[:, seen], voices) * self.identity_scale + self.identity_shift
         own_clip = torch.arange(first, first + clips, device=heard.device)
         identity = cross_entropy(heard, own_clip)
         return SyncNetLossOutput(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...kernels.costs import cosines
 from ..checkpoint import Pretrained
 from ..inputs import FeatureInput
 
@@ -88,7 +89,7 @@ class GSM(Pretrained):
         It is the `values` of `losses.PairwiseRanking`, for which a clip and a subtitle are sequences of one step, so
         that their lengths say nothing; the paper's margin is 0.2.
         """
-        return 1.0 - F.normalize(video[:, 0], dim=-1) @ F.normalize(text[:, 0], dim=-1).T
+        return 1.0 - cosines(video[:, 0], text[:, 0])
 
 
 class Aggregation(nn.Module):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ... import kernels
-from ...kernels.costs import unit_cost
+from ...kernels.costs import cosines, unit, unit_cost
 from ..checkpoint import Pretrained
 from ..inputs import FeatureInput
 from ..losses.settings import one_of
@@ -121,7 +121,7 @@ class LipSpeech(Pretrained):
             languages: B codes; those without a rate of their own, and None, have the common one.
         """
         rates = self.rates_of([""] * len(speech) if languages is None else languages).to(speech.device)
-        return torch.cat([F.normalize(speech, dim=-1), rates[:, None, None].expand(-1, speech.shape[1], 1)], dim=-1)
+        return torch.cat([unit(speech), rates[:, None, None].expand(-1, speech.shape[1], 1)], dim=-1)
 
     def rates_of(self, languages: Sequence[str]) -> Tensor:
         """Text steps per video step in each of some languages, (B,)."""
@@ -163,8 +163,7 @@ class LipSpeech(Pretrained):
                 order_weight=config.order_weight,
                 order_margin=config.order_margin,
             )
-        lips = F.normalize(lips, dim=-1)
-        return value(lips, speech, video_lengths=video_lengths, text_lengths=text_lengths, cost=self._block)
+        return value(unit(lips), speech, video_lengths=video_lengths, text_lengths=text_lengths, cost=self._block)
 
     def forward(
         self,
@@ -196,8 +195,7 @@ class LipSpeech(Pretrained):
         """
         own = (text_lengths / video_lengths).to(speech)[:, None].expand(speech.shape[:2])
         prior = self._prior(lips.shape[1], torch.cat([speech[..., :-1], own[..., None]], dim=-1))
-        cosines = F.normalize(lips, dim=-1) @ speech[..., :-1].transpose(1, 2)
-        return 1.0 - cosines + self.config.duration_weight * prior
+        return 1.0 - cosines(lips, speech[..., :-1]) + self.config.duration_weight * prior
 
     def alignment(self, lips: Tensor, speech: Tensor, video_lengths: Tensor, text_lengths: Tensor) -> Tensor:
         """The expected alignment of B pairs by the soft aligner, (B, n, m): for figures."""
