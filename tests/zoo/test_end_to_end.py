@@ -129,7 +129,7 @@ def test_half_precision_is_near() -> None:
     for name, gradient in whole[1].items():
         if float(gradient.norm()) > 0.1:  # smaller ones are sums that nearly cancel
             cosines[name] = float(torch.cosine_similarity(gradient.flatten(), half[1][name].flatten(), dim=0))
-    assert len(cosines) > 40 and min(cosines.values()) > 0.75, min(cosines.items(), key=lambda item: item[1])
+    assert len(cosines) >= 32 and min(cosines.values()) > 0.75, min(cosines.items(), key=lambda item: item[1])
 
 
 def test_statistics_stay_and_both_rates_count() -> None:
