@@ -55,9 +55,9 @@ class VideoSimilarity:
         return not bool(self.narrations.isnan().all())
 
     @property
-    def gaps(self) -> Tensor:
-        """(n, m) seconds between clips and narrations; see `narration_gaps`."""
-        return narration_gaps(self.clips, self.narrations)
+    def gaps(self) -> Tensor | None:
+        """(n, m) seconds between clips and narrations, None where no time is known; see `narration_gaps`."""
+        return narration_gaps(self.clips, self.narrations) if self.timed else None
 
 
 def narration_gaps(clips: Tensor, narrations: Tensor) -> Tensor:

@@ -151,10 +151,7 @@ def evaluate(
         twice = next(name for name in ids if ids.count(name) > 1)
         raise ValueError(f"video {twice!r} comes twice; ids must be unique")
 
-    similarities, gaps = (
-        [video.similarity for video in videos],
-        [video.gaps if video.timed else None for video in videos],
-    )
+    similarities, gaps = [video.similarity for video in videos], [video.gaps for video in videos]
     found = {"model": decoder.decode(similarities, gaps)}
     if decoder.timing:
         found[UNTIMED] = decoder.without_times().decode(similarities)

@@ -87,6 +87,8 @@ def lip_motion(frames: Tensor) -> Tensor:
     Args:
         frames: uint8 RGB (T, 3, S, S), cut about the face as `datamodules.tracks.square` says.
     """
+    if not len(frames):
+        return torch.zeros(0)
     small = torch.cat([_grey(frames[at : at + AT_ONCE]) for at in range(0, len(frames), AT_ONCE)])
     changes = (small[1:] - small[:-1]).abs()
     contrast = face_part(small, BROW).std(dim=(1, 2)).clamp(min=4.0)[1:]

@@ -114,7 +114,7 @@ def _grid(
     grid: list[Decoder] = []
     similarities = torch.cat([video.similarity.flatten() for video in videos])
     spread = float(similarities.std()) if len(similarities) > 1 else 0.0
-    told = any(not video.narrations.isnan().all() for video in videos)
+    told = any(video.timed for video in videos)
     if within is not None and not told:
         raise ValueError(f"clips within {within:g} s of the narration: no annotated video has its times")
     losses = [timing * spread for timing in timings] if told else [0.0]
@@ -153,8 +153,8 @@ def _problems(video: VideoSimilarity, grid: Sequence[Decoder]) -> list[Problem]:
     problems: list[Problem] = []
     gaps = video.gaps
     for timing, decoders in itertools.groupby(grid, lambda decoder: decoder.timing):
-        plain = 1.0 - timed(video.similarity, gaps, timing)
-        cost = grid[0].limited(plain, gaps)
+        plain = 1.0 - (video.similarity if gaps is None else timed(video.similarity, gaps, timing))
+        cost = plain if gaps is None else grid[0].limited(plain, gaps)
         # one sort of the video's costs serves all of these, and one posterior each share of entries
         quantile = dict(zip(shares.tolist(), percentile_drop(plain, shares).tolist(), strict=True))
         posterior: dict[float, Problem] = {}

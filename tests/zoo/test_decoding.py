@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -166,6 +167,19 @@ def test_tuning_uses_times_where_they_help_and_only_there():
     assert tune(silent).timing == 0
     alone = tune(noisy, timings=(0.0,))
     assert alone.timing == 0 and tune(noisy).without_times() == alone
+
+
+def test_cross_validation_decodes_a_video_without_times_as_evaluation_does():
+    videos = [story(f"v{seed}", seed, signal=0.25) for seed in range(10, 18)]
+    for video in videos[4:]:
+        video.narrations[:] = math.nan
+    assert [video.gaps is None for video in videos] == [False] * 4 + [True] * 4
+    result = cross_validated(videos, folds=2)
+    fold = np.random.default_rng(0).permutation(8) % 2
+    assert any(each.untimed not in (None, (each.drop_clip, each.drop_sentence)) for each in result.folds)
+    for video, k in zip(videos, fold, strict=True):
+        scored = evaluate([video], result.folds[k], resamples=1)["model"].per_video[video.id]
+        assert result.scores[video.id] == (scored.clip_accuracy, scored.sentence_iou, scored.f1)
 
 
 def cheapest(cost, drop_clip, drop_sentence, contiguous=True):

@@ -82,6 +82,10 @@ def test_the_baseline_is_what_scores_and_travels() -> None:
     assert LipsAndVoice(motion=0.1).producer != score.producer
 
 
+def test_a_tube_without_frames_has_no_scores() -> None:
+    assert LipsAndVoice()(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), torch.zeros(0, dtype=torch.int16)).shape == (0,)
+
+
 @pytest.mark.parametrize(
     ("frames", "sound", "message"),
     [

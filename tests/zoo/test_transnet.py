@@ -90,6 +90,7 @@ def test_scenes_against_a_plain_walk(cuts: list[bool]) -> None:
 
 
 def test_the_threshold_is_strict() -> None:
+    assert scenes(torch.zeros(0)).shape == (0, 2)
     assert scenes(torch.tensor([0.0, 0.5, 0.0])).tolist() == [[0, 2]]
     assert scenes(torch.tensor([0.0, 0.5001, 0.0])).tolist() == [[0, 1], [2, 2]]
 

@@ -129,8 +129,10 @@ def scenes(chances: Tensor, threshold: float = THRESHOLD) -> NDArray[np.int64]:
     """Shots as (k, 2) frame numbers, first and last of each, both inclusive.
 
     A frame above the threshold ends a shot; the next one begins after the last of a run of such frames.  A video
-    that is nothing but transition is one shot.
+    that is nothing but transition is one shot, and one without frames has none.
     """
+    if not len(chances):
+        return np.empty((0, 2), dtype=np.int64)
     cut = (chances > threshold).numpy().astype(np.int8)
     if cut.all():
         return np.array([[0, len(cut) - 1]], dtype=np.int64)
