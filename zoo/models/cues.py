@@ -7,7 +7,7 @@ I3D on stretches of 1.5 seconds.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import timm
 import torch
@@ -28,13 +28,14 @@ class PictureNetConfig:
     Attributes:
         arch: a name of timm; the published files are densenet161.
         classes: 1000 objects of ImageNet or 365 scenes of Places365.
-        resize, crop: of `FramePreprocess`.
+        resize, crop, crop_mode: of `FramePreprocess`.
     """
 
     arch: str = "densenet161"
     classes: int = 1000
     resize: int = 256
     crop: int = 224
+    crop_mode: Literal["center", "squash"] = "center"
 
     def __post_init__(self) -> None:
         if not timm.is_model(self.arch):
@@ -54,7 +55,7 @@ class PictureNet(Pretrained):
     def __init__(self, config: PictureNetConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or PictureNetConfig()
-        self.preprocess = FramePreprocess(resize=config.resize, crop=config.crop)
+        self.preprocess = FramePreprocess(resize=config.resize, crop=config.crop, crop_mode=config.crop_mode)
         self.net: Any = timm.create_model(config.arch, pretrained=False, num_classes=config.classes)
 
     @property

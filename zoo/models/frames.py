@@ -1,9 +1,9 @@
-"""Pictures for networks that classify them: short side resized, middle cut out, channels normalised."""
+"""Pictures for networks that classify them: resized, the middle cut out, channels normalised."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,12 +19,15 @@ class FramePreprocess:
 
     Attributes:
         resize: short side in pixels, by bilinear interpolation.
-        crop: side of the square that is cut out of the middle.
+        crop: side of the square that the network sees.
+        crop_mode: ``center`` cuts it out of the middle; ``squash`` resizes the whole picture to it, so that nothing at
+            the sides is lost. As timm calls them.
         mean, std: of each channel, for pixels in [0, 1].
     """
 
     resize: int = 256
     crop: int = 224
+    crop_mode: Literal["center", "squash"] = "center"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
@@ -36,7 +39,8 @@ class FramePreprocess:
         """
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
             raise ValueError(f"frames must be uint8 (T, 3, H, W), not {frames.dtype} {tuple(frames.shape)}")
-        frames = F.resize(frames, [self.resize], InterpolationMode.BILINEAR, antialias=True)
+        size = [self.resize] if self.crop_mode == "center" else [self.crop, self.crop]
+        frames = F.resize(frames, size, InterpolationMode.BILINEAR, antialias=True)
         frames = F.center_crop(frames, [self.crop, self.crop]).float() / 255.0
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
         return (frames - mean) / std

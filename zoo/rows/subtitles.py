@@ -115,7 +115,7 @@ MODELS = (
         family="subtitles",
         parameters=469688,
         description="A residual network for CPU: 96-d features of pictures of 64 pixels",
-        arguments={"arch": "test_resnet", "resize": 64, "crop": 64},
+        arguments={"arch": "test_resnet", "resize": 64, "crop": 64, "crop_mode": "squash"},
     ),
     ModelRow(
         name="i3d",
