@@ -24,8 +24,13 @@ if TYPE_CHECKING:
     )
     from .checkpoint import load, verify
     from .converters import convert
+    from .lipsync import LipSync
+    from .matcher import Matcher
+    from .neumatch import ActionAlignment
     from .registry import create, list_models, list_weights
     from .story import StoryAlignment
+    from .subtitles import SubtitleMatching
+    from .whospeaks import WhoSpeaks
 
 _HOMES = {
     "convert": "converters",
@@ -34,7 +39,12 @@ _HOMES = {
     "list_weights": "registry",
     "load": "checkpoint",
     "verify": "checkpoint",
+    "ActionAlignment": "neumatch",
+    "LipSync": "lipsync",
+    "Matcher": "matcher",
     "StoryAlignment": "story",
+    "SubtitleMatching": "subtitles",
+    "WhoSpeaks": "whospeaks",
 }
 _MODULES = (
     "baselines",
@@ -51,7 +61,12 @@ _MODULES = (
 )
 
 __all__ = [
+    "ActionAlignment",
+    "LipSync",
+    "Matcher",
     "StoryAlignment",
+    "SubtitleMatching",
+    "WhoSpeaks",
     "baselines",
     "checkpoint",
     "convert",

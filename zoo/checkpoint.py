@@ -7,9 +7,9 @@ A folder holds `config.json`, `preprocessor_config.json`, `model.safetensors`, t
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -28,15 +28,17 @@ from .tokenizers import SentenceTokenizer
 FORMAT = "weaksync"
 FORMAT_VERSION = 1
 CONFIG, PREPROCESSOR, WEIGHTS, CARD = "config.json", "preprocessor_config.json", "model.safetensors", "README.md"
+MATCHER = "matcher.json"  # in a folder of `matcher.Matcher`, which holds several checkpoints
 Model = TypeVar("Model", bound="Pretrained")
 UNITS = {"time": "seconds", "similarity": "cosine", "metrics": "fraction"}
 
 
-class Pretrained(nn.Module, ABC):
+class Pretrained(nn.Module):
     """A model that can be saved to a checkpoint folder and read from one.
 
-    A subclass has a `config_class`, a dataclass of plain values, which its constructor takes; `preprocess` with
-    `to_dict` and `from_dict`; and, where it reads text, `tokenize` with `save`, and `tokenizer` among its arguments.
+    A subclass has a `config_class`, a dataclass of plain values, which its constructor takes and keeps as `config`;
+    `preprocess` with `to_dict` and `from_dict`; and, where it reads text, `tokenize` with `save`, and `tokenizer` among
+    its arguments.
 
     Attributes:
         registry_name: the row of the registry that made it.
@@ -53,6 +55,7 @@ class Pretrained(nn.Module, ABC):
     free_arguments: ClassVar[frozenset[str]] = frozenset()
     #: of these, and of its preprocessing, what decides how it is trained and none of its vectors
     training_arguments: ClassVar[frozenset[str]] = frozenset()
+    config: Any
     preprocess: Any
 
     def __init__(self) -> None:
@@ -64,9 +67,9 @@ class Pretrained(nn.Module, ABC):
         self.pictures: dict[str, int] | None = None
 
     @property
-    @abstractmethod
     def arguments(self) -> dict[str, Any]:
         """Every argument, as `zoo.create` takes them."""
+        return asdict(self.config)
 
     @property
     def tokenize(self) -> SentenceTokenizer:
@@ -114,7 +117,6 @@ class Pretrained(nn.Module, ABC):
             write_synced(temporary / CARD, model_card(registry.find_model(self.registry_name), config))
             names = sorted(path.name for path in temporary.iterdir())
             write_sums(temporary, names)
-        self.decoder = config["decoder"]
         return folder
 
     @classmethod
@@ -170,7 +172,7 @@ def load(
     """
     return _load(
         source,
-        Pretrained,  # type: ignore[type-abstract]
+        Pretrained,
         revision=revision,
         token=token,
         cache_dir=cache_dir,
@@ -244,6 +246,8 @@ def verify(folder: str | Path) -> list[str]:
     config, fault = _read_json(folder / CONFIG)
     if fault and (folder / "model" / CONFIG).is_file():
         return [f"{folder}: the folder of a run, whose model is {folder / 'model'}: load that"]
+    if fault and (folder / MATCHER).is_file():
+        return [f"{folder}: a matcher of several models: load it with weaksync.zoo.Matcher.from_pretrained"]
     if fault:
         return [fault + _bare_weights(folder)]
     if "model_type" in config and config.get("format") != FORMAT:
@@ -273,8 +277,8 @@ def verify(folder: str | Path) -> list[str]:
         if Path(name).name != name:
             faults.append(f"{sums}: names {name!r}, which is outside the folder: do not use this checkpoint")
         elif not path.is_file():
-            why = " (bare weights are refused: nobody could say which pixels they want)" if name == PREPROCESSOR else ""
-            faults.append(f"{path}: missing{why}: copy it again from where it came")
+            why = ", and the weights alone do not say how to preprocess their input" if name == PREPROCESSOR else ""
+            faults.append(f"{path}: missing{why}: copy the folder again from where it came")
         elif name not in expected:
             faults.append(f"{sums}: has no hash for {name}: copy the folder again from where it came")
         elif (found := file_hash(path)) != expected[name]:

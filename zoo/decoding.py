@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..kernels import drop_dtw, logit_costs, percentile_drop
+from .plain import Plain
 
 Policy = Literal["constant", "percentile", "logit"]
 
@@ -71,7 +72,7 @@ def narration_gaps(clips: Tensor, narrations: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Decoder:
+class Decoder(Plain):
     """How similarities become labels; saved with the model whose similarities it was tuned on.
 
     Attributes:
@@ -101,9 +102,6 @@ class Decoder:
     band: int | None = None
 
     def __post_init__(self) -> None:
-        if self.untimed is not None:  # a list, where it comes from JSON
-            clip, sentence = self.untimed
-            object.__setattr__(self, "untimed", (clip, sentence))
         if self.policy not in get_args(Policy):
             raise ValueError(f"policy must be one of {', '.join(get_args(Policy))}, not {self.policy!r}")
         most = 1.0 if self.policy == "percentile" else np.inf
@@ -163,18 +161,6 @@ class Decoder:
     def limited(self, cost: Tensor, gaps: Tensor) -> Tensor:
         """`cost`, infinite where the narration is further away than `within`."""
         return cost if self.within is None else cost.masked_fill(gaps > self.within, torch.inf)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; `from_dict` is the way back."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Decoder:
-        """Raises ValueError for unknown or missing fields."""
-        try:
-            return cls(**data)
-        except TypeError as fault:
-            raise ValueError(f"not a decoder: {fault}") from fault
 
 
 #: for a model that saw no annotated video: what validation on the synthetic story world chooses

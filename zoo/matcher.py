@@ -15,6 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from .checkpoint import MATCHER as CONFIG
 from .checkpoint import Pretrained, load
 from .codes import ClipCode, Pool, TextCode, alignment_costs, cue_costs, half_units
 from .download import fetch
@@ -29,7 +30,6 @@ from .models.syncnet import SyncNet, lip_times, speech_times
 from .word_files import Words, read_words, save_words
 
 FORMAT, FORMAT_VERSION = "weaksync-matcher", 1
-CONFIG = "matcher.json"
 ALIGNMENT = "alignment"
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor
@@ -12,6 +12,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from .augment import random_augment
+from .plain import Plain
 from .registry import did_you_mean
 
 #: of CLIP, which CCLM uses as well; not those of ImageNet
@@ -26,7 +27,7 @@ LATER_FIELDS = {"fit", "interpolation"}
 
 
 @dataclass
-class ClipPreprocess:
+class ClipPreprocess(Plain):
     """The `ClipTransform` of the story models.
 
     Evaluation: a resize to a square, which squashes the picture or crops its middle.  Training, where a generator is
@@ -86,18 +87,13 @@ class ClipPreprocess:
             frames = random_augment(frames, generator)
         return self._normalise(frames)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for `preprocessor_config.json`; `from_dict` is the way back."""
-        return asdict(self)
-
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ClipPreprocess:
-        """The transform that `to_dict` wrote.  Raises ValueError that names an unknown or absent field."""
-        fields = set(cls.__dataclass_fields__)
-        if not fields - LATER_FIELDS <= set(data) <= fields:
-            raise ValueError(f"preprocessing fields must be {sorted(fields)}, not {sorted(data)}")
-        plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-        return cls(**plain)
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """What `to_dict` wrote.  Raises ValueError that names unknown and missing fields, those with defaults too."""
+        missing = set(cls.__dataclass_fields__) - LATER_FIELDS - set(data)
+        if missing:
+            raise ValueError(f"preprocessing lacks {', '.join(sorted(missing))}")
+        return super().from_dict(data)
 
     def _resize(self, frames: Tensor) -> Tensor:
         if frames.shape[-2:] == (self.size, self.size):

@@ -23,7 +23,7 @@ def list_models(family: str | None = None) -> list[ModelRow]:
 
 
 def list_weights(model: str | None = None) -> list[WeightsRow]:
-    """Where weights come from, for every model or for one; a row with no hash says what to do instead."""
+    """Where weights come from, for every model or for one, and what to do to get them."""
     return [row for row in WEIGHTS if model in (None, row.model)]
 
 

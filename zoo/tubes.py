@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -11,12 +10,13 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from .augment import jitter
+from .plain import Plain
 
 AUGMENTATIONS = ("none", "jitter")
 
 
 @dataclass
-class TubePreprocess:
+class TubePreprocess(Plain):
     """Face pictures to the square that a lip network sees; the range stays 0-255.
 
     In training, where a generator is given, a tube may be mirrored and seen in another light: `augment.jitter`.
@@ -48,11 +48,3 @@ class TubePreprocess:
         if frames.shape[-2:] != (self.size, self.size):
             frames = F.resize(frames, [self.size, self.size], InterpolationMode.BILINEAR, antialias=True)
         return frames if generator is None or self.augment == "none" else jitter(frames, generator)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> TubePreprocess:
-        """Raises TypeError that names an unknown field."""
-        return cls(**data)

@@ -8,7 +8,8 @@ import lightning as L
 
 from ... import zoo
 from ...datamodules.features import FeatureDataModule
-from ...zoo.models.neumatch import FeatureSource, NeuMATCH
+from ...zoo.inputs import FeatureInput
+from ...zoo.models.neumatch import NeuMATCH
 from ...zoo.neumatch import AS_LABELLED, ActionAlignment
 from ..settings.features import FeatureRecipe
 from .run import Training, run, save, source_of
@@ -58,7 +59,7 @@ def build_model(recipe: FeatureRecipe, data: FeatureDataModule) -> NeuMATCH:
     if not isinstance(model, NeuMATCH):
         raise ValueError(f"{name} is a {type(model).__name__}, which does not train on features")
     check_features(model, data)
-    model.preprocess = FeatureSource(data.producer)
+    model.preprocess = FeatureInput(*data.widths(), producers=dict.fromkeys(("video", "text"), data.producer))
     model.languages = sorted({*model.languages, *(data.languages or data.shards.manifest.languages)})
     model.decoder = AS_LABELLED.to_dict()
     return model
@@ -69,7 +70,7 @@ def check_features(model: NeuMATCH, data: FeatureDataModule) -> None:
     wants, has = (model.config.video_dim, model.config.text_dim), data.widths()
     if wants != has:
         raise ValueError(f"the model wants features of {wants} dimensions for clips and sentences, these have {has}")
-    made = model.preprocess.producer
+    made = (model.preprocess.producers or {}).get("video")
     if made and made.rpartition(" ")[2] != data.producer.rpartition(" ")[2]:  # hashes: a model may have moved
         raise ValueError(
             f"the model was trained on features of {made}; {data.features.folder} has those of {data.producer}"

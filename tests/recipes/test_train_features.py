@@ -63,7 +63,7 @@ def test_a_run_ends_with_a_model_that_knows_its_features(world: Path) -> None:
     model = zoo.load(world / "runs" / "neumatch" / "model")
     assert model.registry_name == "neumatch-sbn"
     assert (model.arguments["video_dim"], model.arguments["text_dim"], model.arguments["width"]) == (6, 6, 16)
-    assert model.preprocess.producer.startswith("imported ")
+    assert (model.preprocess.producers or {})["text"].startswith("imported ")
     assert model.languages == ["en"]
     assert (world / "runs" / "neumatch" / "metrics.csv").is_file()
 

@@ -159,7 +159,7 @@ def test_truncated_weights_are_found(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("preprocessor_config.json", "bare weights are refused"),
+        ("preprocessor_config.json", "do not say how to preprocess"),
         ("model.safetensors", "missing"),
         ("tokenizer.json", "missing"),
         ("SHA256SUMS", "nothing in the folder can be trusted"),
@@ -262,6 +262,12 @@ def test_names_without_weights_say_what_to_do(tmp_path: Path) -> None:
 
 
 # ---- written whole
+
+
+def test_a_save_leaves_the_model_as_it_was(tmp_path: Path) -> None:
+    model = small()
+    assert zoo.load(model.save_pretrained(tmp_path / "with", decoder=DECODER)).decoder == DECODER
+    assert model.decoder is None and zoo.load(model.save_pretrained(tmp_path / "without")).decoder is None
 
 
 def test_saving_again_replaces_the_whole_folder(folder: Path) -> None:

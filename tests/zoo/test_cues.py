@@ -120,7 +120,9 @@ def test_features_and_classes_are_those_written_out(tmp_path: Path) -> None:
     torch.save(old, tmp_path / "rgb.pt")
     zoo.convert(tmp_path / "rgb.pt", "i3d", tmp_path / "out")
     loaded = I3D.from_pretrained(tmp_path / "out")
-    assert loaded.config.classes == 5 and loaded.preprocess == FramePreprocess(226, 224, (0.5,) * 3, (0.5,) * 3)
+    assert loaded.config.classes == 5 and loaded.preprocess == FramePreprocess(
+        226, 224, mean=(0.5,) * 3, std=(0.5,) * 3
+    )
     x = torch.randn(1, 17, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     expected = written_out(state, x.transpose(1, 2))
     found = loaded.extract_features(x)
@@ -143,7 +145,7 @@ def test_a_small_one_is_the_same_network_with_an_eighth_of_the_channels() -> Non
     expected = written_out(state, x.transpose(1, 2), cells=2)
     assert expected.std() > 0.1  # a picture comes through random weights
     torch.testing.assert_close(model.extract_features(x), expected.transpose(1, 2), rtol=1e-4, atol=1e-5)
-    assert model(x).shape == (1, 1, 5) and model.preprocess == FramePreprocess(66, 64, (0.5,) * 3, (0.5,) * 3)
+    assert model(x).shape == (1, 1, 5) and model.preprocess == FramePreprocess(66, 64, mean=(0.5,) * 3, std=(0.5,) * 3)
     cue = ActionCue(model)
     assert (cue.fps, cue.width, round(cue.per_second, 3)) == (8, 128, 0.667)
     with pytest.raises(ValueError, match="of 33 pixels or more"):
@@ -189,6 +191,16 @@ def test_pictures_are_resized_cut_and_normalised() -> None:
 
 
 @torch.no_grad()
+def test_a_squashed_picture_keeps_its_sides() -> None:
+    frames = torch.zeros(1, 3, 60, 120, dtype=torch.uint8)
+    frames[..., :20] = 255  # the left sixth
+    plain = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
+    cut = FramePreprocess(resize=60, crop=60, **plain)(frames)
+    whole = FramePreprocess(crop=60, crop_mode="squash", **plain)(frames)
+    assert cut.shape == whole.shape == (1, 3, 60, 60)
+    assert cut.sum() == 0 and whole[..., :8].min() == 1 and whole[..., 12:].max() == 0
+
+
 def test_the_published_densenet_is_that_of_timm(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = lively(timm.create_model("densenet161", num_classes=365))
@@ -232,7 +244,7 @@ def test_a_picture_cue_is_its_pictures_one_by_one() -> None:
 def test_an_action_cue_is_its_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.device("meta"):
         model = I3D(I3DConfig(fps=8.0))
-    model.preprocess = FramePreprocess(4, 4, (0.0,) * 3, (1 / 255,) * 3)
+    model.preprocess = FramePreprocess(4, 4, mean=(0.0,) * 3, std=(1 / 255,) * 3)
     seen: list[list[float]] = []
 
     def number(pixels: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ def test_many_videos_decode_as_each_alone(decoder, monkeypatch):
 def test_a_decoder_goes_through_json():
     decoder = Decoder(0.25, 1.5, "constant", contiguous=False)
     assert Decoder.from_dict(json.loads(json.dumps(decoder.to_dict()))) == decoder
-    with pytest.raises(ValueError, match="not a decoder"):
+    with pytest.raises(ValueError, match="not a Decoder: unknown bias; missing drop_sentence; its fields: drop_clip"):
         Decoder.from_dict({"drop_clip": 0.1, "bias": 2})
 
 

@@ -152,6 +152,8 @@ def test_a_part_of_another_matcher_is_refused(matcher, tmp_path):
 
 def test_another_format_is_refused(matcher, tmp_path):
     folder = matcher.save_pretrained(tmp_path / "matcher")
+    with pytest.raises(ValueError, match=r"load it with weaksync\.zoo\.Matcher\.from_pretrained"):
+        zoo.load(folder)
     with pytest.raises(ValueError, match="is no matcher"):
         Matcher.from_pretrained(folder / "syncnet")
     with pytest.raises(FileNotFoundError):

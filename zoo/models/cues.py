@@ -6,7 +6,7 @@ I3D on stretches of 1.5 seconds.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import timm
@@ -51,6 +51,7 @@ class PictureNet(Pretrained):
     """
 
     config_class: ClassVar[type] = PictureNetConfig
+    config: PictureNetConfig
 
     def __init__(self, config: PictureNetConfig | None = None) -> None:
         super().__init__()
@@ -61,11 +62,6 @@ class PictureNet(Pretrained):
     @property
     def width(self) -> int:
         return int(self.net.num_features)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Every argument, as `zoo.create` takes them."""
-        return asdict(self.config)
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W) pictures of `preprocess` to (N, width)."""

@@ -7,9 +7,9 @@ what came after it), so that each frame of a clip has a vector of its own.
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import torch
@@ -65,7 +65,7 @@ class DualEncoderConfig:
         return [fault for wrong, fault in checks if wrong]
 
 
-class DualEncoder(Pretrained):
+class DualEncoder(Pretrained, ABC):
     """Clips and sentences in one space; the similarity of a pair is the dot product of their unit vectors.
 
     A family defines `vision` and `text`, its towers, of timm or transformers; `temp`; `encode_clips` and `encode_text`;
@@ -78,6 +78,7 @@ class DualEncoder(Pretrained):
     """
 
     config_class: ClassVar[type] = DualEncoderConfig
+    config: DualEncoderConfig
     #: how its text tower was taught to read
     reading: ClassVar[tokenizers.Reading] = tokenizers.Reading()
     #: fields of `ClipPreprocess` that its vision tower was taught with
@@ -139,11 +140,6 @@ class DualEncoder(Pretrained):
                 f"the tokenizer {self.config.tokenizer!r} has {found.vocab_size} ids, the model "
                 f"{self.config.vocab_size} rows: set vocab_size={found.vocab_size}"
             )
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Every argument, as `zoo.create` takes them."""
-        return asdict(self.config)
 
     @property
     def freeze(self) -> list[str]:
@@ -210,18 +206,8 @@ class ImageTextEncoder(DualEncoder):
     def encode_frames(self, pixels: Tensor) -> Tensor:
         """(N, 3, H, W) pixels of single frames to (N, D) vectors of any length."""
 
-    def encode_clips(self, pixels: Tensor, frame_mask: Tensor | None = None) -> Tensor:
-        """(B, F, 3, H, W) pixels of `preprocess` to (B, D) unit vectors.
-
-        Args:
-            frame_mask: (B, F), 1 for frames that count; all do if None.
-
-        Raises:
-            ValueError: pixels of another shape.
-        """
+    def encode_clips(self, pixels: Tensor) -> Tensor:
         self.check_pixels(pixels)
         clips, frames = pixels.shape[:2]
         features = normalize(self.encode_frames(pixels.flatten(0, 1)), dim=-1).view(clips, frames, -1)
-        if frame_mask is not None:
-            features = features * frame_mask.unsqueeze(-1)
         return normalize(features.sum(dim=1), dim=-1)  # of the same direction as the mean

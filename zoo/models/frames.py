@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from ..plain import Plain
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass
-class FramePreprocess:
+class FramePreprocess(Plain):
     """Frames as decoded to what an image or action network sees.
 
     Attributes:
         resize: short side in pixels, by bilinear interpolation.
         crop: side of the square that the network sees.
+        mean, std: of each channel, for pixels in [0, 1].
         crop_mode: ``center`` cuts it out of the middle; ``squash`` resizes the whole picture to it, so that nothing at
             the sides is lost. As timm calls them.
-        mean, std: of each channel, for pixels in [0, 1].
     """
 
     resize: int = 256
     crop: int = 224
-    crop_mode: Literal["center", "squash"] = "center"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    crop_mode: Literal["center", "squash"] = "center"
 
     def __call__(self, frames: Tensor) -> Tensor:
         """uint8 RGB (T, 3, H, W) to float32 (T, 3, crop, crop).
@@ -44,12 +46,3 @@ class FramePreprocess:
         frames = F.center_crop(frames, [self.crop, self.crop]).float() / 255.0
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
         return (frames - mean) / std
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> FramePreprocess:
-        """Raises TypeError that names an unknown field."""
-        plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-        return cls(**plain)

@@ -6,8 +6,8 @@ a side for the video and one for the text.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,7 @@ class GSM(Pretrained):
     """
 
     config_class: ClassVar[type] = GSMConfig
+    config: GSMConfig
 
     def __init__(self, config: GSMConfig | None = None) -> None:
         super().__init__()
@@ -60,11 +61,6 @@ class GSM(Pretrained):
         self.preprocess = FeatureInput(video=config.video_dim, text=config.text_dim, per_second=config.per_second)
         self.video = Aggregation(config.video_dim, config)
         self.text = Aggregation(config.text_dim, config)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Every argument, as `zoo.create` takes them."""
-        return asdict(self.config)
 
     def encode_video(self, features: Tensor, lengths: Tensor) -> Tensor:
         """(B, L, video_dim) features and lengths (B,), 0 allowed, to (B, embed_dim); padding changes nothing."""

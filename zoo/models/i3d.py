@@ -7,8 +7,8 @@ size that arrives: what is odd goes to the end, and maxima are taken over its ze
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,7 @@ class I3D(Pretrained):
     """
 
     config_class: ClassVar[type] = I3DConfig
+    config: I3DConfig
     free_arguments = frozenset({"dropout"})
 
     def __init__(self, config: I3DConfig | None = None) -> None:
@@ -84,11 +85,6 @@ class I3D(Pretrained):
         self.width = width
         self.dropout = nn.Dropout(config.dropout)
         self.logits = Classifier(width, config.classes)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Every argument, as `zoo.create` takes them."""
-        return asdict(self.config)
 
     def extract_features(self, frames: Tensor) -> Tensor:
         """(B, T, 3, H, W) frames of `preprocess` to (B, ceil(T / 8) - 1, width); 36 frames (1.5 s) make four steps.

@@ -7,7 +7,7 @@ durations (Eq. 6), aligned by soft-DSTA or by soft-DTW and divided by the number
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -80,6 +80,7 @@ class LipSpeech(Pretrained):
     """
 
     config_class: ClassVar[type] = LipSpeechConfig
+    config: LipSpeechConfig
     free_arguments = frozenset(
         {"aligner", "gamma", "order_weight", "order_margin", "duration_weight", "duration_tolerance", "learn_rates"}
     )
@@ -92,11 +93,6 @@ class LipSpeech(Pretrained):
         self.speech = FrontEnd(config)
         start = torch.tensor([config.rate, *config.rates.values()])
         self.log_rates = nn.Parameter(start.log(), requires_grad=config.learn_rates)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Every argument, as `zoo.create` takes them."""
-        return asdict(self.config)
 
     def encode_lips(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, L, feature_dim) lip features and their lengths (B,) to (B, l, dim) and the lengths of these.

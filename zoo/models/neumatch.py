@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ..actions import ACTIONS, MATCH, POP_CLIP, POP_SENTENCE
 from ..checkpoint import Pretrained
+from ..inputs import FeatureInput
 from .sequences import LayerNormLSTMCell, SequenceBatchNorm, State, from_the_end, run, take
 
 NORMS = ("none", "layer", "sequence")
@@ -60,25 +60,6 @@ class NeuMATCHConfig:
             raise ValueError("; ".join(faults))
 
 
-@dataclass
-class FeatureSource:
-    """Which features the weights were made for, as `preprocess` of a model that sees no pixels.
-
-    Attributes:
-        producer: what a feature set says of who made it; empty where nobody said.
-    """
-
-    producer: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> FeatureSource:
-        """Raises TypeError that names an unknown field."""
-        return cls(**data)
-
-
 class NeuMATCH(Pretrained):
     """Chooses, step by step, to drop the next clip, to drop the next sentence, or to match the two.
 
@@ -87,15 +68,16 @@ class NeuMATCH(Pretrained):
     entry in the last stack.
 
     Attributes:
-        preprocess: which features it wants.
+        preprocess: `FeatureInput`: the features that it was made for.
     """
 
     config_class = NeuMATCHConfig
+    config: NeuMATCHConfig
 
     def __init__(self, config: NeuMATCHConfig) -> None:
         super().__init__()
         self.config = config
-        self.preprocess = FeatureSource()
+        self.preprocess = FeatureInput(video=config.video_dim, text=config.text_dim)
         width, action, match = config.width, config.action_width, config.match_width
         cell = LayerNormLSTMCell if config.norm == "layer" else nn.LSTMCell
         self.encoder = Encoder(config)
@@ -108,11 +90,6 @@ class NeuMATCH(Pretrained):
         self.f1 = nn.Linear(2 * width + match + action + POSITIONS, width)
         self.f2 = nn.Linear(width, ACTIONS)
         self.apply(_initialise)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Every argument, as `zoo.create` takes them."""
-        return asdict(self.config)
 
     def forward(
         self, clips: Tensor, sentences: Tensor, clip_lengths: Tensor, sentence_lengths: Tensor, actions: Tensor

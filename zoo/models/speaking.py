@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,7 @@ class Speaking(Pretrained):
     """
 
     config_class: ClassVar[type] = SpeakingConfig
+    config: SpeakingConfig
     training_arguments = frozenset({"augment"})
 
     def __init__(self, config: SpeakingConfig | None = None) -> None:
@@ -73,11 +74,6 @@ class Speaking(Pretrained):
         self.inputs = nn.Linear(6 * second + 2 + config.bins, 2 * config.hidden)
         self.recurrent = nn.GRU(2 * config.hidden, config.hidden, batch_first=True, bidirectional=True)
         self.out = nn.Linear(2 * config.hidden, 1)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Every argument, as `zoo.create` takes them."""
-        return asdict(self.config)
 
     def forward(self, frames: Tensor, waveform: Tensor) -> Tensor:
         """Logits of speaking.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -97,6 +97,7 @@ class SyncNet(Pretrained):
     """
 
     config_class: ClassVar[type] = SyncNetConfig
+    config: SyncNetConfig
     free_arguments = frozenset({"fps", "stride", "checkpoint_activations", "augment"})
     training_arguments = frozenset({"checkpoint_activations", "augment"})
 
@@ -109,11 +110,6 @@ class SyncNet(Pretrained):
         self.netcnnlip = _lip_stack(config)
         for head in ("netfcaud", "netfclip", "netfcspk", "netfcface"):
             self.add_module(head, _head(config))
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Every argument, as `zoo.create` takes them."""
-        return asdict(self.config)
 
     def encode_lips(self, frames: Tensor) -> Tensor:
         """Features of face tubes.

@@ -5,8 +5,8 @@ Modules bear the published names, so that the published weights fit.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..checkpoint import Pretrained
+from ..plain import Plain
 
 WINDOW, STEP = 100, 50  # frames seen at once, and how many in their middle are kept
 LOOKUP = 101  # how many neighbours, itself included, a frame is compared with
@@ -32,19 +33,11 @@ class TransNetV2Config:
 
 
 @dataclass
-class ShotPreprocess:
+class ShotPreprocess(Plain):
     """The small frames that TransNetV2 sees: whole pictures squeezed to one size with FFmpeg's bicubic scaling."""
 
     width: int = 48
     height: int = 27
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ShotPreprocess:
-        """Raises TypeError that names an unknown field."""
-        return cls(**data)
 
 
 class TransNetV2(Pretrained):
@@ -55,6 +48,7 @@ class TransNetV2(Pretrained):
     """
 
     config_class: ClassVar[type] = TransNetV2Config
+    config: TransNetV2Config
 
     def __init__(self, config: TransNetV2Config | None = None) -> None:
         super().__init__()
@@ -71,11 +65,6 @@ class TransNetV2(Pretrained):
         self.dropout = nn.Dropout(0.5)
         self.cls_layer1 = nn.Linear(config.hidden, 1)
         self.cls_layer2 = nn.Linear(config.hidden, 1)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Every argument, as `zoo.create` takes them."""
-        return asdict(self.config)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Two logits for each frame.

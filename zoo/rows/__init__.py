@@ -43,7 +43,6 @@ class WeightsRow:
         model: name of the `ModelRow` they fit.
         source: page of the people who published them.
         licence: as that page states it; empty where it states none that we could read.
-        sha256: hash of the file that was verified; empty where nobody could: such a row offers no download.
         how: what to do to get a checkpoint folder.
         languages: codes.
     """
@@ -53,5 +52,4 @@ class WeightsRow:
     source: str
     how: str
     licence: str = ""
-    sha256: str = ""
     languages: tuple[str, ...] = ()
