@@ -69,7 +69,7 @@ struct Recurrences {
   void (*unit_cost)(const Vectors &steps, const Vectors &texts, const float *extra, float *cost, long width,
                     Workspace &);
   Inspection (*inspect)(const Cost<float> &);
-  Inspection (*inspect_double)(const Cost<double> &);
+  bool (*spoiled_double)(const Cost<double> &); // hard recurrences, which take double too, need no magnitude
   // each returns the value of the pair, +inf where no path is left
   double (*soft_dtw)(const Cost<float> &, double gamma, Alignment, Workspace &);
   double (*soft_dsta)(const Cost<float> &, OrderPenalty, double gamma, Alignment, Workspace &);

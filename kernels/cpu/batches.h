@@ -9,39 +9,39 @@
 #include <thread>
 #include <vector>
 
-// Idle workspaces wait here for the next call, so that small batches do not pay for memory.  A lock that is taken (or
-// was, when this process was forked) is never waited for: a fresh workspace does as well.
-class Shelf {
-  static constexpr size_t KEPT = size_t(256) << 20; // what is larger goes back to the system after use
+// Workspaces of calls that have ended, kept for the next call of any recurrence, so that small batches do not pay for
+// memory.  A lock that is taken (or was, when this process was forked) is never waited for: a new workspace will do.
+class IdleWorkspaces {
+  static constexpr size_t MOST = size_t(256) << 20; // bytes kept in all; the rest goes back to the system
   std::mutex lock;
   std::vector<Workspace> idle;
+  size_t kept = 0;
 
 public:
   Workspace borrow() {
-    std::unique_lock<std::mutex> held(lock, std::try_to_lock);
-    if (!held || idle.empty()) return {};
+    std::unique_lock<std::mutex> locked(lock, std::try_to_lock);
+    if (!locked || idle.empty()) return {};
     Workspace workspace = idle.back();
     idle.pop_back();
+    kept -= workspace.bytes();
     return workspace;
   }
   void give_back(Workspace workspace) {
-    if (workspace.bytes() > KEPT) return workspace.release();
-    std::unique_lock<std::mutex> held(lock, std::try_to_lock);
-    if (held)
-      idle.push_back(workspace);
-    else
-      workspace.release();
+    std::unique_lock<std::mutex> locked(lock, std::try_to_lock);
+    if (!locked || kept + workspace.bytes() > MOST) return workspace.release();
+    kept += workspace.bytes();
+    idle.push_back(workspace);
   }
 };
+inline IdleWorkspaces idle_workspaces;
 
 // Runs body(pair, workspace) for each pair; false where memory ran out.  Threads live for one call alone, so nothing
 // is left behind that a fork could break.
 template <class Body> bool for_each_pair(int64_t pairs, int64_t threads, Body body) {
-  static Shelf shelf;
   std::atomic<int64_t> next{0};
   std::atomic<bool> enough{true};
   auto work = [&] {
-    Workspace workspace = shelf.borrow();
+    Workspace workspace = idle_workspaces.borrow();
     try {
       for (int64_t pair; (pair = next++) < pairs;) {
         workspace.reset();
@@ -50,7 +50,7 @@ template <class Body> bool for_each_pair(int64_t pairs, int64_t threads, Body bo
     } catch (const std::bad_alloc &) {
       enough = false;
     }
-    shelf.give_back(workspace);
+    idle_workspaces.give_back(workspace);
   };
   std::vector<std::thread> others;
   try {

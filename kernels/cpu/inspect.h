@@ -4,13 +4,6 @@
 #include "lanes.h"
 
 // NaN and -inf spoil a pair; +inf forbids a cell and is no magnitude.
-template <class T> INLINE void inspect_cell(T x, bool &spoiled, T &largest) {
-  T size = x < 0 ? -x : x;
-  const T inf = __builtin_inf();
-  spoiled |= !(x > -inf);
-  if (size < inf && size > largest) largest = size;
-}
-
 static Inspection inspect(const Cost<float> &cost) {
   const Floats inf = all_lanes(__builtin_inff());
   Floats largest = {};
@@ -26,7 +19,11 @@ static Inspection inspect(const Cost<float> &cost) {
       size = size < inf ? size : (Floats){};
       largest = size > largest ? size : largest;
     }
-    for (; j < cost.texts; j++) inspect_cell(row[j], spoiled, largest_rest);
+    for (; j < cost.texts; j++) {
+      const float size = row[j] < 0 ? -row[j] : row[j];
+      spoiled |= !(row[j] > -__builtin_inff());
+      if (size < __builtin_inff() && size > largest_rest) largest_rest = size;
+    }
   }
   for (int lane = 0; lane < LANES; lane++) {
     spoiled |= !sound[lane];
@@ -35,18 +32,17 @@ static Inspection inspect(const Cost<float> &cost) {
   return {spoiled, largest_rest};
 }
 
-static Inspection inspect_double(const Cost<double> &cost) {
+static bool spoiled_double(const Cost<double> &cost) {
   const Doubles inf = all_lanes(__builtin_inf());
   Longs sound = {};
   sound = ~sound;
-  double largest = 0;
   bool spoiled = false;
   for (long i = 0; i < cost.steps; i++) {
     const double *row = cost.row(i);
     long j = 0;
     for (; j + HALF <= cost.texts; j += HALF) sound &= load_doubles(row + j) > -inf;
-    for (; j < cost.texts; j++) inspect_cell(row[j], spoiled, largest);
+    for (; j < cost.texts; j++) spoiled |= !(row[j] > -__builtin_inf());
   }
   for (int lane = 0; lane < HALF; lane++) spoiled |= !sound[lane];
-  return {spoiled, largest};
+  return spoiled;
 }

@@ -56,7 +56,8 @@ template <class T> Cost<T> cost_of(const Batch &batch, int64_t pair) {
   return {data, batch.row_stride, batch.steps[pair], batch.texts[pair], batch.band};
 }
 Inspection inspect(const Cost<float> &cost) { return chosen->inspect(cost); }
-Inspection inspect(const Cost<double> &cost) { return chosen->inspect_double(cost); }
+bool is_spoiled(const Cost<float> &cost) { return chosen->inspect(cost).spoiled; }
+bool is_spoiled(const Cost<double> &cost) { return chosen->spoiled_double(cost); }
 
 Inspection inspect(const double *drops, int64_t count) {
   Inspection found = {false, 0};
@@ -206,7 +207,7 @@ EXPORT int64_t weaksync_dtw_path(const Batch *batch, int64_t *paths, int64_t *le
     int64_t *path = paths ? paths + pair * 2 * longest : nullptr, *length = paths ? lengths + pair : nullptr;
     if (path) *length = 0;
     const auto solve = [&](const auto &cost, auto recurrence) {
-      if (inspect(cost).spoiled) return NOT_A_NUMBER;
+      if (is_spoiled(cost)) return NOT_A_NUMBER;
       return cost.steps && cost.texts ? recurrence(cost, path, length, workspace) : INF;
     };
     const double value = batch->doubles ? solve(cost_of<double>(*batch, pair), chosen->dtw_double)
@@ -223,7 +224,7 @@ EXPORT int64_t weaksync_dsta_path(const Batch *batch, const int64_t *windows, in
     int64_t *labels = all_labels ? all_labels + pair * batch->n : nullptr;
     for (int64_t i = 0; labels && i < batch->n; i++) labels[i] = -1;
     const auto solve = [&](const auto &cost, auto recurrence) {
-      if (inspect(cost).spoiled) return NOT_A_NUMBER;
+      if (is_spoiled(cost)) return NOT_A_NUMBER;
       return cost.steps && cost.texts ? recurrence(cost, order, labels, workspace) : INF;
     };
     return batch->doubles ? solve(cost_of<double>(*batch, pair), chosen->dsta_double)
@@ -240,7 +241,7 @@ EXPORT int64_t weaksync_drop_dtw(const Batch *batch, const double *drop_video, c
     for (int64_t i = 0; labels && i < batch->n; i++) labels[i] = -1;
     const auto solve = [&](const auto &cost, auto recurrence) {
       const bool spoiled = inspect(drops.video, cost.steps).spoiled || inspect(drops.text, cost.texts).spoiled;
-      return spoiled || inspect(cost).spoiled ? NOT_A_NUMBER : recurrence(cost, drops, labels, workspace);
+      return spoiled || is_spoiled(cost) ? NOT_A_NUMBER : recurrence(cost, drops, labels, workspace);
     };
     return batch->doubles ? solve(cost_of<double>(*batch, pair), chosen->drop_dtw_double)
                           : solve(cost_of<float>(*batch, pair), chosen->drop_dtw);

@@ -73,6 +73,28 @@ def test_a_forked_worker_computes_after_its_parent_used_threads() -> None:
     assert child.exitcode == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_that_calls_leave_behind_is_bounded_over_all_of_them() -> None:
+    code = """
+import torch
+from weaksync.kernels import cpu, soft_dtw, soft_dsta, soft_drop_dtw, dsta_path
+torch.set_num_threads(1)
+
+def held():
+    return 1024 * int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+
+cost = torch.rand(1, 5000, 4000).requires_grad_()
+before, largest = held(), 0
+for function in (soft_dtw, soft_dsta, lambda c: soft_drop_dtw(c, 0.3, 0.5), dsta_path):
+    found = function(cost)
+    del found
+    print(held() - before)
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert max(map(int, done.stdout.split())) < (256 << 20) + (32 << 20), done.stdout
+
+
 # ---- what it says of itself
 
 
