@@ -1,4 +1,4 @@
-"""Pictures with labels: what ImageNet and Places365 are to photographs, for the things and rooms that are drawn here."""
+"""Labelled pictures of the things and rooms that are drawn here: what ImageNet and Places365 are to photographs."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from ..console import err, print_table, progress
 @click.option("--val", default=0.1, show_default=True, help="Share of the clips for validation.")
 @click.option("--test", default=0.2, show_default=True, help="Share of the clips for test.")
 @click.option("--pool", default=0, show_default=True, help="Further subtitle files, of what nobody says in a video.")
+@click.option("--nets", is_flag=True, help="Also teach two small networks to see things and rooms, in OUT/nets.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default="all cores", help="Processes that film at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def command(
@@ -41,12 +42,16 @@ def command(
     val: float,
     test: float,
     pool: int,
+    nets: bool,
     jobs: int,
     as_json: bool,
 ) -> None:
     """Generate the synthetic speakers: drawn people whose lips follow what a speech synthesiser says.
 
     Videos with sound, subtitles, and in speakers.json the exact truth: faces, who speaks when, whose lips are hidden.
+    With --nets two networks learn drawn things and rooms from other pictures, as those of ImageNet and Places365 know
+    real ones: object.net and scene.net of a matcher take them.
+
     Needs eSpeak NG: pip install 'weaksync[tts]'.  The same seed gives the same videos; a call that was stopped goes on.
     """
     codes = [code.strip() for code in languages.split(",") if code.strip()]
@@ -69,6 +74,15 @@ def command(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
             pooled=lambda done, total: bar.update(texts, completed=done, total=total),
         )
+        if nets:
+            from ..training.picture_nets import picture_nets  # imports torch
+
+            steps = bar.add_task("seeing", total=None, unit="steps")
+            seen = picture_nets(
+                folder / "nets", seed=seed, track=lambda done, total: bar.update(steps, completed=done, total=total)
+            )
+            for net in seen:
+                bar.console.print(f"{folder / 'nets' / net.cue}: right on {net.right:.0%} of pictures it has not seen")
     videos = list(whole["videos"].values())
     columns = ["split", "domain", "clips", "people", "minutes", "sentences", "words/min", "hidden", "unseen"]
     groups = [(split, domain) for split in ("train", "val", "test") for domain in DOMAINS]

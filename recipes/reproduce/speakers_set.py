@@ -1,4 +1,4 @@
-"""Synthetic speakers as an experiment: videos, a set of conversational clips of them, and a pool that is spoken."""
+"""Synthetic speakers as an experiment: videos, clips of them, a pool that is spoken, and networks that see them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from ..building.conversation_set import Settings, build_clips
 from ..building.faces import read_known
 from ..building.sources import Narration
 from ..console import Track, untold
+from ..training.picture_nets import picture_nets
 
-SPEAKERS, CLIPS, POOL = "speakers", "clips", "pool"
+SPEAKERS, CLIPS, POOL, NETS = "speakers", "clips", "pool", "nets"
 #: side of the face tubes in pixels: what syncnet-tiny sees
 SIZE = 96
 
@@ -41,7 +42,7 @@ def speakers_set(folder: Path, size: SpeakersSize, *, jobs: int = 1, track: Trac
     """Make what is missing of synthetic speakers below `folder`; what an earlier call made is kept.
 
     Args:
-        folder: gets ``speakers/``, ``clips/`` and ``pool/``.
+        folder: gets ``speakers/``, ``clips/``, ``pool/`` and ``nets/``.
         jobs: processes.
         track: called with what is made, how many are done, and how many there are.
 
@@ -82,4 +83,5 @@ def speakers_set(folder: Path, size: SpeakersSize, *, jobs: int = 1, track: Trac
             language="en",
             progress=lambda done, total: track("sentences of the pool", done, total),
         )
+    picture_nets(folder / NETS, seed=size.seed, track=lambda done, total: track("seeing", done, total))
     return clips, pool

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from ...datamodules.streams import OBJECT, SCENE
 from ..console import progress, tracker
 from ..options import InOrder, leave_out
 from ..scoring.comparison import Comparison
 from ..scoring.paper_subtitles import PICTURES, TABLES
 from ..training.launch import say
 from . import subtitle_tables as tables
-from .speakers_set import SPEAKERS, SpeakersSize, speakers_set
+from .speakers_set import NETS, SPEAKERS, SpeakersSize, speakers_set
 from .subtitle_runs import SubtitleRuns, dual_encoder, pool_scores
 
 _PATH = click.Path(path_type=Path)
@@ -144,6 +145,7 @@ def _verb(name: str) -> click.Command:
             leave_out(context, "pool", why="the synthetic speakers have their own")
             clips, pool = made(world, SpeakersSize(videos, texts, seed))
             root = runs or world / "runs"
+            overrides = (*(f"{cue}.net={world / NETS / cue}" for cue in (OBJECT, SCENE)), *overrides)
         else:
             assert clips is not None
             leave_out(context, "videos", "texts", "seed", why="they are those of --world")
@@ -177,8 +179,8 @@ def _with_own(name: str, verb: click.Command) -> click.Command:
 
 
 def made(world: Path, size: SpeakersSize) -> tuple[Path, Path]:
-    """The clips and the pool of synthetic speakers, made where they are missing."""
-    units = {"clips": "clips", "texts of the pool": "texts", "sentences of the pool": "sentences"}
+    """The clips and the pool of synthetic speakers, made where they are missing, as are the networks of their cues."""
+    units = {"clips": "clips", "texts of the pool": "texts", "sentences of the pool": "sentences", "seeing": "steps"}
     with progress("videos") as bar:
         return speakers_set(world, size, jobs=os.cpu_count() or 1, track=tracker(bar, **units))
 

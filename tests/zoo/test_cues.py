@@ -201,6 +201,7 @@ def test_a_squashed_picture_keeps_its_sides() -> None:
     assert cut.sum() == 0 and whole[..., :8].min() == 1 and whole[..., 12:].max() == 0
 
 
+@torch.no_grad()
 def test_the_published_densenet_is_that_of_timm(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = lively(timm.create_model("densenet161", num_classes=365))
