@@ -97,11 +97,11 @@ class GroupOrder:
         return deal(sentences, self.group_size, chance(self.seed, epoch, video))[group]
 
 
-def rank_share(count: int, rank: int, world: int) -> slice:
-    """The part of `count` things that belongs to a rank: contiguous, and the shares differ by one at most."""
-    small, more = divmod(count, world)
-    start = rank * small + min(rank, more)
-    return slice(start, start + small + (rank < more))
+def even_share(count: int, part: int, parts: int) -> slice:
+    """One of `parts` shares of `count` things: contiguous, and the shares differ by one at most."""
+    small, more = divmod(count, parts)
+    start = part * small + min(part, more)
+    return slice(start, start + small + (part < more))
 
 
 class PairSteps(Dataset[Read[PairBatch]]):
@@ -131,7 +131,7 @@ class PairSteps(Dataset[Read[PairBatch]]):
     def __getitem__(self, place: tuple[int, int]) -> Read[PairBatch]:
         epoch, step = place
         groups = self.order.epoch(epoch)[step * self.global_batch : (step + 1) * self.global_batch]
-        share = groups[rank_share(len(groups), self.rank, self.world)]
+        share = groups[even_share(len(groups), self.rank, self.world)]
         # in the last step of an epoch a rank may be left without a group: it gets one that counts for nothing
         weight, share = (1.0, share) if len(share) else (0.0, groups[-1:])
         pairs: list[Pair] = []

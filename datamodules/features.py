@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .batches import FeatureVideo
 from .derived import FEATURES, open_derived
-from .elastic import rank_share
+from .elastic import even_share
 from .index import ShardSet, open_set
 from .pairs import chance
 from .records import AnnotatedVideo, weak_labels
@@ -138,7 +138,7 @@ class FeatureDataModule(ResumableDataModule["WindowLoader"]):
     Args:
         folder: of a shard set.
         features: folder of a set of features that was made of it (``weaksync data features``).
-        global_batch: videos in a step, over all ranks; the last step of an epoch may be smaller.
+        global_batch: videos in a step at most, over all ranks; the steps of an epoch differ by one video at most.
         window: clips that training sees of a video at most, drawn anew every epoch, with the sentences that may belong
             to them; None shows whole videos.
         pairs: what labels the clips of training: narration times, or people's annotations.
@@ -261,24 +261,27 @@ class WindowLoader(Resumable):
         rank: int,
         world: int,
     ) -> None:
-        if global_batch % world or len(videos) < world:
-            raise ValueError(f"{len(videos)} videos in steps of {global_batch} cannot be shared by {world} ranks")
         super().__init__(identity)
         self.videos, self.pairs = videos, pairs
         self.global_batch, self.window = global_batch, window
         self.rank, self.world = rank, world
+        smallest = len(videos) // len(self)
+        if smallest < world:
+            raise ValueError(
+                f"{len(videos)} videos in steps of at most {global_batch} come down to {smallest} in a step, too few "
+                f"for {world} ranks: change data.global_batch, or take fewer ranks"
+            )
 
     def __len__(self) -> int:
-        """Steps of a whole epoch; a last one with fewer videos than ranks is left out."""
-        whole, rest = divmod(len(self.videos), self.global_batch)
-        return whole + (rest >= self.world)
+        """Steps of a whole epoch, for any number of ranks."""
+        return -(-len(self.videos) // self.global_batch)
 
     def __iter__(self) -> Iterator[list[FeatureVideo]]:
         epoch = self.epoch
         order = chance(self.identity["seed"], epoch).permutation(len(self.videos))
         for step in range(self.step, len(self)):
-            places = order[step * self.global_batch : (step + 1) * self.global_batch]
-            share = places[rank_share(len(places), self.rank, self.world)]
+            places = order[even_share(len(order), step, len(self))]
+            share = places[even_share(len(places), self.rank, self.world)]
             self.advance()
             yield [self._window(int(place), epoch) for place in share]
 

@@ -39,9 +39,19 @@ class Resumable(ABC):
         return {"epoch": self.epoch, "step": self.step, **self.identity}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state.  Raises ValueError naming everything that is not as it was when the state was saved."""
+        """Go on from a state.
+
+        Raises:
+            ValueError: naming everything that is not as it was when the state was saved, or a step that is none here.
+        """
         refuse_changed(self.identity, state)
-        self.epoch, self.step = int(state["epoch"]), int(state["step"])
+        epoch, step = int(state["epoch"]), int(state["step"])
+        if epoch < 0 or not 0 <= step < len(self):
+            raise ValueError(
+                f"cannot resume this data stream at step {step} of epoch {epoch}: an epoch has {len(self)} steps. "
+                "Start a new run from the weights"
+            )
+        self.epoch, self.step = epoch, step
 
 
 Loader = TypeVar("Loader", bound=Resumable)

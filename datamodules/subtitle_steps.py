@@ -13,9 +13,9 @@ from torch import Generator
 from torch.utils.data import Dataset
 
 from .batches import SpokenBatch, SubtitleBatch
-from .elastic import Read, rank_share, workers_loader
+from .elastic import Read, even_share, workers_loader
 from .index import ShardSet
-from .pairs import chance, sample_chance
+from .pairs import chance, group_count, sample_chance
 from .resumable import Resumable, ResumableDataModule
 from .streams import SPANS, Known, narrations
 from .tarscan import BadSample
@@ -122,7 +122,7 @@ class PairedDataModule(ResumableDataModule["SubtitleLoader"]):
     Args:
         clips: the set of conversational clips.
         video, text: see `PairedClips`.
-        global_batch: clips in a step, over all ranks; the last step of an epoch may be smaller.
+        global_batch: clips in a step at most, over all ranks; the steps of an epoch differ by one clip at most.
         least: steps that a clip and its subtitle must have; shorter ones are left out.
         domain: keep the clips of this alone, such as ``movie``; None keeps all.
         languages: keep the clips in these; None keeps all.
@@ -235,22 +235,23 @@ class SubtitleSteps(Dataset[Read[Batch]]):
     world: int
 
     def __post_init__(self) -> None:
-        if len(self.clips) < max(2, self.world) or self.global_batch < self.world:
+        smallest = len(self.clips) // len(self)
+        if smallest < max(2, self.world):
             raise ValueError(
-                f"{len(self.clips)} clips in steps of {self.global_batch} are too few for {self.world} ranks: each "
-                "needs one of every step, and a step two"
+                f"{len(self.clips)} clips in steps of at most {self.global_batch} come down to {smallest} in a step; "
+                f"a step needs two, and one for each of {self.world} ranks: change data.global_batch, or take fewer "
+                "ranks"
             )
 
     def __len__(self) -> int:
-        """Steps of an epoch; a last one with fewer clips than ranks, or a single clip, is left out."""
-        whole, rest = divmod(len(self.clips), self.global_batch)
-        return whole + (rest >= max(2, self.world))
+        """Steps of an epoch, for any number of ranks; three clips make a step where steps of 2 do not come out even."""
+        return group_count(len(self.clips), self.global_batch)
 
     def __getitem__(self, place: tuple[int, int]) -> Read[Batch]:
         epoch, step = place
         order = chance(self.seed, epoch).permutation(len(self.clips))
-        places = order[step * self.global_batch : (step + 1) * self.global_batch]
-        own = places[rank_share(len(places), self.rank, self.world)].tolist()
+        places = order[even_share(len(order), step, len(self))]
+        own = places[even_share(len(places), self.rank, self.world)].tolist()
         return _read(self.clips, own, [sample_chance(self.seed, epoch, self.clips.clips[one].id) for one in own])
 
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from .batches import TubeBatch, TubeTransform
-from .elastic import Read, rank_share, workers_loader
+from .elastic import Read, even_share, workers_loader
 from .index import ShardSet
 from .pairs import chance, sample_chance
 from .resumable import Resumable, ResumableDataModule
@@ -274,7 +274,7 @@ class _Steps(Dataset[Read[TubeBatch]]):
         epoch, step = place
         order = chance(self.seed, epoch).permutation(len(self.tubes))
         clips = order[step * self.global_batch : (step + 1) * self.global_batch]
-        share = [int(clip) for clip in clips[rank_share(len(clips), self.rank, self.world)]]
+        share = [int(clip) for clip in clips[even_share(len(clips), self.rank, self.world)]]
         records = [self.tubes.records[clip] for clip in share]
         return Read(collate(records, [self._window(epoch, clip) for clip in share]), [])
 

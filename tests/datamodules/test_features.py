@@ -117,18 +117,34 @@ def test_an_epoch_holds_every_video_once_and_the_next_is_another(parent: Path, f
     assert first != second
 
 
+def windows(parent: Path, features: Path, rank: int = 0, world: int = 1) -> WindowLoader:
+    return FeatureDataModule(parent, features, global_batch=4, window=3).training_loader(rank, world)
+
+
+def seen(loader: WindowLoader) -> list[list[tuple[str, list[list[float]]]]]:
+    return [[(video.id, video.clips.tolist()) for video in step] for step in loader]
+
+
 def test_ranks_share_the_steps_of_one_process(parent: Path, features: Path) -> None:
-    alone = FeatureDataModule(parent, features, global_batch=4, window=3).train_dataloader()
-    steps = [[(video.id, video.clips.tolist()) for video in step] for step in alone]
-    assert len(steps) == 2
-    shared: list[list] = [[], []]
-    for rank in range(2):
-        data = FeatureDataModule(parent, features, global_batch=4, window=3)
-        videos = data.videos("train")
-        loader = WindowLoader(videos, "annotated", 4, 3, alone.identity, rank, 2)
-        assert len(loader) == 1  # one video is left for two ranks: none takes it
-        shared[rank] = [[(video.id, video.clips.tolist()) for video in step] for step in loader]
-    assert shared[0][0] + shared[1][0] == steps[0]
+    steps = seen(windows(parent, features))
+    assert [len(step) for step in steps] == [3, 2]  # no step of one video, which two ranks could not share
+    shares = [seen(windows(parent, features, rank, 2)) for rank in range(2)]
+    assert [first + second for first, second in zip(*shares, strict=True)] == steps
+
+
+def test_the_last_step_of_an_epoch_is_gone_on_with_on_more_ranks(parent: Path, features: Path) -> None:
+    alone = windows(parent, features)
+    next(iter(alone))
+    state = alone.state_dict()
+    expected = seen(alone) + seen(alone)
+    assert state["step"] == len(alone) - 1 and len(expected) == 3
+    ranks = [windows(parent, features, rank, 2) for rank in range(2)]
+    for loader in ranks:
+        loader.load_state_dict(state)
+    shares = [seen(loader) + seen(loader) for loader in ranks]
+    assert [first + second for first, second in zip(*shares, strict=True)] == expected
+    with pytest.raises(ValueError, match="cannot resume this data stream at step 2 of epoch 0: an epoch has 2 steps"):
+        alone.load_state_dict({**state, "step": 2})
 
 
 def test_a_run_goes_on_at_the_very_step(parent: Path, features: Path) -> None:
@@ -190,5 +206,5 @@ def test_impossible_settings_are_refused(parent: Path, features: Path) -> None:
     with pytest.raises(ValueError, match="global_batch=0, window=None"):
         FeatureDataModule(parent, features, global_batch=0)
     videos = FeatureDataModule(parent, features).videos("train")
-    with pytest.raises(ValueError, match="5 videos in steps of 3 cannot be shared by 2 ranks"):
-        WindowLoader(videos, "weak", 3, None, {"seed": 0}, 0, 2)
+    with pytest.raises(ValueError, match="5 videos in steps of at most 4 come down to 2 in a step, too few for 3 ranks"):
+        WindowLoader(videos, "weak", 4, None, {"seed": 0}, 0, 3)

@@ -113,12 +113,34 @@ def steps(made: Made, epoch: int, world: int, workers: int = 0) -> list[list[str
 
 def test_steps_are_the_same_for_any_number_of_ranks_and_workers(made: Made) -> None:
     alone = steps(made, 1, 1)
-    assert [len(step) for step in alone] == [4, 4, 2]
-    assert steps(made, 1, 2) == steps(made, 1, 1, workers=2) == alone
+    assert [len(step) for step in alone] == [4, 3, 3]  # none of two clips, which three ranks could not share
+    assert steps(made, 1, 2) == steps(made, 1, 3) == steps(made, 1, 1, workers=2) == alone
     assert sorted(chain.from_iterable(alone)) == [clip.id for clip in made.module().split("train").clips]
     assert steps(made, 2, 1) != alone
-    three = steps(made, 1, 3)  # two clips are too few for three ranks
-    assert three == alone[:2]
+
+
+def test_the_last_step_of_an_epoch_is_gone_on_with_on_more_ranks(made: Made) -> None:
+    alone = made.module().training_loader(0, 1)
+    rest = iter(alone)
+    next(rest), next(rest)
+    state = alone.state_dict()
+    expected = [batch.ids for _ in range(2) for batch in alone]
+    assert state["step"] == len(alone) - 1 and len(expected) == 4
+    ranks = [made.module().training_loader(rank, 3) for rank in range(3)]
+    for loader in ranks:
+        loader.load_state_dict(state)
+    shares = zip(*([batch.ids for _ in range(2) for batch in loader] for loader in ranks), strict=True)
+    assert [list(chain(*share)) for share in shares] == expected
+
+
+def test_no_step_is_of_a_clip_alone(made: Made) -> None:
+    clips = made.module().split("train")
+    clips.clips = clips.clips[:5]
+    own = SubtitleSteps(clips, 2, 7, 0, 1)
+    assert [len(own[0, step].batch or []) for step in range(len(own))] == [3, 2]
+    clips.clips = clips.clips[:1]
+    with pytest.raises(ValueError, match="1 clips in steps of at most 2 come down to 1 in a step; a step needs two"):
+        SubtitleSteps(clips, 2, 7, 0, 1)
 
 
 def test_a_stream_goes_on_where_it_was(made: Made) -> None:
@@ -160,7 +182,7 @@ def test_sets_that_do_not_belong_together_are_refused(made: Made, tmp_path: Path
         module(speech=folders["lips"])
     with pytest.raises(ValueError, match="global_batch=1"):
         made.module(global_batch=1)
-    with pytest.raises(ValueError, match="are too few for 5 ranks"):
+    with pytest.raises(ValueError, match="10 clips in steps of at most 4 come down to 3 in a step; a step needs two, and one for each of 5 ranks"):
         SubtitleSteps(made.module().split("train"), 4, 0, 0, 5)
 
 
