@@ -43,30 +43,6 @@ def actions_of(labels: Tensor, sentences: int) -> Tensor:
     return torch.tensor(actions, dtype=torch.int64)
 
 
-def labels_of(actions: Tensor, clips: int, sentences: int) -> Tensor:
-    """The alignment that actions make, the inverse of `actions_of`: (clips,) labels, -1 where a clip was dropped.
-
-    A clip that no action reaches is dropped too.
-
-    Raises:
-        ValueError: naming the step whose action is unknown, or wants a clip or a sentence where none is left.
-    """
-    clip = top = 0
-    labels = torch.full((clips,), -1, dtype=torch.int64)
-    for step, action in enumerate(actions.tolist()):
-        if action not in (POP_CLIP, POP_SENTENCE, MATCH):
-            raise ValueError(f"step {step}: {action} is no action; they are 0 pop clip, 1 pop sentence, 2 match")
-        if action != POP_SENTENCE and clip >= clips:
-            raise ValueError(f"step {step}: action {action} needs a clip, and all {clips} are done")
-        if action != POP_CLIP and top >= sentences:
-            raise ValueError(f"step {step}: action {action} needs a sentence, and all {sentences} are done")
-        if action == MATCH:
-            labels[clip] = top
-        clip += action != POP_SENTENCE
-        top += action == POP_SENTENCE
-    return labels
-
-
 def monotone(labels: Tensor) -> Tensor:
     """(n,) labels without those that go back: as many clips as can be keep theirs, the others get -1."""
     ends: list[int] = []  # the least last sentence of a chain of each length

@@ -112,23 +112,6 @@ def relevance(clips: ArrayLike, segments: ArrayLike) -> NDArray[np.bool_]:
     return relevant
 
 
-def rank(sentences: Tensor, clips: Tensor, relevant: Sequence[ArrayLike], *, block: tuple[int, int] = _BLOCK) -> Ranks:
-    """Rank the clips for every sentence, with memory for `block` sentences and clips at a time.
-
-    Args:
-        sentences: (Q, D) unit vectors, float32.
-        clips: (C, D) unit vectors.
-        relevant: for each sentence, the indices of its relevant clips; one at least.
-        block: how many sentences and clips are compared at once; the result does not depend on it.
-
-    Raises:
-        ValueError: vectors that are not finite or longer than 1, or a sentence without a relevant clip.
-    """
-    best, ties = _best_relevant(sentences, clips, relevant)
-    above, level = _compare(sentences, clips, best, [(0, len(clips))], block)
-    return Ranks(above[:, 0], level[:, 0] - ties, ties)
-
-
 def retrieval(
     videos: Iterable[VideoSimilarity],
     *,
@@ -142,7 +125,7 @@ def retrieval(
     Args:
         videos: with their `clip_vectors` and `sentence_vectors`; in any order.
         resamples, seed: of the bootstrap over videos, in which a film told in several languages is one.
-        block: see `rank`.
+        block: how many sentences and clips are compared at once; the result does not depend on it.
         track: called with the number of comparisons done and of all.
 
     Returns:
@@ -236,8 +219,6 @@ def _best_relevant(sentences: Tensor, clips: Tensor, relevant: Sequence[ArrayLik
     best, ties = np.empty(len(sentences)), np.empty(len(sentences), dtype=np.int64)
     for place, own in enumerate(relevant):
         indices = torch.as_tensor(np.asarray(own, dtype=np.int64))
-        if len(indices) == 0:
-            raise ValueError(f"sentence {place} has no relevant clip; leave it out")
         scores = _rounded(clips[indices]) @ _rounded(sentences[place])
         best[place] = float(scores.max())
         ties[place] = int((scores == scores.max()).sum())

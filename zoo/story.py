@@ -210,13 +210,6 @@ def gather_by_id(videos: list[Named]) -> list[Named]:
     return [unique[id] for id in sorted(unique)]
 
 
-def similarity(
-    model: DualEncoder, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor, *, chunk: int = 64
-) -> Tensor:
-    """Cosine similarities (n, m) float32 of clips and sentences; arguments as for `encode`."""
-    return compare(*encode(model, pixels, input_ids, attention_mask, chunk=chunk))
-
-
 @torch.no_grad()
 def encode(
     model: DualEncoder, pixels: Tensor, input_ids: Tensor, attention_mask: Tensor, *, chunk: int = 64

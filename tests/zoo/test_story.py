@@ -18,7 +18,7 @@ from weaksync import zoo
 from weaksync.datamodules.batches import PairBatch, VideoBatch
 from weaksync.zoo.models.cclm import CCLM
 from weaksync.zoo.optim import OptimConfig
-from weaksync.zoo.story import StoryAlignment, similarity
+from weaksync.zoo.story import StoryAlignment, compare, encode
 
 SCENES = ["a red wall", "a green meadow", "the blue sea", "yellow sand", "a pink sky", "a cyan lamp"]
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255)]
@@ -130,7 +130,7 @@ def test_chunks_bound_memory_and_change_nothing(chunk: int) -> None:
     model = small().eval()
     batch = story(model, 3)
     whole = model.encode_clips(batch.pixels) @ model.encode_text(batch.input_ids, batch.attention_mask).T
-    found = similarity(model, batch.pixels, batch.input_ids, batch.attention_mask, chunk=chunk)
+    found = compare(*encode(model, batch.pixels, batch.input_ids, batch.attention_mask, chunk=chunk))
     torch.testing.assert_close(found, whole.detach(), atol=1e-5, rtol=1e-5)
     assert not found.requires_grad
 
