@@ -67,8 +67,8 @@ def script(
         options: further lines for sbatch, such as ``account=NAME``.
 
     Raises:
-        ValueError: a time or an option that SLURM would not read, or overrides that set what is decided here; several processes
-            for a matcher, whose stages take one.
+        ValueError: a time or an option that SLURM would not read, overrides that set what is decided here, or several
+            processes for a matcher, whose stages take one.
     """
     if not _TIME.fullmatch(time):
         raise ValueError(

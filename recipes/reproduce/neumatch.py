@@ -93,7 +93,7 @@ def rows(own: Runs, features: Path | None = None) -> tuple[dict[str, Row], str]:
             with part(f"run {asked.folder}"):
                 train(asked, resume=(asked.folder / RECIPE).is_file())
         elif (asked.folder / RECIPE).is_file() and (changed := changes(asked.folder, asked)):
-            say(f"taken as it is: {asked.folder} (its settings differ: {'; '.join(changed)})")
+            say(f"taken as it is: {asked.folder} (its settings differ: {'; '.join(changed.values())})")
         model = NeuMATCH.from_pretrained(asked.folder / MODEL)
         scored = evaluate(model, own.shards, folder, languages=list(own.languages), settings=asked.trainer)
         found[row] = scored["model"]

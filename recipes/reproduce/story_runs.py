@@ -14,7 +14,7 @@ from ..scoring.scores import RunScores, run_scores
 from ..settings.story import StoryRecipe, load
 from ..training.launch import part, say
 from ..training.preflight import check_data, check_model
-from ..training.run import changes
+from ..training.run import changes, refuse_changes
 from ..training.story import train
 from ..training.strategies import for_language
 
@@ -137,7 +137,7 @@ class Runs:
         if STRATEGIES[strategy].translated and self.translations is None:  # it is taken, so none are needed
             before = load(str(folder / RECIPE)).data.translations
             asked = dataclasses.replace(self, translations=None if before is None else Path(before))
-        return changes(folder, asked.recipe(strategy, language))
+        return list(changes(folder, asked.recipe(strategy, language)).values())
 
     def train(self, strategies: Iterable[str], languages: Iterable[str] | None = None) -> None:
         """Train what is missing of the strategies and of their first stages; every fault is found before the first.
@@ -158,6 +158,8 @@ class Runs:
         plan = [self.recipe(*step) for step in steps if not self.finished(*step)]
         made = {str(recipe.folder) for recipe in plan}
         for recipe in plan:
+            if (recipe.folder / RECIPE).is_file():
+                refuse_changes(recipe)
             if recipe.model.name not in made:
                 check_model(recipe)
             check_data(recipe)

@@ -60,10 +60,17 @@ class DurableCheckpointIO(TorchCheckpointIO):
 class NewestCheckpoints(ModelCheckpoint):
     """Keeps the checkpoints of the last steps, ``step=<step>.ckpt``; a signal makes one more of the step it ends.
 
+    So does the last of `max_steps`: a checkpoint made later would say that its epoch is over, and nothing could go on.
+
     SIGUSR1, which a job's script sends before its time is over, may reach some of several processes alone: at the end
     of a step they agree on it, save together, and end.  SIGTERM ends them without asking the others, so a checkpoint is
     made of one process alone.
     """
+
+    @property
+    def state_key(self) -> str:
+        """By which it finds its state again, also where the steps between checkpoints have changed."""
+        return type(self).__name__
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
@@ -87,7 +94,8 @@ class NewestCheckpoints(ModelCheckpoint):
             return
         ends = trainer.strategy.reduce_boolean_decision(self.told, all=False)
         alone = trainer.received_sigterm and trainer.world_size == 1
-        if (ends or alone) and not self._should_skip_saving_checkpoint(trainer):
+        last = trainer.global_step == trainer.max_steps
+        if (ends or alone or last) and not self._should_skip_saving_checkpoint(trainer):
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
         if ends:
             raise SIGTERMException

@@ -164,7 +164,8 @@ class SayWhere(Callback):
     def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
         if not isinstance(exception, KeyboardInterrupt | SIGTERMException):
             return
-        steps = [step_of(path) for path in self.checkpoints.glob("step=*.ckpt")]
+        found = [step_of(path) for path in self.checkpoints.glob("step=*.ckpt")]
+        steps = [step for step in found if step <= trainer.global_step]  # a damaged one may lie further on
         by = _COMMAND.get() or f"weaksync train {self.checkpoints.with_name(RECIPE)} --resume"
         how = f"{by} goes on from step {max(steps)}" if steps else f"no checkpoint yet, {by} begins it again"
         say(f"{_stopped()} at step {trainer.global_step}: {how}")
@@ -232,7 +233,7 @@ class EpochLines(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if self.pace.due():
-            say(f"validation: {batch_idx + 1:,} of {self._videos(trainer.num_val_batches)}")
+            say(f"validation: batch {batch_idx + 1:,} of {sum(trainer.num_val_batches):,}")
 
     def on_test_batch_end(
         self,
@@ -244,11 +245,7 @@ class EpochLines(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if self.pace.due():
-            say(f"scoring: {batch_idx + 1:,} of {self._videos(trainer.num_test_batches)}")
-
-    @staticmethod
-    def _videos(counts: list[int | float]) -> str:
-        return f"{sum(counts):,} videos"
+            say(f"scoring: batch {batch_idx + 1:,} of {sum(trainer.num_test_batches):,}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name in self.shown}

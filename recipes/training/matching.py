@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from ... import zoo
-from ...datamodules.files import write_whole
 from ...zoo.checkpoint import Pretrained
 from ...zoo.fusion import tune_weights
 from ...zoo.glove import HashedWords, read
@@ -18,10 +16,9 @@ from ..derived.streams import HASHED
 from ..matching.costs import Reads, split_costs
 from ..matching.narrowing import kept_recall
 from ..runs import MODEL, RECIPE
-from ..settings import config as recipes
 from ..settings.matching import MatchingRecipe
 from .launch import goes_on, part, processes, say
-from .run import changes, known_run
+from .run import changes, known_run, prepare, refuse_run
 from .stages import Stages
 
 
@@ -73,18 +70,13 @@ def begin(recipe: MatchingRecipe, *, resume: bool, force: bool) -> None:
         known_run(recipe)
         if changed := changes(folder, recipe):
             raise ValueError(
-                f"{folder} was begun with other settings: {'; '.join(changed)}. Take them back, or start another run: "
-                "name=OTHER; syncnet.model, alignment.model and the like take what this one has learnt"
+                f"{folder} was begun with other settings: {'; '.join(changed.values())}. Take them back, or start "
+                "another run: name=OTHER; syncnet.model, alignment.model and the like take what this one has learnt"
             )
         return
-    if (folder / RECIPE).exists():
-        if not force:
-            raise ValueError(
-                f"{folder} holds a run: --resume goes on with it, --force replaces it, name=OTHER starts another"
-            )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / RECIPE, recipes.dump(recipe).encode())
+    if not force:
+        refuse_run(folder)
+    prepare(folder, recipe, force=force)
 
 
 def assemble(stages: Stages, parts: dict[str, Path]) -> Matcher:

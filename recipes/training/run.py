@@ -21,8 +21,19 @@ from ..report.training import training_figure
 from ..runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
 from ..settings import config as recipes
 from ..settings.config import ModelConfig, Recipe, Settings
-from .checkpointing import DurableCheckpointIO, NewestCheckpoints, latest_good
-from .launch import SayWhere, answering_signals, progress_bar, say, trainer
+from .checkpointing import DurableCheckpointIO, NewestCheckpoints, damage, latest_good
+from .launch import SayWhere, answering_signals, leads, progress_bar, say, trainer
+
+#: settings with which a run may go on changed: no checkpoint holds them.  The schedule is that of the new length
+MAY_CHANGE = (
+    "trainer.max_epochs",
+    "trainer.max_steps",
+    "trainer.check_val_every_n_epoch",
+    "trainer.log_every_n_steps",
+    "save_every_n_steps",
+)
+#: settings that say where a run runs and lies, and change nothing of its outcome
+_WHERE = ("root", "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "data.workers")
 
 Task = TypeVar("Task", bound=L.LightningModule)
 Data = TypeVar("Data", bound=L.LightningDataModule)
@@ -64,9 +75,11 @@ def run(
     A recipe without an epoch is finished as it is.  Arguments, the run's folder and errors as `recipes.train.train`.
     """
     folder = recipe.folder
+    if not (resume or force) and leads():  # the others begin later, when the first has made the folder
+        refuse_run(folder)
     if resume and has_ended(recipe):
         return folder
-    start = latest_good(folder / CHECKPOINTS) if resume else None
+    start = latest_good(folder / CHECKPOINTS, say=say) if resume else None
     L.seed_everything(recipe.seed, verbose=False)
     training = build(recipe)
     best, callbacks = watch(recipe, validates=training.validates, monitor=training.monitor)
@@ -79,19 +92,33 @@ def run(
         plugins=[DurableCheckpointIO()],
     )
     if runner.is_global_zero:
-        prepare(folder, recipe, resume=resume, force=force)
+        prepare(folder, recipe, force=force)
     runner.strategy.barrier("the folder of the run")
     with answering_signals(told=True):
         if recipe.trainer.max_epochs:
             runner.fit(training.task, datamodule=training.data, ckpt_path=start, weights_only=True)
         if best.best_model_path:  # a run of a few steps has none
-            kept = DurableCheckpointIO().load_checkpoint(best.best_model_path)
-            training.task.load_state_dict(kept["state_dict"])
-            if training.validates:
-                say(f"the weights of epoch {kept['epoch'] + 1} are the best on validation")
+            load_best(training, Path(best.best_model_path))
         finish(runner, training)
         runner.strategy.barrier("the model's folder")
     return folder
+
+
+def load_best(training: Training[Task, Data], path: Path) -> None:
+    """Give the task the weights of the checkpoint at `path`, or of the newest that is whole, which is said.
+
+    Raises ValueError where none is.
+    """
+    fault = damage(path)
+    whole = latest_good(path.parent, say=say) if fault else path
+    if whole is None:
+        raise ValueError(f"checkpoint {path} {fault}, and no other of the run is whole: --force begins it anew")
+    kept = DurableCheckpointIO().load_checkpoint(whole)
+    training.task.load_state_dict(kept["state_dict"])
+    if fault:
+        say(f"checkpoint {path} {fault}: the newest weights, of step {kept['global_step']}, are kept instead")
+    elif training.validates:
+        say(f"the weights of epoch {kept['epoch'] + 1} are the best on validation")
 
 
 def save(runner: L.Trainer, model: Pretrained, metrics: dict[str, float], *, then: str) -> None:
@@ -122,14 +149,18 @@ def source_of(name: str) -> str | Path:
     return name if name.startswith("hf://") else model_folder(name)
 
 
-def prepare(folder: Path, recipe: Recipe, *, resume: bool, force: bool) -> None:
-    """Make the run's folder and note the recipe in it; never write over another run unasked."""
-    if (folder / RECIPE).exists() and force:
-        shutil.rmtree(folder)
-    if (folder / RECIPE).exists() and not resume:
+def refuse_run(folder: Path) -> None:
+    """Raises ValueError where a folder holds a run."""
+    if (folder / RECIPE).exists():
         raise ValueError(
             f"{folder} holds a run: --resume goes on with it, --force replaces it, name=OTHER starts another"
         )
+
+
+def prepare(folder: Path, recipe: Settings, *, force: bool) -> None:
+    """Make the run's folder, anew with `force`, and note the recipe in it."""
+    if (folder / RECIPE).exists() and force:
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / RECIPE, recipes.dump(recipe).encode())
 
@@ -147,13 +178,13 @@ def watch(recipe: Recipe, *, validates: bool, monitor: str = "val/f1") -> tuple[
         every_n_train_steps=recipe.save_every_n_steps,
         every_n_epochs=None if recipe.save_every_n_steps else 1,
         save_on_train_epoch_end=True,
+        enable_version_counter=False,  # one that is damaged is written over
     )
     callbacks = [newest, LearningRateMonitor("step"), SayWhere(folder), *progress_bar()]
-    best: ModelCheckpoint = newest
-    if validates:
-        best = ModelCheckpoint(folder, "best", monitor=monitor, mode="max", enable_version_counter=False)
-        callbacks.append(best)
-    return best, callbacks
+    if not validates:
+        return newest, callbacks
+    best = ModelCheckpoint(folder, "best", monitor=monitor, mode="max", enable_version_counter=False)
+    return best, [best, *callbacks]  # before the newest, which notes what is the best so far
 
 
 def has_ended(recipe: Recipe) -> bool:
@@ -161,14 +192,35 @@ def has_ended(recipe: Recipe) -> bool:
 
     Raises:
         FileNotFoundError: there is no such run.
-        ValueError: it has ended with other settings.
+        ValueError: as `refuse_changes`.
     """
     known_run(recipe)
+    refuse_changes(recipe)
     if not (recipe.folder / MODEL).is_dir():
         return False
-    refuse_changes(recipe.folder, recipe)
     say(f"{recipe.folder} is trained already (--force trains it anew)")
     return True
+
+
+def refuse_changes(recipe: Recipe) -> None:
+    """Refuse to resume a run with other settings; those that may change before its end are said.
+
+    Raises:
+        ValueError: naming what has changed.
+    """
+    folder, changed = recipe.folder, changes(recipe.folder, recipe)
+    if changed and (folder / MODEL).is_dir():
+        raise ValueError(
+            f"{folder} has ended, with other settings: {'; '.join(changed.values())}. To train it further, start "
+            f"another run from it: name=OTHER model.name={folder}"
+        )
+    if fixed := [words for key, words in changed.items() if key not in MAY_CHANGE]:
+        raise ValueError(
+            f"{folder} was begun with other settings: {'; '.join(fixed)}. Take them back, or start another run: "
+            f"name=OTHER; what may change in a run is {', '.join(MAY_CHANGE)}, and where it runs"
+        )
+    if changed:
+        say(f"{folder} goes on with other settings: {'; '.join(changed.values())}")
 
 
 def known_run(recipe: Settings) -> None:
@@ -183,14 +235,14 @@ def known_run(recipe: Settings) -> None:
     )
 
 
-def changes(folder: Path, recipe: Settings) -> list[str]:
-    """Which settings of a run are others than the recipe's: ``key was a and is b``."""
+def changes(folder: Path, recipe: Settings) -> dict[str, str]:
+    """Which settings of a run are others than the recipe's: key -> ``key was a and is b``; not where it runs."""
     before, now = _settings(recipes.load(str(folder / RECIPE))), _settings(recipe)
-    return [
-        f"{key} was {before.get(key)} and is {now.get(key)}"
+    return {
+        key: f"{key} was {before.get(key)} and is {now.get(key)}"
         for key in {**now, **before}
-        if before.get(key) != now.get(key)
-    ]
+        if key not in _WHERE and before.get(key) != now.get(key)
+    }
 
 
 def _settings(recipe: Settings) -> dict[str, Any]:
@@ -204,12 +256,3 @@ def _settings(recipe: Settings) -> dict[str, Any]:
             yield key, value
 
     return {name: value for key, whole in recipes.flat(recipe) for name, value in spread(key, whole)}
-
-
-def refuse_changes(folder: Path, recipe: Recipe) -> None:
-    """Raises ValueError, naming what, where a run that has ended was made with other settings."""
-    if changed := changes(folder, recipe):
-        raise ValueError(
-            f"{folder} has ended, with other settings: {'; '.join(changed)}. To train it further, start another run "
-            f"from it: name=OTHER model.name={folder}"
-        )

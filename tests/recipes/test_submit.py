@@ -87,10 +87,8 @@ def test_the_command_of_each_task_is_one_that_trains(cluster: Path) -> None:
         assert recipe.task == task and subprocess.run(["bash", "-n"], input=text, text=True).returncode == 0
         (line,) = (line for line in text.splitlines() if line.startswith("srun"))
         verb, name, *overrides = shlex.split(line.partition("weaksync ")[2].removesuffix(" $resume &"))
-        assert (verb, config.load(name, overrides)) == (
-            "train",
-            replace(recipe, trainer=config.load(name, overrides).trainer),
-        )
+        read = config.load(name, overrides)
+        assert verb == "train" and read == replace(recipe, trainer=read.trainer)
 
 
 @pytest.mark.parametrize("several", [{"gpus": 2}, {"nodes": 2}])

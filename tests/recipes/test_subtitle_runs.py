@@ -63,7 +63,7 @@ def test_each_pool_has_features_of_its_own(runs: SubtitleRuns, tmp_path: Path) -
             (tmp_path / name / f"{name}{number}.srt").write_text(lines)
         write_speech(tmp_path / f"{name}-speech", tmp_path / name, Hum(), language="en", grouping=None)
         (found,) = replace(runs, pool=tmp_path / f"{name}-speech").aligned(("dtw",))
-        subtitles[name] = {text for text in found.subtitles[found.own :]}
+        subtitles[name] = set(found.subtitles[found.own :])
         assert len(subtitles[name]) == len(texts)
     assert not subtitles["a"] & subtitles["b"]
 

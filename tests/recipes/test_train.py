@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,10 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor], *, tol
     return all(torch.allclose(first[name], second[name], atol=tolerance) for name in first)
 
 
+def damaged(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-10])
+
+
 @pytest.fixture(scope="module")
 def run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(recipe(shards, tmp_path_factory.mktemp("runs")))
@@ -105,20 +110,94 @@ def test_a_run_is_not_overwritten_unasked(run: Path, shards: Path) -> None:
         train(recipe(shards, run.parent, "optim.lr=0.1"), resume=True)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_weights(run: Path, shards: Path, tmp_path: Path) -> None:
-    # stopped in the middle of the second epoch, past a checkpoint that is damaged
-    train(recipe(shards, tmp_path, "trainer.max_steps=6", "save_every_n_steps=1"))
-    stopped = tmp_path / "run"
-    for file in (stopped / "model").iterdir():
-        file.unlink()
-    (stopped / "model").rmdir()
-    newest = max((stopped / "checkpoints").glob("step=*.ckpt"))
-    newest.write_bytes(newest.read_bytes()[:-10])
-    train(recipe(shards, tmp_path, "save_every_n_steps=1"), resume=True)
+def interrupted_at(step: int, asked: StoryRecipe, monkeypatch: pytest.MonkeyPatch, *, resume: bool = False) -> None:
+    """Run a recipe until somebody presses Ctrl-C in the step after `step`."""
+    trained = StoryAlignment.training_step
+
+    def interrupted(self: StoryAlignment, *batch: Any) -> torch.Tensor:
+        if self.global_step == step:
+            raise KeyboardInterrupt
+        return trained(self, *batch)
+
+    listens = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(StoryAlignment, "training_step", interrupted)
+        train(asked, resume=resume)
+    signal.signal(signal.SIGINT, listens)  # Lightning lets go of it
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(
+    run: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked, checkpoints = recipe(shards, tmp_path, "save_every_n_steps=1"), tmp_path / "run" / "checkpoints"
+    # stopped in the middle of the second epoch, where the last checkpoint is then damaged
+    interrupted_at(6, asked, monkeypatch)
+    damaged(checkpoints / "step=00000006.ckpt")
+    capfd.readouterr()
+    # and once more, when that checkpoint has been made again
+    interrupted_at(6, asked, monkeypatch, resume=True)
+    assert "--resume goes on from step 6" in capfd.readouterr().err
+    assert sorted(path.name for path in checkpoints.glob("step=*.ckpt")) == ["step=00000005.ckpt", "step=00000006.ckpt"]
+    stopped = train(asked, resume=True)
     last = [max((folder / "checkpoints").glob("step=*.ckpt")) for folder in (run, stopped)]
     states = [torch.load(path, weights_only=True) for path in last]
     assert states[0]["global_step"] == states[1]["global_step"]
     assert same(states[0]["state_dict"], states[1]["state_dict"], tolerance=0)
+
+
+def test_a_run_of_some_steps_goes_on_where_they_ended(run: Path, shards: Path, tmp_path: Path) -> None:
+    stopped = train(recipe(shards, tmp_path, "trainer.max_steps=3"))  # in mid-epoch
+    shutil.rmtree(stopped / "model")
+    train(recipe(shards, tmp_path), resume=True)
+    assert same(weights(run), weights(stopped), tolerance=0)
+
+
+def test_the_settings_of_an_unfinished_run_stay_but_for_a_few(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    interrupted_at(3, recipe(shards, tmp_path, "save_every_n_steps=1"), monkeypatch)
+    run = tmp_path / "run"
+    before = (run / "recipe.yaml").read_text()
+    for change, words in (
+        ("optim.lr=0.1", r"optim\.lr was 0\.001 and is 0\.1"),
+        ("trainer.precision=bf16-mixed", "precision was 32-true and is bf16-mixed"),
+        ("model.arguments.embed_dim=4", "embed_dim was 8 and is 4"),
+        ("seed=1", "seed was 0 and is 1"),
+    ):
+        with pytest.raises(ValueError, match=f"was begun with other settings: .*{words}.*name=OTHER"):
+            train(recipe(shards, tmp_path, change), resume=True)
+    assert (run / "recipe.yaml").read_text() == before
+    capfd.readouterr()
+    more = ["trainer.max_epochs=1", "save_every_n_steps=2", "data.workers=1", "trainer.devices=1"]
+    train(recipe(shards, tmp_path, *more), resume=True)
+    said = "goes on with other settings: trainer.max_epochs was 2 and is 1; save_every_n_steps was 1 and is 2\n"
+    assert said in capfd.readouterr().err
+    assert config.load(str(run / "recipe.yaml")).trainer.max_epochs == 1
+    kept = sorted((run / "checkpoints").glob("step=*.ckpt"))
+    assert [path.name for path in kept] == ["step=00000003.ckpt", "step=00000004.ckpt"]  # those of before are known
+
+
+def test_a_run_that_is_there_is_said_before_anything_is_loaded(
+    run: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weaksync.recipes.training.story.build", lambda recipe: pytest.fail("it was loaded"))
+    with pytest.raises(ValueError, match="holds a run: --resume goes on with it"):
+        train(recipe(shards, run.parent))
+
+
+def test_where_the_best_weights_are_damaged_the_newest_are_kept(
+    shards: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train(recipe(shards, tmp_path, "trainer.max_epochs=1"))
+    newest = torch.load(next((run / "checkpoints").glob("step=*.ckpt")), weights_only=True)
+    shutil.rmtree(run / "model")
+    damaged(run / "checkpoints" / "best.ckpt")
+    capfd.readouterr()
+    train(recipe(shards, tmp_path, "trainer.max_epochs=1"), resume=True)
+    said = capfd.readouterr().err
+    assert "best.ckpt is damaged" in said and f"of step {newest['global_step']}, are kept instead" in said
+    kept = {f"model.{name}": value for name, value in weights(run).items()}
+    assert same(kept, newest["state_dict"], tolerance=0)
 
 
 def test_a_run_that_is_not_there_is_not_resumed(run: Path, shards: Path) -> None:
