@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import is_batchedtensor, is_legacy_batchedtensor
 from torch.autograd import Function
 from torch.library import CustomOpDef
 
-from . import cpu
+from . import cpu, internals
 from .dispatch import call, operator
 
 #: takes costs, then the drop costs if it has any, then settings; gives a value, then the derivative in each of those
@@ -26,14 +25,14 @@ def differentiable(registered: CustomOpDef, *inputs: Any) -> Tensor:
     """The operator's value, differentiable in the way that suits the caller."""
     if torch.compiler.is_compiling():
         return registered(*inputs)[0]
-    if torch._C._are_functorch_transforms_active():
+    if internals.transforms_active():
         return _Transformed.apply(*inputs, registered)[0]
     return _Eager.apply(*inputs, registered)
 
 
 def alignment(registered: CustomOpDef, *inputs: Any) -> Tensor:
     """The derivative of the operator's value in the costs, to which no gradient flows."""
-    if torch._C._are_functorch_transforms_active():
+    if not torch.compiler.is_compiling() and internals.transforms_active():
         return _Transformed.apply(*inputs, registered)[1]
     return call(registered, *inputs)[1]
 
@@ -90,9 +89,9 @@ def _last_time(grad: Tensor) -> bool:
     """
     return not (
         type(grad) is not Tensor
-        or is_batchedtensor(grad)
-        or is_legacy_batchedtensor(grad)
-        or torch._C._autograd._get_current_graph_task_keep_graph()
+        or internals.is_batched(grad)
+        or internals.is_legacy_batched(grad)
+        or internals.keeps_graph()
     )
 
 

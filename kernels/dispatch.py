@@ -1,6 +1,6 @@
-"""Operators of torch, and calls of them that leave torch's dispatcher out where nothing listens there.
+"""Registers functions as operators of torch, and calls them directly where torch need not see the call.
 
-The dispatcher takes about 10 µs a call, as much as a small recurrence.
+Torch's dispatcher takes about 10 µs a call, as much as a small recurrence.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.library import CustomOpDef, custom_op
 from torch.nn import Parameter
+
+from . import internals
 
 _bodies: dict[CustomOpDef, Callable[..., Any]] = {}
 
@@ -28,7 +30,7 @@ def operator(name: str) -> Callable[[Callable[..., Any]], CustomOpDef]:
 
 
 def call(registered: CustomOpDef, *inputs: Any) -> Any:
-    """What the operator gives, without a derivative."""
+    """What the operator returns, without a derivative."""
     return (
         registered(*inputs)
         if torch.compiler.is_compiling() or _needs_dispatcher(inputs)
@@ -37,14 +39,15 @@ def call(registered: CustomOpDef, *inputs: Any) -> Any:
 
 
 def _needs_dispatcher(inputs: tuple[Any, ...]) -> bool:
-    """Whether anything would see, change or replace the call on its way to plain tensors on the CPU."""
+    """Whether torch must see the call: not all tensors are plain ones on the CPU, or a transform, a dispatch mode, a
+    trace, autocast or a profiler is active."""
     for given in inputs:
         if isinstance(given, Tensor) and not (type(given) in (Tensor, Parameter) and given.is_cpu):
             return True
     return (
-        torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._get_tracing_state() is not None
+        internals.dispatch_modes() > 0
+        or internals.transforms_active()
+        or internals.tracing_state() is not None
         or torch.is_autocast_enabled("cpu")
-        or torch.autograd._profiler_enabled()
+        or internals.profiling()
     )

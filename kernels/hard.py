@@ -1,8 +1,8 @@
 """The hard recurrences: the cheapest alignment, and where it goes.
 
-Costs, lengths, masks, bands and errors are as in `weaksync.kernels.soft`.  Costs of paths are float64 for float64 input
-and float32 otherwise; nothing here is differentiable.  Where masks leave no alignment the cost is +inf, where a pair
-holds NaN or -inf it is NaN, and in both cases its labels and path are -1.
+Costs, lengths, masks, bands and errors are as in `weaksync.kernels.soft`, but on the CPU float64 is as fast as float32.
+Costs of paths are float64 for float64 input and float32 otherwise; nothing here is differentiable.  Where masks leave
+no alignment the cost is +inf, where a pair holds NaN or -inf it is NaN, and in both cases its labels and path are -1.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def drop_dtw(
         an alignment +inf and -1; the other pairs are what they are alone.
 
     Raises:
-        ValueError: for shapes, lengths or a band that fit no alignment, naming the pair; for a drop_text beyond 1e6.
+        ValueError: for shapes, lengths or a band that fit no alignment, naming the pair; for a drop_text beyond 1e6,
+            if it lies on the CPU or `validate` is set.
     """
     check_tensors(cost, video_lengths, text_lengths)
     check_whole("band", band)

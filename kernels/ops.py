@@ -26,11 +26,14 @@ from .geometry import check_dsta, check_dtw, check_every_text_fits
 def backend_of(cost: Tensor, *, soft: bool = True) -> ModuleType:
     """The module whose functions take this tensor.
 
-    Triton on CUDA and C++ on the CPU; float64 is the reference's, but for the hard recurrences in C++.
+    Triton on CUDA and C++ on the CPU.  float64 goes to the reference, on CUDA with a warning, but for the hard
+    recurrences on the CPU, which C++ has in float64 too.
     """
     if not cost.is_cpu and not cost.is_cuda:
         raise ValueError(f"the kernels run on CPU and CUDA, not on {cost.device}; move the cost with .cpu()")
     if cost.dtype == torch.float64 and (soft or cost.is_cuda):
+        if cost.is_cuda:
+            _warn_of_float64_on_cuda()
         return reference
     if cost.is_cuda:
         from . import triton
@@ -40,10 +43,20 @@ def backend_of(cost: Tensor, *, soft: bool = True) -> ModuleType:
 
 
 def describe(device: str = "cpu") -> str:
-    """What float32 costs on this device run on, in words."""
+    """What the recurrences run on for costs on this device, in words."""
     if device.startswith("cuda"):
-        return "Triton"
+        return "Triton; float64 on the reference in torch"
     return f"C++, {cpu.describe()}" if cpu.available() else f"reference in torch: {cpu.describe()}"
+
+
+@cache
+def _warn_of_float64_on_cuda() -> None:
+    warnings.warn(
+        "float64 costs on CUDA are computed by the reference in torch, row by row and many times slower than float32; "
+        "convert them with .float() where 2e-7 is accurate enough",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 
 @cache

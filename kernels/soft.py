@@ -1,6 +1,7 @@
 """The soft recurrences: smooth minima over all alignments, differentiable in every cost.
 
 All of them take `cost` (B, n, m), video first, in any floating dtype, and compute in float32, or float64 for float64.
+float64 is for checking: the reference in torch computes it, many times slower (on CUDA with a warning).
 Values are plain sums over the path; divide by the length before comparing pairs of different lengths.
 A mask is +inf in `cost`.  Huge finite costs, such as 1e9, are none: they leave the range of the fast arithmetic
 (|cost| / gamma of 7e5) and are a hundred times slower on the CPU.  A pair whose masks leave no alignment has the value
@@ -180,7 +181,7 @@ def soft_drop_dtw(
 
     Raises:
         ValueError: for shapes, types, gamma, lengths or a band that fit no alignment, naming the pair; for a
-            drop_text beyond 1e6.
+            drop_text beyond 1e6, if it lies on the CPU or `validate` is set.
     """
     with_alignment, lengths = differentiates(cost, drop_video, drop_text), (video_lengths, text_lengths)
     return _soft_drop_dtw(

@@ -7,7 +7,7 @@
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-// A batch of cost matrices, as `kernels/cpu/__init__.py` declares it.
+// A batch of cost matrices, as `kernels/cpu/library.py` declares it.
 struct Batch {
   const void *cost;
   int64_t pairs, n, m, pair_stride, row_stride; // in elements

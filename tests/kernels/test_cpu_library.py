@@ -124,8 +124,8 @@ def test_the_environment_forces_one(name: str, said: str) -> None:
 
 
 def test_without_the_library_it_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "_library", None)
-    monkeypatch.setattr(cpu, "_fault", "it was not built")
+    monkeypatch.setattr(cpu.library, "_library", None)
+    monkeypatch.setattr(cpu.library, "_fault", "it was not built")
     assert not cpu.available()
     assert "it was not built" in cpu.describe() and "pip install -e ." in cpu.describe()
     with pytest.raises(ImportError, match="was not built"):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
 
 from weaksync import kernels
-from weaksync.kernels import dispatch, ops
+from weaksync.kernels import dispatch, internals, ops, reference
 
 from .outputs import OPERATORS, assert_as_declared
 
@@ -27,6 +29,16 @@ HARD = {
     "dsta_path": ((), (*LENGTHS, None, 1.0, 1, None, False, False, True)),
     "drop_dtw": ((torch.full((B, N), 0.4), None), (*LENGTHS, True, None, False, True)),
 }
+#: what `internals` looks for
+PRIVATE = (
+    "torch._C._are_functorch_transforms_active",
+    "torch._C._len_torch_dispatch_stack",
+    "torch._C._get_tracing_state",
+    "torch.autograd._profiler_enabled",
+    "torch._C._functorch.is_batchedtensor",
+    "torch._C._functorch.is_legacy_batchedtensor",
+    "torch._C._autograd._get_current_graph_task_keep_graph",
+)
 
 
 def cost_of(seed=0, dtype=torch.float32):
@@ -293,6 +305,62 @@ def test_what_is_wrong_is_named(call, words):
 def test_devices_without_a_kernel_are_named():
     with pytest.raises(ValueError, match="run on CPU and CUDA, not on meta"):
         ops.backend_of(torch.zeros(1, 1, 1, device="meta"))
+
+
+def test_float64_on_cuda_is_slow_and_says_so_once():
+    ops._warn_of_float64_on_cuda.cache_clear()
+    cost = SimpleNamespace(is_cpu=False, is_cuda=True, dtype=torch.float64)
+    with pytest.warns(RuntimeWarning, match=r"float64 costs on CUDA .* convert them with .float\(\)"):
+        assert ops.backend_of(cost) is reference
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ops.backend_of(cost, soft=False) is reference
+    assert "float64 on the reference" in ops.describe("cuda:0")
+
+
+@pytest.mark.usefixtures("each_backend")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_huge_price_of_a_text_is_refused_on_every_backend_of_the_cpu(dtype):
+    for function in (kernels.soft_drop_dtw, kernels.drop_dtw):
+        with pytest.raises(ValueError, match=r"drop_text\[0, 0\] is 2e\+06, beyond 1e\+06"):
+            function(cost_of(dtype=dtype), 0.3, 2e6)
+
+
+# ---- private functions of torch that a release may lack
+
+
+def test_a_private_function_that_torch_lacks_forgoes_the_shortcut():
+    assert internals.private("_C._no_such_function", otherwise=True)() is True
+    assert internals.private("_no_such_module.function", otherwise=1)(None) == 1
+    assert internals.private("is_tensor", otherwise=None) is torch.is_tensor
+
+
+def test_without_the_private_functions_of_torch_results_are_the_same():
+    """In a process whose torch lacks them while the kernels are imported."""
+    code = f"""
+import sys, torch
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+hidden = []
+for path in {PRIVATE!r}:
+    module, _, name = path.rpartition(".")
+    owner = eval(module)
+    hidden.append((owner, name, getattr(owner, name)))
+    delattr(owner, name)
+from weaksync.kernels import internals
+for owner, name, function in hidden:
+    setattr(owner, name, function)
+assert internals.transforms_active() is True and internals.keeps_graph() is True
+from tests.kernels import test_ops as tests
+for name in tests.SOFT:
+    tests.test_the_alignment_is_the_derivative(name)
+    tests.test_torch_func_differentiates_and_maps(name)
+    tests.test_many_upstream_gradients_at_once(name, True)
+    tests.test_a_graph_that_is_kept_gives_its_derivatives_again(name)
+    tests.test_a_second_derivative_is_an_error_and_not_a_zero(name)
+tests.test_torch_func_maps_the_hard_forms_without_a_loop()
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # ---- transforms of torch.func
