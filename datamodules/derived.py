@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .index import ShardSet, open_set
 from .manifest import Manifest, Origin
 from .records import AnnotatedVideo
-from .shards import pack, write_record
+from .shards import check_free, pack, write_record
 
 TRANSLATIONS = "translations"
 ALIGNMENTS = "alignments"
@@ -58,6 +58,7 @@ def write_derived(
         OSError: such as a full disk; nothing is left behind.
     """
     folder = Path(folder)
+    check_free(folder)
     work = folder / ".records"
     shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
     work.mkdir(parents=True)

@@ -6,23 +6,26 @@ A shard holds whole videos.  Each begins with its text record, ``VIDEO/story.jso
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import io
 import json
+import os
 import re
+import shutil
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .files import whole_file
-from .manifest import MANIFEST, SHARD_NAME, Counts, Manifest, Origin, Shard
+from .files import whole_file, write_whole
+from .manifest import MANIFEST, Counts, Manifest, Origin, Shard
 from .records import AnnotatedVideo
 from .tarscan import END_OF_ARCHIVE, STORY, BadSample, Sample, scan, story_faults
 
 INDEX_FORMAT, INDEX_VERSION = "weaksync-shard-index", 1
+#: folder inside that of a set, where a new one is until it is whole
+PACKING = ".packing"
 
 _VIDEO_ID = re.compile(r"[A-Za-z0-9_-]+")
 _SPLIT = re.compile(r"[a-z][a-z0-9_]*")
@@ -85,38 +88,38 @@ def pack(
     settings: dict[str, Any],
     *,
     origin: Origin | None = None,
+    replace: bool = False,
     shard_bytes: int = 256 << 20,
     progress: Callable[[int], None] | None = None,
 ) -> Manifest:
-    """Join parts to a shard set.  The manifest is written last: a folder without one holds no set.
+    """Join parts to a shard set, which appears in its folder when it is whole.
 
     Args:
-        folder: made where it is absent; must not hold a set already.
+        folder: made where it is absent; see `check_free`.
         parts: split -> files of `write_video`, packed in this order.
         settings: how the parts were made; plain JSON values, kept in the manifest.
         origin: of a derived set.
+        replace: take the place of a set that is there, which stays until the new one is whole: both need room.
         shard_bytes: a shard is closed when the next video would make it larger; one large video is never cut.
         progress: called with the bytes of each part done.
 
     Raises:
-        ValueError: a part is damaged, two videos share an id, clips differ in their number of pictures, or `folder`
-            holds a set.
+        ValueError: a part is damaged, two videos share an id, clips differ in their number of pictures, or as
+            `check_free`.
         OSError: such as a full disk; nothing of this call is left behind.
     """
     folder = Path(folder)
-    if (folder / MANIFEST).exists():
-        raise ValueError(f"{folder} holds a shard set already; choose another folder, or remove that set first")
+    old = check_free(folder, replace=replace)
     if not any(parts.values()):
         raise ValueError(f"there is no video to pack into {folder}")
     for split in parts:
         if not _SPLIT.fullmatch(split):
             raise ValueError(f"split {split!r}: only lower-case letters, digits and '_' can name a shard")
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.iterdir():  # of a run that was killed before its manifest
-        if SHARD_NAME.fullmatch(stale.name) or stale.name.endswith(".index.json"):
-            stale.unlink()
-
-    packer = _Packer(folder, shard_bytes)
+    work = folder / PACKING
+    if work.exists():
+        shutil.rmtree(work)  # of a run that was killed
+    work.mkdir(parents=True)
+    packer = _Packer(work, shard_bytes)
     try:
         for split, paths in sorted(parts.items()):
             for path in paths:
@@ -125,16 +128,67 @@ def pack(
                     progress(Path(path).stat().st_size)
             packer.close_shard()
         manifest = packer.manifest(settings, origin)
-        with whole_file(folder / MANIFEST) as file:
-            file.write(manifest.to_json())
-    except BaseException as fault:
-        packer.undo()
-        if isinstance(fault, OSError) and fault.errno == errno.ENOSPC:
+        write_whole(work / MANIFEST, manifest.to_json())
+        _swap(folder, old, work, _files(manifest))
+    except OSError as fault:
+        if fault.errno == errno.ENOSPC:
             raise OSError(
                 errno.ENOSPC, f"the disk of {folder} is full; what this run had packed was removed. Free some space"
             ) from fault
         raise
+    finally:
+        packer.file.close()
+        shutil.rmtree(work)
     return manifest
+
+
+def check_free(folder: Path, *, replace: bool = False) -> list[str]:
+    """Make sure that a set can be put into a folder without harm to anything else.
+
+    Args:
+        replace: a set may be there.
+
+    Returns:
+        The names of its files, the manifest first; none where there is no set.
+
+    Raises:
+        ValueError: a set is there and is to stay, or tars or indexes that belong to none.
+    """
+    names: list[str] = []
+    if (folder / MANIFEST).exists():
+        if not replace:
+            raise ValueError(f"{folder} holds a shard set already; choose another folder, or remove that set first")
+        names = [MANIFEST, *_files(Manifest.read(folder))]
+    if folder.is_dir():
+        found = sorted(path.name for path in folder.iterdir() if path.name.endswith((".tar", ".index.json")))
+        if strange := [name for name in found if name not in names]:
+            raise ValueError(
+                f"{folder} holds {strange[0]}, which is of no shard set that is known here; choose another folder, or "
+                "move it away first"
+            )
+    return names
+
+
+def _files(manifest: Manifest) -> list[str]:
+    """The shards of a set and their indexes."""
+    return [name for shard in manifest.shards for name in (shard.name, index_name(shard.name))]
+
+
+def _swap(folder: Path, old: Sequence[str], work: Path, new: Sequence[str]) -> None:
+    """Put the files of a new set in place of those of the old one: all of them, or none."""
+    away = work / "old"
+    away.mkdir()
+    # between the first and the last, folder holds no manifest, and so no set
+    moves = [(folder / name, away / name) for name in old if (folder / name).exists()]
+    moves += [(work / name, folder / name) for name in [*new, MANIFEST]]
+    try:
+        for here, there in moves:
+            here.replace(there)
+    except BaseException:
+        for here, there in reversed(moves):
+            if not here.exists():
+                there.replace(here)
+        raise
 
 
 class _Packer:
@@ -151,8 +205,8 @@ class _Packer:
         self.split, self.videos, self.offset = "", 0, 0
         self.samples: list[Sample] = []
         self.hash = hashlib.sha256()
-        self.open_file: contextlib.ExitStack | None = None
-        self.file: BinaryIO
+        self.file: BinaryIO = io.BytesIO()
+        self.file.close()
 
     def add(self, split: str, path: Path) -> None:
         data = path.read_bytes()
@@ -163,9 +217,9 @@ class _Packer:
         if not result.samples:
             raise ValueError(f"{path} holds no video")
         self._count(split, path, result.samples)
-        if self.open_file is not None and self.offset + result.end > self.shard_bytes:
+        if self.offset + result.end > self.shard_bytes:
             self.close_shard()
-        if self.open_file is None:
+        if self.file.closed:
             self._open_shard(split)
         for sample in result.samples:
             sample.offset += self.offset
@@ -194,8 +248,7 @@ class _Packer:
     def _open_shard(self, split: str) -> None:
         number = sum(shard.split == split for shard in self.shards)
         self.split, self.name = split, f"{split}-{number:06d}.tar"
-        self.open_file = contextlib.ExitStack()
-        self.file = self.open_file.enter_context(whole_file(self.folder / self.name))
+        self.file = (self.folder / self.name).open("wb")
 
     def _write(self, data: bytes) -> None:
         self.file.write(data)
@@ -203,11 +256,12 @@ class _Packer:
         self.offset += len(data)
 
     def close_shard(self) -> None:
-        if self.open_file is None:
+        if self.file.closed:
             return
         self._write(bytes(END_OF_ARCHIVE))
-        self.open_file.close()
-        self.open_file = None
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
         sha256 = self.hash.hexdigest()
         index = index_json(self.name, self.offset, sha256, self.samples)
         self.shards.append(
@@ -221,27 +275,13 @@ class _Packer:
                 self.videos,
             )
         )
-        with whole_file(self.folder / index_name(self.name)) as file:
-            file.write(index)
+        write_whole(self.folder / index_name(self.name), index)
         self.samples, self.videos, self.offset, self.hash = [], 0, 0, hashlib.sha256()
 
     def manifest(self, settings: dict[str, Any], origin: Origin | None) -> Manifest:
         self.shards.sort(key=lambda shard: shard.name)
         languages = dict(sorted(self.languages.items()))
         return Manifest(settings, self.frames or 0, self.shards, self.counts, languages, origin)
-
-    def undo(self) -> None:
-        """Remove everything that this run has written."""
-        if self.open_file is not None:
-            with contextlib.suppress(_Undone):
-                self.open_file.__exit__(_Undone, _Undone(), None)
-        for shard in self.shards:
-            for name in (shard.name, index_name(shard.name)):
-                (self.folder / name).unlink(missing_ok=True)
-
-
-class _Undone(Exception):
-    """Tells `whole_file` not to keep the file."""
 
 
 def index_json(shard: str, size: int, sha256: str, samples: list[Sample]) -> bytes:

@@ -28,9 +28,9 @@ from .derived import SPEECH, origin
 from .files import whole_file
 from .groups import Grouping, group
 from .index import ShardSet, open_set
-from .manifest import MANIFEST, Origin
+from .manifest import Origin
 from .records import AnnotatedVideo, Sentence
-from .shards import pack, write_record
+from .shards import check_free, pack, write_record
 from .spoken import open_clips
 from .waveforms import decode_flac, encode_flac
 
@@ -106,7 +106,8 @@ def write_speech(
         FileNotFoundError: there are no subtitles.
         ValueError: `folder` holds a set, two files share a name, no file can be spoken, or there is no such voice.
     """
-    folder, subtitles = _new(folder), Path(subtitles)
+    folder, subtitles = Path(folder), Path(subtitles)
+    check_free(folder)
     report = Report()
     records = _records(subtitle_files(subtitles), language, cut, grouping, report)
     texts = list(dict.fromkeys(sentence.text for record in records for sentence in record.sentences))
@@ -134,7 +135,8 @@ def speak_clips(
         FileNotFoundError: there is no set of clips.
         ValueError: also where `clips` holds another kind of set.
     """
-    folder, parent = _new(folder), open_clips(clips)
+    folder, parent = Path(folder), open_clips(clips)
+    check_free(folder)
     report = Report()
     records: dict[str, list[AnnotatedVideo]] = {}
     for split in parent.splits:
@@ -183,13 +185,6 @@ def cue_spans(shards: ShardSet, text: str) -> NDArray[np.float64]:
         return np.array(json.loads(shards.read(text, None)[_TIMES])["cues"], dtype=np.float64).reshape(-1, 2)
     except (KeyError, TypeError, ValueError) as fault:
         raise shards.bad(text, None, _TIMES, f"no times of cues ({fault}): speak the subtitles anew") from fault
-
-
-def _new(folder: str | Path) -> Path:
-    folder = Path(folder)
-    if (folder / MANIFEST).exists():
-        raise ValueError(f"{folder} holds a shard set already; choose another folder, or remove that set first")
-    return folder
 
 
 def _speak(

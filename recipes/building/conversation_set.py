@@ -20,7 +20,6 @@ from ...datamodules import captions, media, shards
 from ...datamodules.files import write_whole
 from ...datamodules.groups import Grouping, group
 from ...datamodules.languages import check_words
-from ...datamodules.manifest import MANIFEST
 from ...datamodules.records import Cue
 from ...datamodules.spoken import CLIPS, TUBE_FPS
 from ...zoo.speaking import ScoreSpeaking
@@ -28,7 +27,7 @@ from .conversation import STEPS, Decision, Rules, Source, build, started
 from .faces import DetectFaces, KnownFaces
 from .sources import Narration, Story, find_stories
 from .splits import read_splits
-from .story_set import PARTS, REPORT, Failure, key_of, stat_of, with_words, write_report
+from .story_set import PARTS, REPORT, Failure, check_out, key_of, stat_of, with_words, write_report
 from .workers import each
 
 #: part of every key: raise it where the same input would now give other parts
@@ -140,11 +139,7 @@ def build_clips(
         ValueError: settings that cannot be, or nothing is kept; faults of single videos are in the report instead.
         OSError: the disk is full, or `out` cannot be written.
     """
-    if (out / MANIFEST).exists() and not replace:
-        raise ValueError(
-            f"{out} holds a shard set already; --replace builds it again, using what has not changed; "
-            "or choose another folder"
-        )
+    check_out(out, replace)
     stories, failures = find_stories(videos, narrations)
     assigned = _assigned([story.name for story in stories], splits, seed)
     rule = str(splits) if splits else f"80/10/10 of {len(stories)} videos to train, val and test, seed {seed}"
@@ -183,10 +178,11 @@ def build_clips(
     if not parts:
         write_report(out, report)
         raise ValueError(f"no clip could be made from {videos}: {_why_none(report)}; see {out / REPORT}")
-    if replace:
-        (out / MANIFEST).unlink(missing_ok=True)
     manifest = shards.pack(
-        out, {split: sorted(files) for split, files in parts.items()}, report.settings | {"funnel": report.funnel}
+        out,
+        {split: sorted(files) for split, files in parts.items()},
+        report.settings | {"funnel": report.funnel},
+        replace=replace,
     )
     report.counts = {
         split: {"clips": count.videos, "sentences": count.sentences} for split, count in sorted(manifest.counts.items())

@@ -130,11 +130,7 @@ def build_story(
         ValueError: settings that cannot be, or nothing to build; faults of single videos are in the report instead.
         OSError: the disk is full, or `out` cannot be written.
     """
-    if (out / MANIFEST).exists() and not replace:
-        raise ValueError(
-            f"{out} holds a shard set already; --replace builds it again, using what has not changed; "
-            "or choose another folder"
-        )
+    check_out(out, replace)
     many = len(narrations) > 1
     annotations = {n.language: _annotations(n) for n in narrations}
     stories, failures = find_stories(videos, narrations)
@@ -179,15 +175,23 @@ def build_story(
         by_split.setdefault(assigned[done[part]], []).append(part)
         if notes := _notes(part):
             report.notes[part.stem.rpartition(".")[0]] = notes
-    if replace:
-        (out / MANIFEST).unlink(missing_ok=True)
-    manifest = shards.pack(out, by_split, report.settings)
+    manifest = shards.pack(out, by_split, report.settings, replace=replace)
     report.counts = {split: asdict(count) for split, count in sorted(manifest.counts.items())}
     report.failures.sort(key=lambda failure: failure.video)
     write_report(out, report)
     if not report.failures:  # otherwise they are kept, for the run that follows when the fault is mended
         shutil.rmtree(folder)
     return report
+
+
+def check_out(out: Path, replace: bool) -> None:
+    """Raises ValueError where a set is in `out` that is not to be replaced, and as `shards.check_free`."""
+    if (out / MANIFEST).exists() and not replace:
+        raise ValueError(
+            f"{out} holds a shard set already; --replace builds it again, using what has not changed; "
+            "or choose another folder"
+        )
+    shards.check_free(out, replace=replace)
 
 
 def _rule(annotated: int, seed: int) -> str:

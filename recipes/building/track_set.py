@@ -17,7 +17,6 @@ from ...datamodules import media, shards
 from ...datamodules.batches import SPEECH_RATE
 from ...datamodules.face_tracks import TRACKS, write_track
 from ...datamodules.files import write_whole
-from ...datamodules.manifest import MANIFEST
 from ...datamodules.records import SpokenClip
 from ...datamodules.spoken import SAMPLES_A_FRAME, TUBE_FPS
 from ...datamodules.tracks import link
@@ -98,8 +97,7 @@ def build_tracks(
         FileNotFoundError: a file or a folder is missing.
         ValueError: files that say something else, or no track; faults of single videos are in the report instead.
     """
-    if (out / MANIFEST).exists():
-        raise ValueError(f"{out} holds a set already; choose another folder, or remove that set first")
+    shards.check_free(out)
     if size < 16 or size % 2:
         raise ValueError(f"tubes of {size} pixels: an even number, 16 or more")
     known, spoken, assigned = read_known(truth), _spoken(truth), read_splits(splits)

@@ -16,8 +16,8 @@ import numpy as np
 from ... import zoo
 from ...datamodules.derived import ALIGNMENTS, origin, write_derived
 from ...datamodules.index import open_set
-from ...datamodules.manifest import MANIFEST
 from ...datamodules.records import AnnotatedVideo, overlap_seconds, weak_labels
+from ...datamodules.shards import check_free
 from ...zoo.models.dual_encoder import DualEncoder
 from ..console import err, print_table
 from ..derived.features import weights_hash
@@ -70,8 +70,7 @@ def align(
     Raises:
         ValueError: `out` holds a set, or there is no training video in these languages.
     """
-    if (Path(out) / MANIFEST).exists():
-        raise ValueError(f"{out} holds a set already; choose another folder, or remove that set first")
+    check_free(Path(out))
     parent = open_set(shards)
     decoder = model_decoder(model)
     videos = similarities(model, shards, split="train", languages=languages, translations=translations, workers=workers)

@@ -18,10 +18,9 @@ import click
 from av.video.frame import VideoFrame
 
 from ...datamodules import media, shards, yms
-from ...datamodules.manifest import MANIFEST
 from ...datamodules.records import AnnotatedVideo, Interval
 from ..building.story_clips import Clips, Pictures
-from ..building.story_set import PARTS, Failure, Report, key_of, stat_of, with_words, write_report
+from ..building.story_set import PARTS, Failure, Report, check_out, key_of, stat_of, with_words, write_report
 from ..console import progress
 from ..published import release
 
@@ -59,8 +58,7 @@ def build_yms(
         FileNotFoundError: a folder or a file of the release is missing.
         ValueError: nothing to build, or a set is there; faults of single videos are in the report instead.
     """
-    if (out / MANIFEST).exists() and not replace:
-        raise ValueError(f"{out} holds a shard set already; --replace builds it again, or choose another folder")
+    check_out(out, replace)
     if not videos.is_dir():
         raise FileNotFoundError(f"no such folder: {videos}")
     pictures = pictures or Pictures()
@@ -102,9 +100,7 @@ def build_yms(
     if not by_split:
         write_report(out, report)
         raise ValueError(f"no video could be built from {videos}: {report.failures[0].reason}")
-    if replace:
-        (out / MANIFEST).unlink(missing_ok=True)
-    manifest = shards.pack(out, by_split, report.settings)
+    manifest = shards.pack(out, by_split, report.settings, replace=replace)
     report.counts = {split: asdict(count) for split, count in sorted(manifest.counts.items())}
     write_report(out, report)
     if not report.failures:

@@ -21,9 +21,9 @@ from ... import zoo
 from ...datamodules.derived import FEATURES, TRANSLATIONS, open_derived, origin, translated
 from ...datamodules.features import CLIPS, SENTENCES, Arrays, write_features
 from ...datamodules.index import ShardSet, open_set
-from ...datamodules.manifest import MANIFEST, Manifest, Origin
+from ...datamodules.manifest import Manifest, Origin
 from ...datamodules.records import AnnotatedVideo
-from ...datamodules.shards import pack
+from ...datamodules.shards import check_free, pack
 from ...datamodules.videos import VideoLoader, Videos
 from ...zoo.checkpoint import Pretrained
 from ...zoo.models.dual_encoder import DualEncoder
@@ -177,8 +177,7 @@ def _write(
     advance: Callable[[], None] | None,
 ) -> Manifest:
     """Make what is absent, a part for each video, then join all parts to a set."""
-    if (out / MANIFEST).exists():
-        raise ValueError(f"{out} holds a set already; choose another folder, or remove that set first")
+    check_free(out)
     made_of = origin(parent, FEATURES, producer)
     folder = out / PARTS / parts_key(made_of, settings)
     folder.mkdir(parents=True, exist_ok=True)

@@ -25,8 +25,8 @@ from ...datamodules.derived import FEATURES, origin
 from ...datamodules.elastic import worker_options
 from ...datamodules.features import Arrays, write_arrays
 from ...datamodules.index import ShardSet
-from ...datamodules.manifest import MANIFEST, Manifest
-from ...datamodules.shards import pack
+from ...datamodules.manifest import Manifest
+from ...datamodules.shards import check_free, pack
 from ...datamodules.speech_set import cue_spans, open_speech, spoken
 from ...datamodules.spoken import at_rate, open_clips, scene, tube
 from ...datamodules.streams import ACTION, LIPS, OBJECT, SCENE, SPANS, SPEECH, TIMES, WORDS
@@ -110,8 +110,7 @@ def make_stream(
         BadSample: something cannot be read.
     """
     out = Path(out)
-    if (out / MANIFEST).exists():
-        raise ValueError(f"{out} holds a set already; choose another folder, or remove that set first")
+    check_free(out)
     if stream == WORDS:
         made = _words(open_speech(source), words, model, seed)
     elif words is not None:

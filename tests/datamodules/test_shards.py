@@ -136,10 +136,60 @@ def test_a_write_that_fails_leaves_no_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_not_taken_over(tmp_path):
+def test_what_a_killed_run_left_is_cleared_away(tmp_path):
     folder = tmp_path / "set"
-    folder.mkdir()
-    (folder / "train-000007.tar").write_bytes(b"left over")
+    (folder / ".packing").mkdir(parents=True)
+    (folder / ".packing" / "train-000007.tar").write_bytes(b"left over")
     manifest = pack(folder, {"train": [part(tmp_path)]}, {"width": 320})
     assert sorted(p.name for p in folder.iterdir()) == ["manifest.json", "train-000000.index.json", "train-000000.tar"]
     assert manifest.settings == {"width": 320}
+
+
+@pytest.mark.parametrize("name", ["train-000000.tar", "imagenet-000146.tar", "00000.tar", "train-000000.index.json"])
+def test_the_tars_of_others_are_not_touched(tmp_path, name):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / name).write_bytes(b"somebody's")
+    for replace in (False, True):
+        with pytest.raises(ValueError, match=rf"set holds {name}, which is of no shard set .* choose another folder"):
+            pack(folder, {"train": [part(tmp_path)]}, {}, replace=replace)
+    assert [p.name for p in folder.iterdir()] == [name]
+    assert (folder / name).read_bytes() == b"somebody's"
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_set_is_replaced_whole(tmp_path):
+    folder, parts = tmp_path / "set", [part(tmp_path, name) for name in ("a", "b", "c")]
+    pack(folder, {"train": parts, "val": [part(tmp_path, "d")]}, {}, shard_bytes=1000)
+    (folder / "report.json").write_bytes(b"{}")
+    pack(folder, {"train": parts[:1]}, {"width": 320}, replace=True)
+    pack(tmp_path / "new", {"train": parts[:1]}, {"width": 320})
+    assert contents(folder) == {**contents(tmp_path / "new"), "report.json": b"{}"}
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("call", range(1, 14))
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_a_set_stays_where_its_replacement_fails(tmp_path, monkeypatch, broken, call, fault):
+    """Packing two shards flushes three kinds of file; putting them into place renames the old away, the new in."""
+    folder, parts = tmp_path / "set", [part(tmp_path, name) for name in ("a", "b")]
+    pack(folder, {"train": parts}, {}, shard_bytes=1000)
+    before, calls, real = contents(folder), [], getattr(os, broken)
+
+    def breaks(*arguments, **more):
+        calls.append(arguments)
+        if len(calls) == call:
+            raise fault
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(os, broken, breaks)
+    try:
+        pack(folder, {"train": parts[::-1]}, {"width": 320}, shard_bytes=1000, replace=True)
+    except (OSError, KeyboardInterrupt):
+        assert contents(folder) == before
+    else:
+        assert len(calls) < call
+        assert Manifest.read(folder).settings == {"width": 320} and contents(folder) != before

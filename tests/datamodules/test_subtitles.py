@@ -182,7 +182,7 @@ def test_sets_that_do_not_belong_together_are_refused(made: Made, tmp_path: Path
         module(speech=folders["lips"])
     with pytest.raises(ValueError, match="global_batch=1"):
         made.module(global_batch=1)
-    with pytest.raises(ValueError, match="10 clips in steps of at most 4 come down to 3 in a step; a step needs two, and one for each of 5 ranks"):
+    with pytest.raises(ValueError, match="come down to 3 in a step; a step needs two, and one for each of 5 ranks"):
         SubtitleSteps(made.module().split("train"), 4, 0, 0, 5)
 
 

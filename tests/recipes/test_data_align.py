@@ -56,7 +56,7 @@ def test_the_labels_are_the_models_own_and_train_another(shards, model, tmp_path
     overrides += ["trainer.max_epochs=1", "trainer.precision=32-true", "trainer.accelerator=cpu", "data.workers=0"]
     assert run("train", "story/self_training", *overrides).exit_code == 0
     assert (tmp_path / "self_training" / "model" / "config.json").is_file()
-    with pytest.raises(ValueError, match="holds a set already"):
+    with pytest.raises(ValueError, match="holds a shard set already"):
         run("data", "align", shards, "--model", model, "--out", out)
 
 

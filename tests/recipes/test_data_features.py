@@ -80,7 +80,7 @@ def test_a_call_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
     assert left == [2]
     assert again == whole
     assert not (tmp_path / "out" / ".parts").exists()
-    with pytest.raises(ValueError, match="holds a set already"):
+    with pytest.raises(ValueError, match="holds a shard set already"):
         encoded(shards, str(model), tmp_path / "out", workers=0)
 
 

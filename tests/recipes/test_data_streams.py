@@ -138,7 +138,7 @@ def test_a_call_that_was_stopped_goes_on_to_the_same_bytes(
     again = make_stream(made / "clips", LIPS, tmp_path / "lips", started=left.append, **told)  # type: ignore[arg-type]
     assert left == [2] and again.manifest.shards == open_set(made / "features/lips").manifest.shards
     assert not (tmp_path / "lips" / ".parts").exists()
-    with pytest.raises(ValueError, match="holds a set already"):
+    with pytest.raises(ValueError, match="holds a shard set already"):
         make_stream(made / "clips", LIPS, tmp_path / "lips", **told)  # type: ignore[arg-type]
 
 
