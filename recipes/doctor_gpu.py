@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +28,9 @@ def findings(device: str, *, sizes: tuple[tuple[int, int, int], ...] = SIZES) ->
     Rows are scans whose steps do not commute, so a scan in the wrong order shows in every value; fast exponentials show
     in the gradients; a race shows as runs that differ.
     """
-    return [row for size in sizes for row in _of_size(size, device)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="float64 costs on CUDA")  # as the truth is to be
+        return [*_of_pairs(device), *(row for size in sizes for row in _of_size(size, device))]
 
 
 def _reported(rows: Iterator[tuple[str, str, str]], what: str) -> Iterator[tuple[str, str, str]]:
@@ -37,19 +41,21 @@ def _reported(rows: Iterator[tuple[str, str, str]], what: str) -> Iterator[tuple
         yield what, f"{type(error).__name__}: {error}".splitlines()[0][:200], _verdict(False)
 
 
-def _soft() -> dict[str, Callable[[Tensor], Tensor]]:
-    return {
-        "soft-DTW": partial(kernels.soft_dtw, gamma=0.1),
-        "soft-DTW, gamma 0.001": partial(kernels.soft_dtw, gamma=0.001),
-        "soft-DTW, band": partial(kernels.soft_dtw, gamma=0.1, band=BAND),
-        "soft-DSTA": partial(kernels.soft_dsta, gamma=0.1),
-        "soft-DSTA, window 50": partial(kernels.soft_dsta, gamma=0.1, window=50),
-        "soft-DSTA, band": partial(kernels.soft_dsta, gamma=0.1, band=BAND),
-        "soft Drop-DTW": partial(kernels.soft_drop_dtw, drop_video=0.4, drop_text=0.6, gamma=0.1),
-        "soft Drop-DTW, gaps": partial(
-            kernels.soft_drop_dtw, drop_video=0.4, drop_text=0.6, gamma=0.1, contiguous=False
-        ),
-    }
+#: a soft recurrence by its name in `kernels`, and the settings that it is checked with
+SOFT: dict[str, tuple[str, dict[str, Any]]] = {
+    "soft-DTW": ("soft_dtw", {"gamma": 0.1}),
+    "soft-DTW, gamma 0.001": ("soft_dtw", {"gamma": 0.001}),
+    "soft-DTW, band": ("soft_dtw", {"gamma": 0.1, "band": BAND}),
+    "soft-DSTA": ("soft_dsta", {"gamma": 0.1}),
+    "soft-DSTA, window 50": ("soft_dsta", {"gamma": 0.1, "window": 50}),
+    "soft-DSTA, band": ("soft_dsta", {"gamma": 0.1, "band": BAND}),
+    "soft Drop-DTW": ("soft_drop_dtw", {"drop_video": 0.4, "drop_text": 0.6, "gamma": 0.1}),
+    "soft Drop-DTW, every text matched": ("soft_drop_dtw", {"drop_video": 0.4, "gamma": 0.1}),
+    "soft Drop-DTW, gaps": (
+        "soft_drop_dtw",
+        {"drop_video": 0.4, "drop_text": 0.6, "gamma": 0.1, "contiguous": False},
+    ),
+}
 
 
 def _hard() -> dict[str, Callable[[Tensor], tuple[Tensor, ...]]]:
@@ -65,13 +71,19 @@ def _hard() -> dict[str, Callable[[Tensor], tuple[Tensor, ...]]]:
 def _of_size(size: tuple[int, int, int], device: str) -> Iterator[tuple[str, str, str]]:
     cost = 2 * torch.rand(size, generator=torch.Generator().manual_seed(0)).to(device)
     label = " x ".join(map(str, size))
-    for name, value in _soft().items():
-        yield from _reported(_of_soft(f"{name}, {label}", value, cost), f"{name}, {label}")
+    for name, (form, settings) in SOFT.items():
+        value = partial(getattr(kernels, form), **settings)
+        alignment = partial(getattr(kernels, f"{form}_alignment"), **settings)
+        steep = "every text matched" in name and size[2] > size[1]  # which takes as many steps as texts
+        given = cost.mT if steep else cost
+        yield from _reported(_of_soft(f"{name}, {label}", value, alignment, given), f"{name}, {label}")
     for name, path in _hard().items():
         yield from _reported(_of_hard(f"{name}, {label}", path, cost), f"{name}, {label}")
 
 
-def _of_soft(what: str, value: Callable[[Tensor], Tensor], cost: Tensor) -> Iterator[tuple[str, str, str]]:
+def _of_soft(
+    what: str, value: Callable[[Tensor], Tensor], alignment: Callable[[Tensor], Tensor], cost: Tensor
+) -> Iterator[tuple[str, str, str]]:
     found, gradient = _differentiated(value, cost)
     truth, exact = _differentiated(value, cost.double())
     again, gradient_again = _differentiated(value, cost)
@@ -82,6 +94,11 @@ def _of_soft(what: str, value: Callable[[Tensor], Tensor], cost: Tensor) -> Iter
     yield f"{what}: gradient", f"{error:.1e}", _verdict(error <= passing)
     same = torch.equal(found, again) and torch.equal(gradient, gradient_again)
     yield f"{what}: two runs", "equal" if same else "differ", _verdict(same)
+    with torch.no_grad():
+        error = float((value(cost).double() - truth).abs().max() / truth.abs().max())
+    yield f"{what}: value without a gradient", f"{error:.1e}", _verdict(error <= VALUE)
+    same = torch.equal(alignment(cost), gradient)
+    yield f"{what}: alignment and gradient", "equal" if same else "differ", _verdict(same)
 
 
 def _of_hard(what: str, path: Callable[[Tensor], tuple[Tensor, ...]], cost: Tensor) -> Iterator[tuple[str, str, str]]:
@@ -91,6 +108,23 @@ def _of_hard(what: str, path: Callable[[Tensor], tuple[Tensor, ...]], cost: Tens
     yield f"{what}: value", f"{error:.1e}", _verdict(error <= VALUE)
     same = all(torch.equal(one, two) for one, two in zip(rest, path(cost)[1:], strict=True))
     yield f"{what}: two runs", "equal" if same else "differ", _verdict(same)
+
+
+def _of_pairs(device: str) -> Iterator[tuple[str, str, str]]:
+    """Every video with every text: costs from features, with autocast on, and values of the hard forms alone."""
+    draw = torch.Generator().manual_seed(0)
+    video, text = (torch.randn(count, steps, 64, generator=draw).to(device) for count, steps in ((3, 40), (5, 61)))
+    for name in ("pairwise_soft_dtw", "pairwise_soft_dsta", "pairwise_dtw", "pairwise_dsta"):
+        yield from _reported(_of_pairs_by(name, video, text), name)
+
+
+def _of_pairs_by(name: str, video: Tensor, text: Tensor) -> Iterator[tuple[str, str, str]]:
+    values = getattr(kernels, name)
+    truth = values(video.double(), text.double())
+    for setting, autocast in (("", False), (", autocast", True)):
+        with torch.autocast(video.device.type, dtype=torch.bfloat16, enabled=autocast):
+            error = float((values(video, text).double() - truth).abs().max() / truth.abs().max())
+        yield f"{name}{setting}: value", f"{error:.1e}", _verdict(error <= VALUE)
 
 
 def _differentiated(value: Callable[[Tensor], Tensor], cost: Tensor) -> tuple[Tensor, Tensor]:
