@@ -50,7 +50,7 @@ class Report:
         resumed: of these, how many an earlier call had spoken.
         seconds: of speech in the set.
         shown: seconds for which these sentences are shown or said; over `seconds` it is how much slower people speak.
-        left_out: file, or clip -> why it is not in the set.
+        left_out: file, talk of a file, or clip -> why it is not in the set.
     """
 
     files: int = 0
@@ -196,10 +196,13 @@ def _speak(
     report: Report,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Speak what no earlier call has spoken, then join all of it to a set; `report` is filled in."""
+    """Speak what no earlier call has spoken, then join all of it to a set; `report` is filled in.
+
+    Raises ValueError where nothing can be spoken.
+    """
     everything = [record for each in records.values() for record in each]
     texts = list(dict.fromkeys((record.language, one.text) for record in everything for one in record.sentences))
-    report.distinct = len(texts)
+    refused: dict[tuple[str, str], str] = {}
     kept = folder / ".speech"
     kept.mkdir(parents=True, exist_ok=True)
     for number, (language, text) in enumerate(texts):
@@ -208,14 +211,24 @@ def _speak(
         place = _place(kept, synthesize, language, text)
         if place.with_suffix(".json").exists():
             report.resumed += 1
+            continue
+        try:
+            speech = synthesize(text, language=language)
+        except ValueError as fault:
+            refused[language, text] = f"{text!r} cannot be spoken: {fault}"
         else:
-            _keep(place, synthesize(text, language=language))
+            _keep(place, speech)
     if progress:
         progress(len(texts), len(texts))
+    report.distinct = len(texts) - len(refused)
     parts: dict[str, list[Path]] = {}
     counted: dict[str, dict[str, float]] = {}
     for split, each in records.items():
         for record in each:
+            reasons = [refused.get((record.language, one.text)) for one in record.sentences]
+            if reason := next(filter(None, reasons), None):
+                report.left_out[record.id] = reason
+                continue
             said = [_kept(_place(kept, synthesize, record.language, one.text)) for one in record.sentences]
             speech = Speech.join(said)
             record.duration = speech.duration
@@ -224,6 +237,9 @@ def _speak(
             path = kept / f"{record.id}.tar"
             parts.setdefault(split, []).append(path)
             write_record(path, record.to_dict(), members)
+    if not parts and report.left_out:
+        name, reason = next(iter(report.left_out.items()))
+        raise ValueError(f"there is nothing that can be spoken; {name}: {reason}")
     settings = {**settings, "voice": synthesize.voice, "rate": synthesize.rate, "sentences": counted}
     pack(folder, parts, settings, origin=made_of)
     shutil.rmtree(kept)

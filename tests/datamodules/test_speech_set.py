@@ -25,17 +25,20 @@ SRT = "1\n00:00:01,000 --> 00:00:03,500\n{}\n\n2\n00:00:04,000 --> 00:00:06,000\
 
 @dataclass
 class Beeps:
-    """A tenth of a second a letter; notes all that it says, and may fail after some."""
+    """A tenth of a second a letter; notes all that it says, may fail after some, and refuses texts with a word."""
 
     voice: str = "beep"
     rate: float = 1.0
     producer: str = "beeps 1"
     said: list[str] = field(default_factory=list)
     fails_after: int = 1000
+    refuses: str = "zzz"
 
     def __call__(self, text: str, *, language: str) -> Speech:
         if len(self.said) >= self.fails_after:
             raise KeyboardInterrupt
+        if self.refuses in text:
+            raise ValueError("no letter of it is known")
         self.said.append(text)
         length = len(text) / 10
         wave = torch.full((1600 * len(text),), len(text), dtype=torch.int16)
@@ -85,6 +88,25 @@ def test_a_call_that_was_stopped_goes_on(subtitles: Path, tmp_path: Path) -> Non
     assert again.said == ["Then we sit down and eat."] and report.resumed == 1
     write_speech(tmp_path / "whole", subtitles, Beeps(), language="en")
     assert (tmp_path / "set/pool-000000.tar").read_bytes() == (tmp_path / "whole/pool-000000.tar").read_bytes()
+
+
+def test_what_cannot_be_spoken_is_left_out_by_name(subtitles: Path, tmp_path: Path) -> None:
+    report = write_speech(tmp_path / "set", subtitles, Beeps(refuses="onions"), language="en")
+    assert report.left_out["one"] == "'We chop the onions.' cannot be spoken: no letter of it is known"
+    assert (report.files, report.sentences, report.distinct) == (1, 1, 1)
+    assert list(open_speech(tmp_path / "set").entries) == ["two"]
+    with pytest.raises(ValueError, match=r"nothing that can be spoken; .*empty\.srt: "):
+        write_speech(tmp_path / "other", subtitles, Beeps(refuses="e"), language="en")
+
+
+def test_a_clip_that_cannot_be_spoken_is_left_out_by_name(tmp_path: Path) -> None:
+    make_clips(tmp_path / "clips", {"train": 3}, seconds=1)
+    first = open_clips(tmp_path / "clips").record("train0000").sentences[0].text
+    others = [open_clips(tmp_path / "clips").record(f"train000{number}").sentences for number in (1, 2)]
+    assert first not in {sentence.text for each in others for sentence in each}
+    report = speak_clips(tmp_path / "set", tmp_path / "clips", Beeps(refuses=first))
+    assert report.left_out == {"train0000": f"{first!r} cannot be spoken: no letter of it is known"}
+    assert list(open_speech(tmp_path / "set").entries) == ["train0001", "train0002"]
 
 
 @pytest.mark.parametrize("other", [Beeps(rate=2.0), Beeps(voice="boop"), Beeps(producer="beeps 2")])
