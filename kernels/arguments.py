@@ -11,7 +11,7 @@ from torch import Tensor
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
-#: with it a sum over 4096 texts is still exact to 1e-6
+#: the largest price of dropping a text: a sum over 4096 of them is still exact to 1e-6
 LARGEST_TEXT_DROP = 1e6
 
 
@@ -77,7 +77,7 @@ def lengths_of(name: str, given: Tensor | None, batch: int, longest: int, valida
 
 @lru_cache(maxsize=256)
 def _whole(batch: int, length: int) -> Tensor:
-    """The same length for every pair; nobody changes it."""
+    """The same length for every pair.  Cached: callers must not write to it."""
     return torch.full((batch,), length, dtype=torch.int64, device="cpu")
 
 
@@ -89,7 +89,7 @@ def check_text_drops(drops: Tensor, texts: Tensor) -> None:
     if drops.numel():
         least, largest = drops.aminmax()
         if least.item() >= -LARGEST_TEXT_DROP and largest.item() <= LARGEST_TEXT_DROP:
-            return  # as nearly always, and five operators sooner
+            return  # the usual case, which saves five operators
     huge = (drops.abs() > LARGEST_TEXT_DROP) & (drops != -torch.inf)
     if huge.any() and (huge := huge & (torch.arange(drops.shape[1], device="cpu") < texts[:, None])).any():
         pair, text = huge.nonzero()[0].tolist()
@@ -149,7 +149,9 @@ def windows_of(window: int | Tensor | None, batch: int) -> Tensor | None:
 
 def broadcast_drop(name: str, drop: Tensor | float, batch: int, steps: int, like: Tensor) -> Tensor:
     """Drop costs as (B, steps) of the type and on the device of the costs.  Raises ValueError where they do not fit."""
-    if isinstance(drop, float) and abs(drop) <= torch.finfo(like.dtype).max:  # as mostly, and two operators sooner
+    if (
+        isinstance(drop, float) and abs(drop) <= torch.finfo(like.dtype).max
+    ):  # the usual case, which saves two operators
         return like.new_full((batch, steps), drop)
     try:
         drop = torch.as_tensor(drop, dtype=like.dtype, device=like.device)

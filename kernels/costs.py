@@ -49,8 +49,8 @@ def pairwise_cosine_cost(video: Tensor, text: Tensor) -> Tensor:
         text: (S, m, d).
 
     Returns:
-        (V, S, n, m): pair by pair where the CPU library makes it; else a view of one matrix product, whose rows lie
-        S * m apart, so that nothing is copied.
+        (V, S, n, m): contiguous from the C++ library on the CPU; else a view of one matrix product, whose rows lie
+        S * m apart, without a copy.
 
     Raises:
         ValueError: where the shapes do not go together.
@@ -109,6 +109,7 @@ def _(video: Tensor, text: Tensor, extra: Tensor | None) -> Tensor:
 
 
 def _in_tiles(*given: Tensor | None) -> bool:
+    """Whether the C++ library may compute the product: float32 on the CPU, and nobody asks for a derivative."""
     tensors = [x for x in given if x is not None]
     plain = all(x.is_cpu and x.dtype == torch.float32 and unpack_dual(x).tangent is None for x in tensors)
     followed = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)

@@ -1,7 +1,7 @@
-"""Derivatives of the soft recurrences: products of what the forward pass left with the gradient from upstream.
+"""Derivatives of the soft recurrences: the alignment that the forward pass saved, times the upstream gradient.
 
-Three callers want them, each in its own way: the dispatcher of torch, which torch.compile follows; eager code, where a
-function of its own costs half of what the dispatcher takes; and the transforms of torch.func.
+They are defined three times: for the registered operators, which torch.compile traces; for eager code, as an autograd
+function that costs half of what torch's dispatcher does; and for the transforms of torch.func.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch.library import CustomOpDef
 from . import cpu, internals
 from .dispatch import call, operator
 
-#: takes costs, then the drop costs if it has any, then settings; gives a value, then the derivative in each of those
+#: takes costs, drop costs if it has any, and settings; returns a value, then its derivative in each of the costs
 Operator = Callable[..., tuple[Tensor, ...]]
 
 
 def differentiable(registered: CustomOpDef, *inputs: Any) -> Tensor:
-    """The operator's value, differentiable in the way that suits the caller."""
+    """The operator's value, differentiable in its costs."""
     if torch.compiler.is_compiling():
         return registered(*inputs)[0]
     if internals.transforms_active():
@@ -85,7 +85,7 @@ class _Eager(Function):
 def _last_time(grad: Tensor) -> bool:
     """Whether the graph is freed after this backward pass, so that what it saved may be scaled where it lies.
 
-    That spares large tensors a second piece of memory, whose pages cost as much as a quarter of the recurrence.
+    Scaling in place saves a second large tensor, whose page faults cost a quarter of the recurrence.
     """
     return not (
         type(grad) is not Tensor
@@ -96,7 +96,7 @@ def _last_time(grad: Tensor) -> bool:
 
 
 class _Transformed(Function):
-    """The same for torch.func, whose transforms want the pieces apart."""
+    """The same for torch.func, which needs `forward` and `setup_context` apart."""
 
     @staticmethod
     def forward(*inputs: Any) -> tuple[Tensor, ...]:
@@ -156,7 +156,7 @@ class _Product(Function):
 
 @operator("scaled")
 def scaled(share: Tensor, grad: Tensor) -> Tensor:
-    """The product as an operator of its own, which knows that gradients are large and new."""
+    """The product as an operator, whose output lies in huge pages on the CPU where it is large."""
     product = cpu.empty(share, *share.shape) if share.device.type == "cpu" else torch.empty_like(share)
     return torch.mul(share, _spread(grad, share), out=product)
 

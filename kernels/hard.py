@@ -131,7 +131,7 @@ def drop_dtw(
 
     Raises:
         ValueError: for shapes, lengths or a band that fit no alignment, naming the pair; for a drop_text beyond 1e6,
-            if it lies on the CPU or `validate` is set.
+            if the costs lie on the CPU or `validate` is set.
     """
     check_tensors(cost, video_lengths, text_lengths)
     check_whole("band", band)

@@ -231,7 +231,7 @@ def _sizes(
 ) -> tuple[Tensor, Tensor]:
     """Lengths on the device of the cost.  Those that lie on a GPU with it are checked only if `validate` waits.
 
-    `allow_infeasible` leaves pairs that fit no alignment to the recurrence, which gives +inf.
+    With `allow_infeasible`, pairs whose lengths fit no alignment are no error: the recurrence returns +inf for them.
     """
     batch, n, m = cost.shape
     wait = validate or cost.is_cpu  # C++ reads as far as the lengths say
@@ -277,7 +277,7 @@ def _drop_check(drop_video: Tensor, drop_text: Tensor | None, band: int | None, 
 
 
 def _checked_values(value: Tensor, validate: bool) -> Tensor:
-    """`value`; if asked to validate, an error that names the first pair without one."""
+    """`value`; with `validate`, a ValueError that names the first pair whose value is NaN or infinite."""
     if validate:
         for pair, found in enumerate(value.tolist()):
             if math.isnan(found):
@@ -291,13 +291,14 @@ def _checked_values(value: Tensor, validate: bool) -> Tensor:
 
 
 def _results(cost: Tensor, with_rest: bool, *shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
-    """A value (B,), then one tensor of the same type for each shape, empty where it is not asked for."""
+    """A value (B,), then one tensor of the same type for each shape; those are empty unless `with_rest`."""
     dtype = torch.float64 if cost.dtype == torch.float64 else torch.float32
     rest = (cost.new_empty(shape if with_rest else (0,), dtype=dtype) for shape in shapes)
     return cost.new_empty(cost.shape[0], dtype=dtype), *rest
 
 
 def _indices(cost: Tensor, with_rest: bool, *shapes: tuple[int | torch.SymInt, ...]) -> tuple[Tensor, ...]:
+    """The same, but the tensors for the shapes are int64."""
     rest = (cost.new_empty(shape if with_rest else (0,), dtype=torch.int64) for shape in shapes)
     return *_results(cost, False), *rest
 

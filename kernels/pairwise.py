@@ -1,10 +1,10 @@
 """Every video against every text: values (V, S) for ranking and retrieval, in bounded memory.
 
-Costs of a block of pairs come from one product, pair by pair or as a view of a matrix, and go to the recurrence as they
-lie; where derivatives are asked for and all blocks together would not fit, each is computed again on the way back.
+Pairs are computed in blocks: one product gives the costs of a block, which go to the recurrence without a copy.  Where
+a gradient is asked for and all blocks together would not fit the memory, the backward pass computes each block again.
 
-Among all pairs some may fit no alignment: of too few video steps for the window, too steep for the band, or empty.
-They cost +inf, with zero gradient, wherever their lengths lie; `validate=True` makes them an error.
+Some of the pairs may have no alignment: too few video steps for the window, too steep for the band, or empty.  They
+cost +inf with zero gradient, wherever their lengths lie; `validate=True` makes them an error.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def soft_drop_dtw(
 
     Raises:
         ValueError: for shapes, types, gamma, lengths or a band that fit no alignment, naming the pair; for a
-            drop_text beyond 1e6, if it lies on the CPU or `validate` is set.
+            drop_text beyond 1e6, if the costs lie on the CPU or `validate` is set.
     """
     with_alignment, lengths = differentiates(cost, drop_video, drop_text), (video_lengths, text_lengths)
     return _soft_drop_dtw(
@@ -218,7 +218,7 @@ _alignments_follow = ContextVar("alignments follow", default=True)
 
 @contextmanager
 def values_alone() -> Iterator[None]:
-    """For a forward pass that will be run again before its derivatives are taken: it computes no alignments."""
+    """Within it no alignments are computed: for a forward pass that will run again before the backward pass."""
     token = _alignments_follow.set(False)
     try:
         yield
@@ -227,6 +227,7 @@ def values_alone() -> Iterator[None]:
 
 
 def differentiates(*given: Tensor | float | None) -> bool:
+    """Whether a gradient with respect to one of these may be asked for, so that the alignment must be computed."""
     asked = torch.is_grad_enabled() and any(one.requires_grad for one in given if isinstance(one, Tensor))
     return asked and _alignments_follow.get()
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 INSTRUCTION_SETS = ("avx512", "avx2", "plain")
 ENVIRONMENT = "WEAKSYNC_CPU"
-#: smaller tensors are not worth huge pages, or the question
+#: bytes; smaller tensors gain nothing from huge pages
 LARGE = 4 << 20
 
 
@@ -39,7 +39,7 @@ class Sequences(ctypes.Structure):
 
 
 _POINTER, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
-#: what follows the batch
+#: types of the arguments after the batch
 _ARGUMENTS: dict[str, tuple[type, ...]] = {
     "soft_dtw": (_DOUBLE, _POINTER),
     "soft_dsta": (_POINTER, _INT, _DOUBLE, _DOUBLE, _POINTER),
@@ -127,8 +127,10 @@ def use(name: str | None) -> str:
 
 
 def empty(like: Tensor, *shape: int) -> Tensor:
-    """An uninitialised tensor of the same type on the CPU, of huge pages where it is large: faults of small ones cost
-    as much as a recurrence."""
+    """An uninitialised tensor of the same type on the CPU, in huge pages where it is large.
+
+    The page faults of small pages cost as much as a recurrence.
+    """
     tensor = like.new_empty(shape)
     if _library is not None and tensor.nbytes >= LARGE:
         _library.weaksync_expect_large(tensor.data_ptr(), tensor.nbytes)

@@ -5,9 +5,9 @@ alignments to 3e-6 of their maximum. Along a path |cost| / gamma may add up to 5
 checked, as that would wait for the device. A single cost / gamma of 10**30 counts as forbidden. A pair whose lengths
 lie beyond the table is NaN, with a gradient of 0.
 
-Rows of any width go in blocks; those of DSTA, which are read in both directions, lie in memory where no program holds
-them at once (long_dsta.py). Tables that a backward pass or a walk back needs are as wide as the band; DTW and Drop-DTW
-hold whole rows where no program holds a band's (a band beyond 1018).
+Rows wider than a program holds are computed in blocks; DSTA, which reads a row in both directions, then keeps its rows
+in memory (long_dsta.py). Tables kept for the backward pass or for tracing a path are as wide as the band; for a band
+beyond 1018, DTW and Drop-DTW keep whole rows.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from . import rows
 
-#: options for programs of several warps: left alone, ptxas spills a few registers to fit one program more
+#: options for programs of several warps: without them ptxas spills a few registers to fit one more program
 UNSPILLED: dict[str, object] = {} if torch.version.hip else {"maxnreg": 255}
 
 
