@@ -7,7 +7,6 @@ shortcut: calls then go through the registered operators, slower by some 10 µs 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import torch
@@ -15,7 +14,9 @@ import torch
 
 def private(path: str, *, otherwise: Any) -> Callable[..., Any]:
     """The function at `path` below the module `torch`; if there is none, one that always answers `otherwise`."""
-    found = reduce(lambda owner, name: getattr(owner, name, None), path.split("."), torch)
+    found: Any = torch
+    for name in path.split("."):
+        found = getattr(found, name, None)
     return found if callable(found) else lambda *_: otherwise
 
 

@@ -78,8 +78,11 @@ def soft_dtw(
     call = Call("soft_dtw", cost, steps, texts, band)
     alignment = call.output(with_alignment, cost.shape)
     call.run(gamma, address(alignment, with_alignment))
-    settings = {"gamma": gamma, "band": band, "with_alignment": with_alignment}
-    call.hand_over([alignment], lambda pairs: reference.soft_dtw(*call.part(pairs), **settings))
+
+    def exactly(pairs: Tensor) -> tuple[Tensor, ...]:
+        return reference.soft_dtw(*call.part(pairs), gamma=gamma, band=band, with_alignment=with_alignment)
+
+    call.hand_over([alignment], exactly)
     return call.value, alignment
 
 
