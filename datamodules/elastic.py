@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -36,6 +36,20 @@ class Read(Generic[Batch]):
 
     batch: Batch | None
     faults: list[Fault]
+
+    @classmethod
+    def attempt(cls, make: Callable[[], Batch]) -> Read[Batch]:
+        """What `make` returns, or the fault of the BadSample that it raises, which cannot leave a worker as it is."""
+        try:
+            return cls(make(), [])
+        except BadSample as bad:
+            return cls(None, [bad.fault])
+
+    def take(self) -> Batch:
+        """The batch.  Raises BadSample where nothing was left of it."""
+        if self.batch is None:
+            raise BadSample(self.faults[-1])
+        return self.batch
 
 
 class GroupOrder:
@@ -269,10 +283,9 @@ class ElasticLoader(Resumable):
         places = [(epoch, step) for step in range(self.step, len(self))]
         for read in workers_loader(self.steps, places, self.workers, self.context):
             self.budget.spend(read.faults)
-            if read.batch is None:
-                raise BadSample(read.faults[-1])
+            batch = read.take()
             self.advance()
-            yield read.batch
+            yield batch
 
     def _budget(self) -> Budget:
         return Budget(self.max_bad, len(self.steps.order.pairs) // self.steps.world)

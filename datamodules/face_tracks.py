@@ -7,7 +7,6 @@ and ``flac``, what is heard meanwhile, whoever says it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +19,7 @@ from torch import Generator, Tensor
 from .batches import TubeBatch
 from .index import ShardSet, open_set
 from .records import SpokenClip
-from .spoken import write_clip
+from .spoken import StoredClip, read_clip, write_clip
 from .tubes import TubeDataModule, Tubes, Window, collate
 from .waveforms import Samples
 
@@ -56,20 +55,31 @@ def open_tracks(folder: str | Path) -> ShardSet:
 
 
 def speaking(shards: ShardSet, track: str) -> Tensor:
-    """(T,) bool, whether the face speaks in each frame of a track."""
-    record = json.loads(shards.read(track, None)["json"])
-    known = torch.zeros(record["clip"]["frames"], dtype=torch.bool)
-    for first, last in record["speaking"]:
-        known[first:last] = True
+    """(T,) bool, whether the face speaks in each frame of a track.
+
+    Raises:
+        ValueError: there is no such track in the set.
+        BadSample: its record cannot be read.
+    """
+    return _speaking(read_clip(shards, track))
+
+
+def _speaking(track: StoredClip) -> Tensor:
+    try:
+        known = torch.zeros(track.record["clip"]["frames"], dtype=torch.bool)
+        for first, last in track.record["speaking"]:
+            known[first:last] = True
+    except (KeyError, TypeError, ValueError) as fault:
+        raise track.bad("json", f"no record of a face track ({fault})") from fault
     return known
 
 
 class FaceTracks(Tubes):
     """The tracks of a split, as `Tubes`, with what is known of them."""
 
-    def window(self, place: int, first: int, count: int, generator: Generator | None = None) -> Window:
-        found = super().window(place, first, count, generator)
-        found.speaking = speaking(self.clips, self.records[place].id)[first : first + count]
+    def part(self, clip: StoredClip, first: int, count: int, generator: Generator | None) -> Window:
+        found = super().part(clip, first, count, generator)
+        found.speaking = _speaking(clip)[first : first + count]
         return found
 
     def whole(self, place: int) -> TubeBatch:

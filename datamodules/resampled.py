@@ -12,7 +12,6 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from .pairs import PAIRED, Pair, PairSource, assemble, chance, deal, wording
 from .records import AnnotatedVideo
 from .resumable import Resumable
 from .shards import index_name, read_index
-from .tarscan import STORY, BadSample, Fault, payload_fault
+from .tarscan import STORY, Fault, payload_fault
 
 BUFFER = 64  # groups that a worker shuffles among
 
@@ -89,7 +88,7 @@ class VideoStream:
 
     def __iter__(self) -> Iterator[Video]:
         urls = webdataset.ResampledShards(
-            list(self.shards), seed=self.seed, deterministic=True, worker_seed=partial(int, 0)
+            list(self.shards), seed=self.seed, deterministic=True, worker_seed=_same_for_all_workers
         )
         for draw in urls:
             self.opened += 1
@@ -283,12 +282,16 @@ class ResampledLoader(Resumable):
         stream = replace(self.stream, start=(epoch, self.step))
         for read in DataLoader(stream, **worker_options(self.workers, self.context)):
             self.budget.spend(read.faults)
-            if read.batch is None:
-                raise BadSample(read.faults[-1])
+            batch = read.take()
             self.advance()
-            yield read.batch
+            yield batch
             if self.epoch != epoch:
                 return
+
+
+def _same_for_all_workers() -> int:
+    """What webdataset adds to the seed of a worker: nothing, as each stream has a seed of its own."""
+    return 0
 
 
 def _number(text: str) -> int:

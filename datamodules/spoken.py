@@ -23,6 +23,7 @@ from .index import ShardSet, open_set
 from .manifest import CLIPS as CLIPS
 from .records import SpokenClip
 from .shards import write_record
+from .tarscan import BadSample
 from .waveforms import Samples, decode_flac, encode_flac
 
 #: frames a second of tubes and scenes
@@ -82,19 +83,82 @@ def open_clips(folder: str | Path) -> ShardSet:
     return shards
 
 
-def spoken_clip(shards: ShardSet, clip: str) -> SpokenClip:
-    """The record of a clip.
+class StoredClip:
+    """A clip as it was read, once: its members, still encoded; of `read_clip`.
+
+    Attributes:
+        id: of the clip.
+        record: its text record as it is stored.
+    """
+
+    def __init__(self, shards: ShardSet, clip: str) -> None:
+        self.id = clip
+        self._shards = shards
+        self._members = shards.read(clip, None)
+        try:
+            self.record: dict[str, Any] = dict(json.loads(self._members["json"]))
+            self._frames, self._fps = int(self.record["clip"]["frames"]), float(self.record["clip"]["fps"])
+        except (KeyError, TypeError, ValueError) as fault:
+            raise self.bad("json", f"no conversational clip ({fault})") from fault
+
+    def clip(self) -> SpokenClip:
+        """Its record, checked."""
+        try:
+            return SpokenClip.from_dict(self.record)
+        except (KeyError, ValueError) as fault:
+            raise self.bad("json", f"no conversational clip ({fault})") from fault
+
+    def tube(self, *, first: int = 0, count: int | None = None) -> Tensor:
+        """See `tube`."""
+        last = self._frames if count is None else first + count
+        if not 0 <= first <= last <= self._frames:
+            raise ValueError(f"{self.id} has {self._frames} frames; {first} to {last} are asked for")
+        return self._decoded(_FACE, list(range(first, last)))
+
+    def scene(self, *, fps: float = TUBE_FPS) -> Tensor:
+        """See `scene`."""
+        if fps <= 0:
+            raise ValueError(f"fps is {fps}, but must be positive")
+        count = max(1, round(self._frames * fps / self._fps))
+        return self._decoded(
+            _SCENE, [min(self._frames - 1, round(number * self._fps / fps)) for number in range(count)]
+        )
+
+    def sound(self) -> Tensor:
+        """See `sound`."""
+        try:
+            samples, _ = decode_flac(self._members[_SOUND])
+        except (KeyError, ValueError) as fault:
+            raise self.bad(_SOUND, f"no sound that can be read ({fault})") from fault
+        return torch.from_numpy(samples)
+
+    def bad(self, member: str, reason: str) -> BadSample:
+        """A fault of one member, ready to raise."""
+        return self._shards.bad(self.id, None, member, reason)
+
+    def _decoded(self, name: str, numbers: list[int]) -> Tensor:
+        try:
+            pictures = decode_h264(self._members[name], numbers)
+        except (KeyError, ValueError) as fault:
+            raise self.bad(name, f"no pictures that can be read ({fault})") from fault
+        return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+
+
+def read_clip(shards: ShardSet, clip: str) -> StoredClip:
+    """A clip with all that belongs to it.
 
     Raises:
         ValueError: there is no such clip in the set.
-        BadSample: its record cannot be read.
+        BadSample: it cannot be read.
     """
-    try:
-        return SpokenClip.from_dict(json.loads(_members(shards, clip)["json"]))
-    except (KeyError, ValueError) as fault:
-        if clip not in shards.entries:
-            raise
-        raise shards.bad(clip, None, "json", f"no conversational clip ({fault})") from fault
+    if clip not in shards.entries:
+        raise ValueError(f"{shards.folder} has no clip {clip!r}")
+    return StoredClip(shards, clip)
+
+
+def spoken_clip(shards: ShardSet, clip: str) -> SpokenClip:
+    """The record of a clip.  Raises as `read_clip`."""
+    return read_clip(shards, clip).clip()
 
 
 def tube(shards: ShardSet, clip: str, *, first: int = 0, count: int | None = None) -> Tensor:
@@ -110,12 +174,7 @@ def tube(shards: ShardSet, clip: str, *, first: int = 0, count: int | None = Non
         ValueError: there is no such clip, or it has not so many frames.
         BadSample: the video cannot be read.
     """
-    members = _members(shards, clip)
-    frames = json.loads(members["json"])["clip"]["frames"]
-    last = frames if count is None else first + count
-    if not 0 <= first <= last <= frames:
-        raise ValueError(f"{clip} has {frames} frames; {first} to {last} are asked for")
-    return _decoded(shards, clip, members, _FACE, list(range(first, last)))
+    return read_clip(shards, clip).tube(first=first, count=count)
 
 
 def at_rate(frames: Tensor, fps: int) -> Tensor:
@@ -136,36 +195,9 @@ def scene(shards: ShardSet, clip: str, *, fps: float = TUBE_FPS) -> Tensor:
 
     Raises as `tube`.
     """
-    if fps <= 0:
-        raise ValueError(f"fps is {fps}, but must be positive")
-    members = _members(shards, clip)
-    known = json.loads(members["json"])["clip"]
-    frames, rate = known["frames"], known["fps"]
-    count = max(1, round(frames * fps / rate))
-    numbers = [min(frames - 1, round(number * rate / fps)) for number in range(count)]
-    return _decoded(shards, clip, members, _SCENE, numbers)
+    return read_clip(shards, clip).scene(fps=fps)
 
 
 def sound(shards: ShardSet, clip: str) -> Tensor:
     """The clip's own sound, (S,) int16 at 16 kHz, 640 samples for each frame of its tube.  Raises as `tube`."""
-    try:
-        samples, _ = decode_flac(_members(shards, clip)[_SOUND])
-    except (KeyError, ValueError) as fault:
-        if clip not in shards.entries:
-            raise
-        raise shards.bad(clip, None, _SOUND, f"no sound that can be read ({fault})") from fault
-    return torch.from_numpy(samples)
-
-
-def _members(shards: ShardSet, clip: str) -> dict[str, bytes]:
-    if clip not in shards.entries:
-        raise ValueError(f"{shards.folder} has no clip {clip!r}")
-    return shards.read(clip, None)
-
-
-def _decoded(shards: ShardSet, clip: str, members: dict[str, bytes], name: str, numbers: list[int]) -> Tensor:
-    try:
-        pictures = decode_h264(members[name], numbers)
-    except (KeyError, ValueError) as fault:
-        raise shards.bad(clip, None, name, f"no pictures that can be read ({fault})") from fault
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+    return read_clip(shards, clip).sound()

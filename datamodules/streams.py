@@ -103,7 +103,7 @@ def known(features: ShardSet, name: str, steps: Callable[[Any], int] = itemgette
             offscreen=said.get("offscreen"),
         )
     except (KeyError, TypeError, ValueError) as fault:
-        raise features.bad(name, None, "json", f"no record of a stream ({fault})") from fault
+        raise features.bad(name, None, "json", f"not the record of a clip or a subtitle ({fault})") from fault
 
 
 def narrations(features: ShardSet, name: str) -> NDArray[np.float64]:

@@ -18,7 +18,6 @@ from .index import ShardSet
 from .pairs import chance, group_count, sample_chance
 from .resumable import Resumable, ResumableDataModule
 from .streams import SPANS, Known, narrations
-from .tarscan import BadSample
 
 Batch = SubtitleBatch | SpokenBatch
 
@@ -252,7 +251,8 @@ class SubtitleSteps(Dataset[Read[Batch]]):
         order = chance(self.seed, epoch).permutation(len(self.clips))
         places = order[even_share(len(order), step, len(self))]
         own = places[even_share(len(places), self.rank, self.world)].tolist()
-        return _read(self.clips, own, [sample_chance(self.seed, epoch, self.clips.clips[one].id) for one in own])
+        generators = [sample_chance(self.seed, epoch, self.clips.clips[one].id) for one in own]
+        return Read.attempt(lambda: self.clips.batch(own, generators))
 
 
 class SubtitleLoader(Resumable):
@@ -275,7 +275,7 @@ class SubtitleLoader(Resumable):
     def __iter__(self) -> Iterator[Batch]:
         places = [(self.epoch, step) for step in range(self.step, len(self))]
         for read in workers_loader(self.steps, places, self.workers, None):
-            batch = _handed(read)
+            batch = read.take()
             self.advance()
             yield batch
 
@@ -297,26 +297,12 @@ class ClipLoader(Dataset[Read[Batch]]):
         return len(range(self.rank, len(self.clips), self.world))
 
     def __getitem__(self, place: int) -> Read[Batch]:
-        return _read(self.clips, [place])
+        return Read.attempt(lambda: self.clips.batch([place]))
 
     def __iter__(self) -> Iterator[Batch]:
         places = list(range(self.rank, len(self.clips), self.world))
         for read in workers_loader(self, places, self.workers, None, ahead=1):
-            yield _handed(read)
-
-
-def _read(clips: PairedClips, places: list[int], generators: Sequence[Generator] | None = None) -> Read[Batch]:
-    """A batch, or the fault of what cannot be read, which a worker can hand back."""
-    try:
-        return Read(clips.batch(places, generators), [])
-    except BadSample as bad:
-        return Read(None, [bad.fault])
-
-
-def _handed(read: Read[Batch]) -> Batch:
-    if read.batch is None:
-        raise BadSample(read.faults[0])
-    return read.batch
+            yield read.take()
 
 
 def _check_known(where: str, what: str, wanted: str | None, there: set[str]) -> None:

@@ -16,7 +16,8 @@ from .elastic import Read, even_share, workers_loader
 from .index import ShardSet
 from .pairs import chance, sample_chance
 from .resumable import Resumable, ResumableDataModule
-from .spoken import SAMPLES_A_FRAME, TUBE_FPS, open_clips, sound, spoken_clip, tube
+from .spoken import SAMPLES_A_FRAME, TUBE_FPS, StoredClip, open_clips, read_clip
+from .streams import known
 
 #: samples that follow those of the frames, so that spectra of 25 ms last as long as the tube
 LOOK_AHEAD = 240
@@ -77,9 +78,9 @@ class Tubes:
         self.preprocess = preprocess
         clips.manifest.check_languages(languages, clips.folder)
         found = [
-            TubeClip(record.id, record.language, record.frames)
-            for record in (spoken_clip(clips, entry.id) for entry in clips.split(split))
-            if (languages is None or record.language in languages) and domain in (None, record.domain)
+            TubeClip(one.id, one.language, one.steps)
+            for one in (known(clips, entry.id, _frames) for entry in clips.split(split))
+            if (languages is None or one.language in languages) and domain in (None, one.domain)
         ]
         self.records = [record for record in found if record.frames >= least]
         self.too_short = len(found) - len(self.records)
@@ -89,13 +90,14 @@ class Tubes:
 
     def window(self, place: int, first: int, count: int, generator: Generator | None = None) -> Window:
         """`count` frames of a clip from `first` on, and their sound; with a `generator` augmented, as in training."""
-        record = self.records[place]
-        frames = tube(self.clips, record.id, first=first, count=count)
-        heard = sound(self.clips, record.id)
+        return self.part(read_clip(self.clips, self.records[place].id), first, count, generator)
+
+    def part(self, clip: StoredClip, first: int, count: int, generator: Generator | None) -> Window:
+        """The same of a clip that was read."""
         start = first * SAMPLES_A_FRAME
         return Window(
-            self.preprocess(frames, generator=generator),
-            heard[start : start + count * SAMPLES_A_FRAME + LOOK_AHEAD],
+            self.preprocess(clip.tube(first=first, count=count), generator=generator),
+            clip.sound()[start : start + count * SAMPLES_A_FRAME + LOOK_AHEAD],
         )
 
     def whole(self, place: int) -> TubeBatch:
@@ -238,9 +240,9 @@ class TubeLoader(Resumable):
         epoch = self.epoch
         places = [(epoch, step) for step in range(self.step, len(self))]
         for read in workers_loader(self.steps, places, self.workers, None):
-            assert read.batch is not None
+            batch = read.take()
             self.advance()
-            yield read.batch
+            yield batch
 
 
 class WholeTubes:
@@ -256,8 +258,7 @@ class WholeTubes:
 
     def __iter__(self) -> Iterator[TubeBatch]:
         for read in workers_loader(_Whole(self.tubes), list(self.places), self.workers, None, ahead=1):
-            assert read.batch is not None
-            yield read.batch
+            yield read.take()
 
 
 class _Steps(Dataset[Read[TubeBatch]]):
@@ -276,7 +277,7 @@ class _Steps(Dataset[Read[TubeBatch]]):
         clips = order[step * self.global_batch : (step + 1) * self.global_batch]
         share = [int(clip) for clip in clips[even_share(len(clips), self.rank, self.world)]]
         records = [self.tubes.records[clip] for clip in share]
-        return Read(collate(records, [self._window(epoch, clip) for clip in share]), [])
+        return Read.attempt(lambda: collate(records, [self._window(epoch, clip) for clip in share]))
 
     def _window(self, epoch: int, clip: int) -> Window:
         spare = self.tubes.records[clip].frames - 1 - self.frames
@@ -291,7 +292,11 @@ class _Whole(Dataset[Read[TubeBatch]]):
         self.tubes = tubes
 
     def __getitem__(self, place: int) -> Read[TubeBatch]:
-        return Read(self.tubes.whole(place), [])
+        return Read.attempt(lambda: self.tubes.whole(place))
+
+
+def _frames(record: dict[str, Any]) -> int:
+    return int(record["clip"]["frames"])
 
 
 def collate(clips: Sequence[TubeClip], windows: Sequence[Window]) -> TubeBatch:

@@ -80,6 +80,4 @@ class VideoLoader:
 
     def __iter__(self) -> Iterator[VideoBatch]:
         for read in workers_loader(self.videos, self.places, self.workers, self.context, ahead=1):
-            if read.batch is None:
-                raise BadSample(read.faults[0])
-            yield read.batch
+            yield read.take()

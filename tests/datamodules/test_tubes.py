@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Generator, Tensor
 
 from weaksync.datamodules.batches import TubeBatch
+from weaksync.datamodules.face_tracks import TRACKS, SpeakingDataModule, open_tracks, speaking, write_track
+from weaksync.datamodules.index import ShardSet
 from weaksync.datamodules.sample_clips import make_clips
-from weaksync.datamodules.spoken import open_clips, sound, tube
+from weaksync.datamodules.shards import pack
+from weaksync.datamodules.spoken import open_clips, read_clip, sound, tube
+from weaksync.datamodules.tarscan import BadSample
 from weaksync.datamodules.tubes import TubeDataModule
 
 FRAMES = 20
@@ -132,6 +140,19 @@ def test_a_stream_goes_on_where_it_was(clips: Path, monkeypatch: pytest.MonkeyPa
     assert all(same(one, other) for one, other in zip(whole, begun + rest, strict=True))
 
 
+def test_the_last_step_of_an_epoch_is_gone_on_with_on_more_ranks(clips: Path) -> None:
+    alone = module(clips).training_loader(0, 1)
+    next(iter(alone))
+    state = alone.state_dict()
+    expected = [batch.ids for _ in range(2) for batch in alone]
+    assert state["step"] == len(alone) - 1 and len(expected) == 3
+    ranks = [module(clips).training_loader(rank, 4) for rank in range(4)]
+    for loader in ranks:
+        loader.load_state_dict(state)
+    shares = zip(*([batch.ids for _ in range(2) for batch in loader] for loader in ranks), strict=True)
+    assert [list(chain(*share)) for share in shares] == expected
+
+
 def test_another_stream_is_not_gone_on_with(clips: Path) -> None:
     loader = module(clips).train_dataloader()
     next(iter(loader))
@@ -148,6 +169,68 @@ def test_evaluation_has_every_clip_once_over_all_ranks(clips: Path, monkeypatch:
             assert batch.frames.shape[:2] == (1, 49) and batch.waveform.shape == (1, 49 * 640 + 240)
             found += batch.ids
     assert sorted(found) == ["val0000", "val0001", "val0002"]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_damage_is_named_in_one_line(clips: Path, workers: int) -> None:
+    shard = clips / "val-000000.tar"
+    whole = shard.read_bytes()
+    place = whole.index(b"mdat") + 50
+    shard.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    try:
+        with pytest.raises(BadSample, match=r"^val-000000\.tar: val0000/story: face\.mp4: [^\n]*$"):
+            list(module(clips, workers=workers).val_dataloader())
+    finally:
+        shard.write_bytes(whole)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_damage_ends_training_in_one_line(clips: Path, tmp_path: Path, workers: int) -> None:
+    shutil.copytree(clips, tmp_path / "set")
+    shard = tmp_path / "set" / "train-000000.tar"
+    whole = bytearray(shard.read_bytes())
+    for place in [found.end() + 50 for found in re.finditer(b"mdat", whole)]:
+        whole[place] ^= 1
+    shard.write_bytes(whole)
+    with pytest.raises(BadSample, match=r"^train-000000\.tar: train000./story: face\.mp4: [^\n]*$"):
+        list(module(tmp_path / "set", workers=workers).train_dataloader())
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The clips that are read, hashed and parsed whole."""
+    found: list[str] = []
+    real = ShardSet.read
+
+    def read(self: ShardSet, video: str, clip: int | None) -> dict[str, bytes]:
+        found.append(video)
+        return real(self, video, clip)
+
+    monkeypatch.setattr(ShardSet, "read", read)
+    return found
+
+
+def test_a_clip_is_read_when_a_window_is_cut_and_once(clips: Path, reads: list[str]) -> None:
+    tubes = module(clips).tubes("train")
+    assert reads == []
+    tubes.window(2, 5, FRAMES)
+    assert reads == [tubes.records[2].id]
+
+
+def test_a_track_is_read_once_and_knows_when_its_face_speaks(clips: Path, tmp_path: Path, reads: list[str]) -> None:
+    stored = read_clip(open_clips(clips), "val0000")
+    pictures = stored.tube().permute(0, 2, 3, 1).numpy()
+    speaks = np.arange(len(pictures)) % 7 < 3
+    write_track(tmp_path / "a.tar", replace(stored.clip(), cues=[]), pictures, stored.sound().numpy(), speaks)
+    pack(tmp_path / "set", {"train": [tmp_path / "a.tar"]}, {"kind": TRACKS})
+    tracks = open_tracks(tmp_path / "set")
+    data = SpeakingDataModule(tmp_path / "set", AsTheyAre(), global_batch=1)
+    reads.clear()
+    found = data.tubes("train").window(0, 9, FRAMES)
+    assert reads == ["val0000"]
+    assert found.speaking is not None and found.speaking.tolist() == speaks[9 : 9 + FRAMES].tolist()
+    assert torch.equal(found.frames, tube(tracks, "val0000", first=9, count=FRAMES))
+    assert speaking(tracks, "val0000").tolist() == speaks.tolist()
 
 
 def test_clips_that_do_not_do_are_named(clips: Path) -> None:
