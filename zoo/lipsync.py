@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor
@@ -18,7 +17,7 @@ from ..kernels.costs import cosines
 from .batchnorm import over_all_ranks
 from .losses import SyncNetLoss
 from .models.syncnet import SyncNet, lip_steps
-from .story import gather_by_id
+from .task import Task
 
 #: steps, of 0.04 s where the stride is 1, that speech may be early or late while a clip's offset is sought
 OFFSETS = 15
@@ -43,7 +42,7 @@ class ClipSync:
     voice: Tensor
 
 
-class LipSync(L.LightningModule):
+class LipSync(Task):
     """Trains a SyncNet on what is said at the same time, and by whom (Nagrani et al., 2020).
 
     Validation scores whole clips, each cut to consecutive windows: ``content_accuracy``, its ``chance``, ``in_sync``
@@ -65,6 +64,8 @@ class LipSync(L.LightningModule):
         clips: what the last evaluation found of each clip of all ranks, by id.
     """
 
+    model: SyncNet
+
     def __init__(
         self,
         model: SyncNet,
@@ -79,15 +80,13 @@ class LipSync(L.LightningModule):
         window: int = 50,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.loss = SyncNetLoss(content_weight=content_weight, identity_weight=identity_weight)
         self.method, self.lr, self.momentum = method, lr, momentum
         self.weight_decay, self.decay = weight_decay, decay
         self.window = window
         self.seed = seed
         self.clips: list[ClipSync] = []
-        self._pending: list[ClipSync] = []
         optim = {"method": method, "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "decay": decay}
         self.save_hyperparameters(
             {
@@ -105,10 +104,6 @@ class LipSync(L.LightningModule):
         if self.trainer.world_size > 1:
             self.model = over_all_ranks(self.model, self.trainer.strategy.root_device)
 
-    def on_fit_start(self) -> None:
-        """A model that was loaded comes in evaluation mode."""
-        self.model.train()
-
     def training_step(self, batch: TubeBatch, batch_index: int) -> Tensor:
         out = self.model(batch.frames, batch.waveform)
         # the same time on every rank, and after a run was resumed
@@ -121,17 +116,8 @@ class LipSync(L.LightningModule):
         loss: Tensor = found.loss
         return loss
 
-    def validation_step(self, batch: TubeBatch, batch_index: int) -> None:
-        self._pending.append(self.synchronised(batch))
-
-    def test_step(self, batch: TubeBatch, batch_index: int) -> None:
-        self._pending.append(self.synchronised(batch))
-
-    def on_validation_epoch_end(self) -> None:
-        self._score("val")
-
-    def on_test_epoch_end(self) -> None:
-        self._score("test")
+    def examine(self, batch: TubeBatch, stage: str) -> list[ClipSync]:
+        return [self.synchronised(batch)]
 
     @torch.no_grad()
     def synchronised(self, batch: TubeBatch) -> ClipSync:
@@ -162,10 +148,9 @@ class LipSync(L.LightningModule):
             optimizer = Adam(learnt, lr=self.lr, weight_decay=self.weight_decay)
         return {"optimizer": optimizer, "lr_scheduler": ExponentialLR(optimizer, self.decay)}
 
-    def _score(self, stage: str) -> None:
-        """Gather the clips of all ranks, and log the means."""
-        clips, self._pending = self._pending, []
-        self.clips = gather_by_id(clips)
+    def score(self, found: list[ClipSync], stage: str) -> None:
+        """Means over clips."""
+        self.clips = found
         if self.trainer.sanity_checking or not self.clips:
             return
         for name, value in figures(self.clips, identity=self.loss.identity_weight > 0).items():

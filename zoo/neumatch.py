@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lightning as L
 import torch
 import torch.distributed as dist
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -19,13 +18,13 @@ from .evaluation import evaluate
 from .lars import AdamLARS
 from .losses.gather import world_size
 from .models.neumatch import PADDING, NeuMATCH
-from .story import gather_by_id
+from .task import Task
 
 #: a model that labels clips by itself says 1 where it matched and 0 elsewhere; this reads its labels back, unchanged
 AS_LABELLED = Decoder(drop_clip=0.5, drop_sentence=0.0, policy="constant", contiguous=False)
 
 
-class ActionAlignment(L.LightningModule):
+class ActionAlignment(Task):
     """Trains NeuMATCH on the actions that labels amount to; decodes whole videos greedily, and scores them.
 
     Labels that go back in the text cannot be said in actions: as few clips as can be are taken for dropped.  Several
@@ -44,6 +43,8 @@ class ActionAlignment(L.LightningModule):
             with a sentence, 0 elsewhere, for `AS_LABELLED`.
     """
 
+    model: NeuMATCH
+
     def __init__(
         self,
         model: NeuMATCH,
@@ -55,13 +56,11 @@ class ActionAlignment(L.LightningModule):
         patience: int = 10,
         factor: float = 0.5,
     ) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.lr, self.trust, self.weight_decay = lr, trust, weight_decay
         self.smoothing = smoothing
         self.patience, self.factor = patience, factor
         self.videos: list[VideoSimilarity] = []
-        self._pending: list[VideoSimilarity] = []
         self.save_hyperparameters(
             {
                 "model": model.registry_name,
@@ -76,10 +75,6 @@ class ActionAlignment(L.LightningModule):
                 "smoothing": smoothing,
             }
         )
-
-    def on_fit_start(self) -> None:
-        """A model that was loaded comes in evaluation mode."""
-        self.model.train()
 
     def training_step(self, batch: list[FeatureVideo], batch_index: int) -> Tensor:
         actions = pad_sequence(
@@ -105,11 +100,8 @@ class ActionAlignment(L.LightningModule):
             dist.all_reduce(count)
         return total * world_size() / count  # the mean over the actions of all ranks, scaled for the averaging of DDP
 
-    def validation_step(self, batch: FeatureVideo, batch_index: int) -> None:
-        self._pending.append(self.labelled(batch))
-
-    def test_step(self, batch: FeatureVideo, batch_index: int) -> None:
-        self._pending.append(self.labelled(batch))
+    def examine(self, batch: FeatureVideo, stage: str) -> list[VideoSimilarity]:
+        return [self.labelled(batch)]
 
     def labelled(self, video: FeatureVideo) -> VideoSimilarity:
         """A whole video with the labels that the model gives its clips, as similarities of 1 and 0."""
@@ -127,12 +119,6 @@ class ActionAlignment(L.LightningModule):
             annotated=video.annotated,
         )
 
-    def on_validation_epoch_end(self) -> None:
-        self._score("val")
-
-    def on_test_epoch_end(self) -> None:
-        self._score("test")
-
     def configure_optimizers(self) -> OptimizerLRScheduler:
         learnt = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         optimizer: Optimizer
@@ -147,10 +133,9 @@ class ActionAlignment(L.LightningModule):
         """Recurrences over hundreds of steps, and nothing in them that half precision would speed up."""
         return torch.autocast(self.device.type, enabled=False)
 
-    def _score(self, stage: str) -> None:
-        """Gather the videos of all ranks; F1 and its parts, over those that people annotated."""
-        videos, self._pending = self._pending, []
-        self.videos = gather_by_id(videos)
+    def score(self, found: list[VideoSimilarity], stage: str) -> None:
+        """F1 and its parts, over the videos that people annotated."""
+        self.videos = found
         if self.trainer.sanity_checking or not any(video.annotated for video in self.videos):
             return
         scores = evaluate(self.videos, AS_LABELLED, resamples=1)  # their intervals are of no use in a curve

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-import lightning as L
 import torch
-import torch.distributed as dist
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
@@ -19,18 +17,17 @@ from .evaluation import evaluate
 from .losses import InfoNCE, WindowNCE
 from .models.dual_encoder import DualEncoder
 from .optim import OptimConfig
+from .task import Task
 from .tuning import tune
 
 #: similarities of a language whose deviation is below this do not tell clips apart
 COLLAPSED = 0.01
 
-# the figures of an epoch are computed from the gathered videos, so they are the same on every rank already
-warnings.filterwarnings("ignore", message=r".*when logging on epoch level in distributed setting.*")
 # whole videos stay on the CPU on purpose, whatever the data module
 warnings.filterwarnings("ignore", message=r".*You have overridden `transfer_batch_to_device`.*")
 
 
-class StoryAlignment(L.LightningModule):
+class StoryAlignment(Task):
     """Trains a dual encoder on weak clip-sentence pairs; scores it on whole videos, decoded with Drop-DTW.
 
     Args:
@@ -44,6 +41,8 @@ class StoryAlignment(L.LightningModule):
         videos: similarities of the last evaluation's videos, of all ranks, by id.
     """
 
+    model: DualEncoder
+
     def __init__(
         self,
         model: DualEncoder,
@@ -54,13 +53,11 @@ class StoryAlignment(L.LightningModule):
         alignment: str = "none",
         chunk: int = 64,
     ) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.loss = InfoNCE(negatives, false_negatives) if alignment == "none" else WindowNCE(alignment)
         self.optim = optim or OptimConfig()
         self.chunk = chunk
         self.videos: list[VideoSimilarity] = []
-        self._pending: list[VideoSimilarity] = []
         # plain values alone, so that the checkpoint loads with weights_only=True
         self.save_hyperparameters(
             {
@@ -79,10 +76,6 @@ class StoryAlignment(L.LightningModule):
             mixed = self.trainer.precision.replace("true", "mixed")
             raise ValueError(f"precision {self.trainer.precision} rounds the clips' times as well: use {mixed}")
 
-    def on_fit_start(self) -> None:
-        """A model that was loaded comes in evaluation mode."""
-        self.model.train()
-
     def training_step(self, batch: PairBatch, batch_index: int) -> Tensor:
         self.model.clamp_temperature()
         clips, texts = self.model(batch.pixels, batch.input_ids, batch.attention_mask)
@@ -90,36 +83,33 @@ class StoryAlignment(L.LightningModule):
         size = len(batch.keys)
         # steps differ in size, the last of an epoch most: the epoch's mean is what can be compared
         self.log("train/loss", out.value, prog_bar=True, on_step=True, on_epoch=True, batch_size=size)
-        figures = {"accuracy": out.accuracy, "chance": out.chance, "lonely": out.lonely, "spread": out.spread}
-        figures["temperature"] = self.model.temp.detach()
-        figures = {f"train/{name}": value for name, value in figures.items()}
+        told = ("accuracy", "chance", "without_negatives", "spread")
+        figures = {f"train/{name}": getattr(out, name) for name in told}
+        figures["train/temperature"] = self.model.temp.detach()
         self.log_dict(figures, on_step=True, on_epoch=True, batch_size=size)
         return out.loss
 
-    def validation_step(self, batch: VideoBatch, batch_index: int) -> None:
-        self._pending.append(self.similarity(batch))
-
-    def test_step(self, batch: VideoBatch, batch_index: int) -> None:
-        self._pending.append(self.similarity(batch, keep_vectors=True))
+    def examine(self, batch: VideoBatch, stage: str) -> list[VideoSimilarity]:
+        return [self.similarity(batch, keep_vectors=stage == "test")]
 
     def predict_step(self, batch: VideoBatch, batch_index: int) -> VideoSimilarity:
         return self.similarity(batch)
 
-    def on_validation_epoch_end(self) -> None:
-        self._collect()
+    def score(self, found: list[VideoSimilarity], stage: str) -> None:
+        """Validation tunes the decoder first.  Raises ValueError where the model has diverged."""
+        self.videos = found
+        broken = [video.id for video in found if video.similarity.isnan().any()]
+        if broken:
+            raise ValueError(f"similarities of {broken[0]} are not numbers: training diverged; lower optim.lr")
         if self.trainer.sanity_checking:
             return
-        self._log_spread("val")
-        if any(video.annotated for video in self.videos):
-            decoder = tune(self.videos)
-            self.model.decoder = decoder.to_dict()
-            self._log_scores("val", decoder)
-
-    def on_test_epoch_end(self) -> None:
-        self._collect()
-        self._log_spread("test")
-        if self.decoder is not None and any(video.annotated for video in self.videos):
-            self._log_scores("test", self.decoder)
+        self._log_spread(stage)
+        if not any(video.annotated for video in found):
+            return
+        if stage == "val":
+            self.model.decoder = tune(found).to_dict()
+        if self.decoder is not None:
+            self._log_scores(stage, self.decoder)
 
     @property
     def decoder(self) -> Decoder | None:
@@ -161,14 +151,6 @@ class StoryAlignment(L.LightningModule):
         scheduler = optim.schedule(optimizer, self.optim, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _collect(self) -> None:
-        """Gather the videos of all ranks; raises ValueError where the model has diverged."""
-        videos, self._pending = self._pending, []
-        self.videos = gather_by_id(videos)
-        broken = [video.id for video in self.videos if video.similarity.isnan().any()]
-        if broken:
-            raise ValueError(f"similarities of {broken[0]} are not numbers: training diverged; lower optim.lr")
-
     def _log_scores(self, stage: str, decoder: Decoder) -> None:
         """F1 and its parts beside the baselines and the oracle, over the annotated videos."""
         scores = evaluate(self.videos, decoder, resamples=1)  # their intervals are of no use in a curve
@@ -190,24 +172,6 @@ class StoryAlignment(L.LightningModule):
                     f"average, {spread:.4f} apart; a lower learning rate or a longer warm-up may help",
                     stacklevel=2,
                 )
-
-
-class _Named(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-Named = TypeVar("Named", bound=_Named)
-
-
-def gather_by_id(videos: list[Named]) -> list[Named]:
-    """The videos of all ranks, sorted by id: what a rank saw twice, to fill its share, counts once."""
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        everyone: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(everyone, videos)
-        videos = [video for share in everyone for video in share]
-    unique = {video.id: video for video in videos}
-    return [unique[id] for id in sorted(unique)]
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import lightning as L
 import torch
 import torch.distributed as dist
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -26,7 +25,7 @@ from .models.syncnet import SyncNet, lip_times, speech_times
 from .optim import StepOptimConfig
 from .pool import PoolFigures, joined, pool_figures, pool_ranks
 from .retrieval import Ranks
-from .story import gather_by_id
+from .task import Task, gather_by_id
 
 #: clips that are compared with the pool together: always the same ones, so that ranks change no figure
 CLIPS_AT_ONCE = 8
@@ -50,14 +49,14 @@ class RankedClip:
     ranks: Ranks
 
 
-class SubtitleMatching(L.LightningModule):
+class SubtitleMatching(Task):
     """Trains the front end of lips and speech, or one global cue; validates by ranking every subtitle for every clip.
 
     With a `syncnet` there are no cached features: batches are `SpokenBatch`es, and its convolutions learn too.  Its
     batch normalisation keeps the statistics that it came with, and learns scale and shift alone.  So a step of a few
     faces, whose frames are much alike, does not replace what was counted over all; a clip is computed by itself, part
     by part, with `checkpoint_activations` in bounded memory, and alike on any number of ranks; and training begins
-    where cached features leave off.  Its heads, which nothing here asks, stay as they were.
+    where cached features leave off.  Its heads are not used here, and stay as they were.
 
     Args:
         model: what is trained: `LipSpeech`, or `GSM`.
@@ -74,8 +73,10 @@ class SubtitleMatching(L.LightningModule):
         ranked: where their subtitles stand, by id.
 
     Raises:
-        ValueError: an alignment loss, or a SyncNet, for a model that aligns nothing.
+        ValueError: an alignment loss, or a SyncNet, for a model without an alignment.
     """
+
+    model: LipSpeech | GSM
 
     def __init__(
         self,
@@ -88,10 +89,9 @@ class SubtitleMatching(L.LightningModule):
         syncnet: SyncNet | None = None,
         syncnet_lr: float = 0.1,
     ) -> None:
-        super().__init__()
         if (alignment_weight or syncnet is not None) and not isinstance(model, LipSpeech):
-            raise ValueError(f"a {type(model).__name__} aligns nothing: alignment_weight should be 0, syncnet None")
-        self.model = model
+            raise ValueError(f"a {type(model).__name__} has no alignment: set alignment_weight=0 and syncnet=None")
+        super().__init__(model)
         self.syncnet = syncnet
         self.syncnet_lr = syncnet_lr
         if syncnet is not None:
@@ -105,7 +105,6 @@ class SubtitleMatching(L.LightningModule):
         self.more: Pool | None = None
         self.coded: list[CodedClip] = []
         self.ranked: list[RankedClip] = []
-        self._pending: list[CodedClip] = []
         self.save_hyperparameters(
             {
                 "model": model.registry_name,
@@ -125,7 +124,7 @@ class SubtitleMatching(L.LightningModule):
 
     def on_fit_start(self) -> None:
         """A model that was loaded comes in evaluation mode, in which SyncNet stays."""
-        self.model.train()
+        super().on_fit_start()
         if self.syncnet is not None:
             self.syncnet.eval()
 
@@ -172,27 +171,17 @@ class SubtitleMatching(L.LightningModule):
             dist.all_reduce(count)
         return each.sum() * world_size() / count.clamp(min=1)
 
-    def validation_step(self, batch: SubtitleBatch | SpokenBatch, batch_index: int) -> None:
-        self._pending += code(self.model, self.streams(batch))
-
-    def test_step(self, batch: SubtitleBatch | SpokenBatch, batch_index: int) -> None:
-        self._pending += code(self.model, self.streams(batch))
-
-    def on_validation_epoch_end(self) -> None:
-        self._rank("val")
-
-    def on_test_epoch_end(self) -> None:
-        self._rank("test")
+    def examine(self, batch: SubtitleBatch | SpokenBatch, stage: str) -> list[CodedClip]:
+        return code(self.model, self.streams(batch))
 
     @property
     def pool(self) -> int:
         """How many subtitles each clip of the last evaluation chose from."""
         return len(self.coded) + (0 if self.more is None else len(self.more))
 
-    def _rank(self, stage: str) -> None:
-        """Rank the subtitles of all ranks' clips for each of them, a share of the clips on each rank."""
-        coded, self._pending = self._pending, []
-        self.coded = gather_by_id(coded)
+    def score(self, found: list[CodedClip], stage: str) -> None:
+        """Rank the subtitles of all clips for each of them, a share of the clips on each rank."""
+        self.coded = found
         if self.trainer.sanity_checking or not self.coded:
             return
         self.ranked = rank_all(self.model, self.coded, self.more)
@@ -219,7 +208,7 @@ class SubtitleMatching(L.LightningModule):
             learnt = [parameter for parameter in self.syncnet.parameters() if parameter.requires_grad]
             groups.append({"params": learnt, "lr": self.optim.lr * self.syncnet_lr, "name": "syncnet"})
         if not groups:
-            raise ValueError("the model has nothing to learn: a front end of convolutions has, front_end: conv")
+            raise ValueError("the model has no parameters to train: set front_end: conv, or let syncnet learn")
         optimizer = Adam(groups, lr=self.optim.lr, weight_decay=self.optim.weight_decay)
         steps = StepLR(optimizer, self.optim.decay_epochs, self.optim.decay)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": steps, "interval": "epoch"}}

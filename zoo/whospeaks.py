@@ -1,10 +1,9 @@
-"""The training of the model of who speaks as a LightningModule: windows of face tracks; whole tracks scored."""
+"""The training of active speaker detection as a LightningModule: windows of face tracks; whole tracks scored."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -16,7 +15,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_average_
 from ..datamodules.batches import TubeBatch
 from .models.speaking import Speaking
 from .speaking import SAMPLES_A_FRAME, LipsAndVoice
-from .story import gather_by_id
+from .task import Task
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class ScoredTrack:
     speaking: Tensor
 
 
-class WhoSpeaks(L.LightningModule):
-    """Trains a `Speaking` on tracks of which it is known when the face speaks.
+class WhoSpeaks(Task):
+    """Trains `Speaking`, an active speaker detector, on tracks of which it is known when the face speaks.
 
     Validation scores whole tracks: the area under the curve ``auc`` and the average precision ``ap`` over all frames,
     beside those of the baseline, the same for any number of ranks.
@@ -51,19 +50,15 @@ class WhoSpeaks(L.LightningModule):
         tracks: what the last evaluation found of each track of all ranks, by id.
     """
 
+    model: Speaking
+
     def __init__(self, model: Speaking, *, lr: float = 3e-3, decay: float = 0.8, weight_decay: float = 0.0) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.lr, self.decay, self.weight_decay = lr, decay, weight_decay
         self.tracks: list[ScoredTrack] = []
         self._baseline = LipsAndVoice()
-        self._pending: list[ScoredTrack] = []
         optim = {"lr": lr, "decay": decay, "weight_decay": weight_decay}
         self.save_hyperparameters({"model": model.registry_name, "arguments": model.arguments, "optim": optim})
-
-    def on_fit_start(self) -> None:
-        """A model that was loaded comes in evaluation mode."""
-        self.model.train()
 
     def training_step(self, batch: TubeBatch, batch_index: int) -> Tensor:
         truth = _known(batch).to(self.dtype)
@@ -74,17 +69,8 @@ class WhoSpeaks(L.LightningModule):
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
         return loss
 
-    def validation_step(self, batch: TubeBatch, batch_index: int) -> None:
-        self._pending.append(self.scored(batch))
-
-    def test_step(self, batch: TubeBatch, batch_index: int) -> None:
-        self._pending.append(self.scored(batch))
-
-    def on_validation_epoch_end(self) -> None:
-        self._score("val")
-
-    def on_test_epoch_end(self) -> None:
-        self._score("test")
+    def examine(self, batch: TubeBatch, stage: str) -> list[ScoredTrack]:
+        return [self.scored(batch)]
 
     def scored(self, batch: TubeBatch) -> ScoredTrack:
         """A whole track as the model and as the baseline see it."""
@@ -100,10 +86,9 @@ class WhoSpeaks(L.LightningModule):
         optimizer = Adam(self.model.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         return {"optimizer": optimizer, "lr_scheduler": ExponentialLR(optimizer, self.decay)}
 
-    def _score(self, stage: str) -> None:
-        """Gather the tracks of all ranks, and log the figures over their frames."""
-        tracks, self._pending = self._pending, []
-        self.tracks = gather_by_id(tracks)
+    def score(self, found: list[ScoredTrack], stage: str) -> None:
+        """The figures over the frames of all tracks."""
+        self.tracks = found
         if self.trainer.sanity_checking or not self.tracks:
             return
         for name, value in figures(self.tracks).items():
@@ -125,5 +110,5 @@ def figures(tracks: list[ScoredTrack]) -> dict[str, float]:
 
 def _known(batch: TubeBatch) -> Tensor:
     if batch.speaking is None:
-        raise ValueError(f"nobody knows when the face of {batch.ids[0]} speaks: train on a set of face tracks")
+        raise ValueError(f"{batch.ids[0]} has no labels of when its face speaks: train on a set of face tracks")
     return batch.speaking

@@ -18,7 +18,7 @@ from ...zoo.fusion import fuse
 from ...zoo.losses.gather import world_size
 from ...zoo.matcher import ALIGNMENT, Matcher
 from ...zoo.metrics import Interval
-from ...zoo.story import gather_by_id
+from ...zoo.task import gather_by_id
 from ..console import err, print_table, progress
 from ..matching.indexing import load_matcher
 from ..matching.narrowing import SHARES

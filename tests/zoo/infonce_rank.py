@@ -30,6 +30,8 @@ out.loss.backward()
 for layer in layers.values():
     dist.all_reduce(layer.grad)
     layer.grad /= world
-figures = {name: getattr(out, name).detach().clone() for name in ("value", "accuracy", "chance", "lonely", "pairs")}
+figures = {
+    name: getattr(out, name).detach().clone() for name in ("value", "accuracy", "chance", "without_negatives", "pairs")
+}
 save_file({name: layer.grad for name, layer in layers.items()} | figures, folder / f"rank{rank}.safetensors")
 dist.destroy_process_group()

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from weaksync import zoo
 from weaksync.datamodules.batches import SpokenBatch, SubtitleBatch
 from weaksync.zoo.batchnorm import over_all_ranks
-from weaksync.zoo.story import gather_by_id
 from weaksync.zoo.subtitles import SubtitleMatching, code, rank_all
+from weaksync.zoo.task import gather_by_id
 
 rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 torch.set_num_threads(1)

@@ -170,7 +170,7 @@ def test_syncnet_alone_may_learn() -> None:
 def test_what_cannot_be_is_refused() -> None:
     gsm = zoo.create("gsm-tiny", video_dim=6, text_dim=6)
     assert isinstance(gsm, GSM)
-    with pytest.raises(ValueError, match=r"a GSM aligns nothing: .* syncnet None"):
+    with pytest.raises(ValueError, match=r"a GSM has no alignment: .* syncnet=None"):
         SubtitleMatching(gsm, alignment_weight=0.0, syncnet=syncnet())
     with pytest.raises(ValueError, match="pictures and sound need a syncnet"):
         SubtitleMatching(lipspeech()).streams(clips(1))

@@ -83,7 +83,7 @@ def test_a_pair_without_negatives_teaches_nothing_and_is_counted() -> None:
     clips, texts = unit(5, 1).requires_grad_(), unit(5, 2)
     out = InfoNCE()(clips, texts, 0.1, video=torch.tensor([0, 0, 1, 2, 2]), sentence=torch.tensor([0, 1, 2, 3, 3]))
     out.loss.backward()
-    assert int(out.lonely) == 3  # alone in its video; and two of one sentence
+    assert int(out.without_negatives) == 3  # alone in its video; and two of one sentence
     assert int(out.pairs) == 5
     assert clips.grad is not None
     assert clips.grad[2:].abs().max() == 0
@@ -179,5 +179,5 @@ def test_several_processes_have_the_gradient_of_one(
         found = load_file(tmp_path / f"rank{rank}.safetensors")
         for name, layer in layers.items():
             torch.testing.assert_close(found[name], layer.grad, atol=1e-6, rtol=1e-5)
-        for name in ("value", "accuracy", "chance", "lonely", "pairs"):
+        for name in ("value", "accuracy", "chance", "without_negatives", "pairs"):
             torch.testing.assert_close(found[name], getattr(out, name).detach(), atol=1e-6, rtol=1e-6)

@@ -135,7 +135,7 @@ def test_two_ranks_with_uneven_videos_learn_as_one_process_does(name: str, tmp_p
     task = ActionAlignment(ours["model"](name))
     task.on_fit_start()
     task.training_step([ours["video"](tensors, place) for share in ours["SHARES"] for place in share], 0).backward()
-    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
     expected = {f"gradient of {key}": parameter.grad for key, parameter in task.model.named_parameters()}
     expected.update(task.model.state_dict())
     for rank in (0, 1):

@@ -99,7 +99,7 @@ def test_the_alignment_loss_is_the_same_whatever_aligns(aligner: str) -> None:
 
 
 def test_an_alignment_loss_of_a_cue_is_refused() -> None:
-    with pytest.raises(ValueError, match="a GSM aligns nothing"):
+    with pytest.raises(ValueError, match="a GSM has no alignment"):
         SubtitleMatching(gsm())
 
 
@@ -140,7 +140,7 @@ def test_the_rate_falls_in_steps() -> None:
     assert rates[:15] == [1.0] * 15 and rates[15:30] == pytest.approx([0.1] * 15)
     assert rates[30:] == pytest.approx([0.01] * 10)
     task.model.requires_grad_(False)
-    with pytest.raises(ValueError, match="nothing to learn"):
+    with pytest.raises(ValueError, match="no parameters to train"):
         task.configure_optimizers()
 
 

@@ -59,7 +59,7 @@ def test_the_loss_is_that_of_a_plain_loop(aligner):
     out = WindowNCE(aligner)(clips, texts, 0.2, **ids)
     torch.testing.assert_close(out.loss.double(), expected, atol=1e-5, rtol=1e-5)
     assert out.accuracy == (logits.argmax(dim=1) == right).float().mean() and out.chance == 0.25
-    assert (out.pairs, out.lonely) == (10, 0)
+    assert (out.pairs, out.without_negatives) == (10, 0)
 
 
 def test_windows_of_one_pair_are_info_nce():

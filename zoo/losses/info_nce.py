@@ -24,7 +24,7 @@ class InfoNCEOutput:
         value: the mean loss over the real pairs of all ranks.
         accuracy: share of the clips of all ranks whose sentence is nearer than every negative.
         chance: what `accuracy` is for random vectors.
-        lonely: how many pairs of all ranks had no negative, and so taught nothing.
+        without_negatives: how many pairs of all ranks had no negative, and so no loss.
         pairs: how many real pairs all ranks had.
         spread: standard deviation of this rank's similarities; near 0 where the encoder has collapsed.
     """
@@ -33,7 +33,7 @@ class InfoNCEOutput:
     value: Tensor
     accuracy: Tensor
     chance: Tensor
-    lonely: Tensor
+    without_negatives: Tensor
     pairs: Tensor
     spread: Tensor
 
@@ -135,7 +135,7 @@ class InfoNCE(nn.Module):
             value=total / pairs.clamp(min=1),
             accuracy=right / teaching.clamp(min=1),
             chance=chance / teaching.clamp(min=1),
-            lonely=pairs - teaching,
+            without_negatives=pairs - teaching,
             pairs=pairs,
             spread=spread,
         )

@@ -60,7 +60,7 @@ class WindowNCE(nn.Module):
 
         Every rank computes the loss of the windows of all ranks, whose rows are gathered with their gradients: after
         the averaging of DDP these are the gradients of one process.  ``accuracy`` is that of windows; ``pairs`` and
-        ``lonely`` count pairs.
+        ``without_negatives`` count pairs.
         """
         if weight is None:
             weight = clips.new_ones(len(clips), dtype=torch.float32)
@@ -87,7 +87,7 @@ class WindowNCE(nn.Module):
             value=loss.detach(),
             accuracy=best,
             chance=loss.new_tensor(1.0 / len(rows)),
-            lonely=count if len(rows) == 1 else torch.zeros_like(count),
+            without_negatives=count if len(rows) == 1 else torch.zeros_like(count),
             pairs=count,
             spread=spread,
         )
