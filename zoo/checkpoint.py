@@ -90,7 +90,7 @@ class Pretrained(nn.Module):
             ValueError: the folder holds something that is not a checkpoint.
         """
         if not self.registry_name:
-            raise ValueError("this model was not made by zoo.create: without its registry name nobody can load it")
+            raise ValueError("this model has no registry name, so nothing could load it again: make it with zoo.create")
         config: dict[str, Any] = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -325,7 +325,8 @@ def _is_checkpoint(folder: Path) -> bool:
 
 def _bare_weights(folder: Path) -> str:
     bare = folder if folder.is_file() else folder / WEIGHTS
-    return " (bare weights are refused: weaksync convert makes a folder of a published file)" if bare.is_file() else ""
+    why = "weights alone, without configuration or preprocessing: weaksync convert makes a folder of a published file"
+    return f" ({why})" if bare.is_file() else ""
 
 
 def _read_json(path: Path) -> tuple[dict[str, Any], str]:

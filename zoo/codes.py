@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from .models.lipspeech import LipSpeech
 
-#: subtitles that are aligned together: fewer cost more calls, more cost memory
+#: how many subtitles are aligned in one call: a small number makes many calls, a large one takes memory
 AT_ONCE = 128
-#: and vectors of a global cue that become float32 together
+#: how many vectors of a global cue are converted to float32 in one call
 CUES_AT_ONCE = 512
 
 

@@ -145,7 +145,7 @@ class Decoder(Plain):
         return replace(self, drop_clip=clip, drop_sentence=sentence, timing=0.0, untimed=None, within=None)
 
     def problem(self, similarity: Tensor, gaps: Tensor | None = None) -> Problem:
-        """What the similarities (n, m) of one video, and its gaps, ask of `drop_dtw`."""
+        """The arguments of `drop_dtw` for one video: its similarities (n, m), and its gaps."""
         drop_video: Tensor | float = self.drop_clip
         drop_text = self.drop_sentence
         if gaps is not None:
@@ -199,7 +199,7 @@ def chance_of_order(similarity: Tensor, decoder: Decoder, *, shuffles: int = 39,
 
 @dataclass
 class Problem:
-    """What `drop_dtw` is asked for one video."""
+    """The arguments of `drop_dtw` for one video."""
 
     cost: Tensor  # (n, m)
     drop_video: Tensor | float  # (n,) or a number

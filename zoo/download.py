@@ -62,7 +62,7 @@ def fetch(
 def from_disk(source: str | Path) -> bool:
     """Whether a source must be read from disk: it is no hub id, HF_HUB_OFFLINE is set, or nobody answers.
 
-    The libraries of the hub ask several times, and wait longer each time; what is on disk needs nobody's answer.
+    Offline, the hub's own libraries retry with longer and longer waits before they read the cache.
     """
     from huggingface_hub import constants
 

@@ -52,7 +52,7 @@ def fuse(costs: Mapping[str, Tensor], weights: Mapping[str, float] = PAPER_WEIGH
     shapes = {cue: tuple(cost.shape) for cue, cost in costs.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"costs of all cues must have one shape (V, S), not {shapes}")
-    # without a weight a cue says nothing, even where it is infinite
+    # a cue of weight 0 is left out, as 0 times inf is NaN
     parts = [weights[cue] * cost for cue, cost in costs.items() if weights[cue] > 0]
     return torch.stack(parts).sum(dim=0) if parts else torch.zeros_like(next(iter(costs.values())))
 

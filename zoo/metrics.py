@@ -80,8 +80,8 @@ class VideoScorer:
             cell = (np.arange(len(many))[:, None] * columns + column).ravel()
             both = np.bincount(cell, right.ravel(), len(many) * columns).reshape(-1, columns)[:, :m]
             taken = np.bincount(cell, np.tile(self.length, len(many)), len(many) * columns).reshape(-1, columns)[:, :m]
-            union = self.segment_length + taken - both
-            iou = np.where(union > 0, both / union, 0.0)[:, self.matched]
+            either = self.segment_length + taken - both
+            iou = np.where(either > 0, both / either, 0.0)[:, self.matched]
             sentence = iou.mean(axis=1) if self.matched.any() and n else np.full(len(many), np.nan)
             f1 = np.where(accuracy + sentence > 0, 2 * accuracy * sentence / (accuracy + sentence), 0.0)
         f1 = np.where(np.isnan(accuracy + sentence), np.nan, f1)

@@ -17,8 +17,8 @@ class PoolFigures:
     """Means over the queries.
 
     Attributes:
-        queries: how many clips asked.
-        pool: how many subtitles each chose from.
+        queries: how many clips were compared with the pool.
+        pool: how many subtitles it has.
         r1, r5, r10: share of the clips whose own subtitle is among the first, in [0, 1].
         median_rank: of the own subtitle, 1 for the first.
         mean_reciprocal_rank: in (0, 1].
@@ -46,11 +46,11 @@ def pool_ranks(costs: Tensor, right: Tensor) -> Ranks:
         ValueError: for other shapes, or a cost that is not a number.
     """
     if costs.ndim != 2 or right.shape != costs.shape[:1]:
-        raise ValueError(f"costs must be (V, S) with (V,) right ones, not {tuple(costs.shape)}, {tuple(right.shape)}")
+        raise ValueError(f"costs must be (V, S) and right (V,), not {tuple(costs.shape)} and {tuple(right.shape)}")
     if bool(costs.isnan().any()):
         raise ValueError(f"clip {int(costs.isnan().any(dim=1).nonzero()[0])} has a cost that is not a number")
     if not costs.shape[1] or bool(((right < 0) | (right >= costs.shape[1])).any()):
-        raise ValueError(f"right ones must be columns of the pool, 0 to {costs.shape[1] - 1}, not {right.tolist()}")
+        raise ValueError(f"right must hold columns of the pool, 0 to {costs.shape[1] - 1}, not {right.tolist()}")
     own = costs.gather(1, right[:, None])
     better, tied = (costs < own).sum(dim=1), (costs == own).sum(dim=1) - 1
     return Ranks(better.cpu().numpy(), tied.cpu().numpy(), np.ones(len(costs), dtype=np.int64))
@@ -70,7 +70,7 @@ def joined(blocks: Iterable[Ranks]) -> Ranks:
 def pool_figures(ranks: Ranks, pool: int) -> PoolFigures:
     """The figures of a pool of so many subtitles.  Raises ValueError without a single query."""
     if not len(ranks.better):
-        raise ValueError("no clip has asked: there is nothing to report")
+        raise ValueError("no clip was ranked: there is nothing to report")
     r1, r5, r10 = (float(ranks.recall(most).mean()) for most in (1, 5, 10))
     expected = ranks.expected()
     return PoolFigures(

@@ -3,7 +3,8 @@
 M-SyMoN, appendix D, with what it leaves open made explicit:
 
 - A clip is relevant to a sentence whose annotated segment covers at least half of it; where there is none, the clip
-  that the segment covers best.  A sentence that people left unmatched, or whose segment meets no clip, asks nothing.
+  that the segment covers best.  A sentence that people left unmatched, or whose segment meets no clip, is no
+  query.
 - Of several relevant clips the one that stands first counts.
 - Clips that score the same stand in no order, so the figures are expectations over every order of them: a rank is one,
   the clips that score higher, and the share of the tied ones that comes first on average.  A model whose scores are all
@@ -74,8 +75,8 @@ class Retrieval:
 
     Attributes:
         name: a language whose sentences are sought among the clips of its own videos; `ALL`; or `MEAN`.
-        videos: how many have a sentence that asks.
-        sentences: that ask.
+        videos: how many have a sentence that is a query.
+        sentences: how many queries there are.
         clips: in the gallery.
         r1, r5, r10: share of the sentences with a relevant clip among the first.
         mean_rank: of the best relevant clip, 1 for the first.
@@ -98,7 +99,7 @@ class Retrieval:
 def relevance(clips: ArrayLike, segments: ArrayLike) -> NDArray[np.bool_]:
     """Which clips (n, 2) show what which sentence (m, 2) describes, by its annotated segment: (n, m); see the module.
 
-    A column without any is a sentence that asks nothing: its segment is a NaN row, or meets no clip.
+    A column without any is a sentence that is no query: its segment is a NaN row, or meets no clip.
     """
     clips, segments = (np.asarray(spans, dtype=np.float64).reshape(-1, 2) for spans in (clips, segments))
     if len(clips) == 0 or len(segments) == 0:
@@ -132,7 +133,7 @@ def retrieval(
         One row for each language in its own gallery, then `MEAN` and `ALL`; of one language, its row alone.
 
     Raises:
-        ValueError: no annotated video with a sentence that asks, or one without vectors.
+        ValueError: no annotated video with a query, or one without vectors.
     """
     queries = _Queries.of(videos)
     best, ties = _best_relevant(queries.sentences, queries.clips, queries.relevant)
@@ -157,7 +158,7 @@ def retrieval(
 
 @dataclass
 class _Queries:
-    """All that asks and all that is asked, clips sorted by language so that each one's gallery is a span of them."""
+    """All queries and the gallery: clips sorted by language, so that each language's gallery is a span of them."""
 
     sentences: Tensor  # (Q, D)
     clips: Tensor  # (C, D)
@@ -184,12 +185,12 @@ class _Queries:
             if video.clip_vectors is None or video.sentence_vectors is None:
                 raise ValueError(f"{video.id}: retrieval needs the vectors of its clips and sentences; it has none")
             right = relevance(video.clips, video.segments)
-            asking = np.flatnonzero(right.any(axis=0))
-            relevant += [start + np.flatnonzero(right[:, sentence]) for sentence in asking]
-            sentences.append(video.sentence_vectors[torch.from_numpy(asking)])
+            queries = np.flatnonzero(right.any(axis=0))
+            relevant += [start + np.flatnonzero(right[:, sentence]) for sentence in queries]
+            sentences.append(video.sentence_vectors[torch.from_numpy(queries)])
             clips.append(video.clip_vectors)
-            video_of += [number] * len(asking)
-            language_of += [languages.index(video.language)] * len(asking)
+            video_of += [number] * len(queries)
+            language_of += [languages.index(video.language)] * len(queries)
             start += len(video.clip_vectors)
             ends[video.language] = start
         if not relevant:
@@ -271,7 +272,7 @@ class _Asked:
 
     ranks: Ranks
     relevant: Integers  # (Q,) clips
-    video: Integers  # (Q,) that asks
+    video: Integers  # (Q,) of each query
     clips: int
 
     def table(self) -> dict[str, Floats]:

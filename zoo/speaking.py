@@ -1,6 +1,7 @@
-"""Who speaks: a probability for every frame of a face tube.  What does that, and the plainest thing that does.
+"""Active speaker detection: for every frame of a face tube, the probability that this face speaks.
 
-The baseline needs no training: lips that move while somebody is heard.
+Here are the protocol that such detectors follow, and a baseline that needs no training: lips that move while a voice is
+heard.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-#: samples of sound to a frame of a tube: 16 kHz, 25 frames a second
+#: samples of sound in a frame of a tube: 16 kHz, 25 frames a second
 SAMPLES_A_FRAME = 640
 #: where in a tube, cut as SyncNet's are, the mouth lies, and the part of the face that moves with the head alone:
 #: upper, lower, left and right edge as shares of its side
@@ -23,10 +24,10 @@ SMALL, AT_ONCE = 56, 64
 
 @runtime_checkable
 class ScoreSpeaking(Protocol):
-    """What tells whether a face speaks.  Picklable.
+    """An active speaker detector.  Picklable.
 
     Attributes:
-        producer: what it is, with the hash of its weights where it has some: a build is kept and found under it.
+        producer: its name, with the hash of its weights where it has some; a resumed build is found by it.
     """
 
     @property
@@ -50,10 +51,10 @@ class ScoreSpeaking(Protocol):
 
 @dataclass(frozen=True)
 class LipsAndVoice:
-    """The baseline: lip motion times voice activity, each smoothed.
+    """The baseline of active speaker detection: lip motion times voice activity, each smoothed.
 
     Attributes:
-        motion: of lips (see `lip_motion`) at which they are as likely still as moving.
+        motion: of lips (see `lip_motion`) at which the score of a clear voice is 0.5.
         window: frames over which motion is averaged, odd; speech closes the lips for moments.
     """
 

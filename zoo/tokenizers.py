@@ -34,20 +34,16 @@ _WORD = r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+"
 _TO_SPACE = re.compile(r"""[,.'!?"()*#:;~\-/]""")
 
 
-def pre_caption(text: str, max_words: int | None = None) -> str:
+def pre_caption(text: str) -> str:
     """A sentence as CCLM's text encoder reads it: lower case, ASCII punctuation to spaces, single spaces.
-
-    Args:
-        max_words: keep at most so many words, None for all; CCLM keeps 30.
 
     Raises:
         ValueError: where nothing is left, as of "...".
     """
-    plain = _TO_SPACE.sub(" ", text.lower()).replace("<person>", "person")
-    words = plain.split()
+    words = _TO_SPACE.sub(" ", text.lower()).replace("<person>", "person").split()
     if not words:
         raise ValueError(f"the sentence {text!r} holds no words: leave it out, or give it some")
-    return " ".join(words if max_words is None else words[:max_words])
+    return " ".join(words)
 
 
 @dataclass(frozen=True)
@@ -65,14 +61,14 @@ class Reading:
     start: bool = True
     fixed: bool = False
 
-    def __call__(self, text: str, max_words: int | None) -> str:
+    def __call__(self, text: str) -> str:
         """The sentence as it is cut into tokens.  Raises ValueError where nothing is left of it."""
         if self.clean == "words":
-            return pre_caption(text, max_words)
+            return pre_caption(text)
         words = (text.lower() if self.clean == "lower" else text).split()
         if not words:
             raise ValueError(f"the sentence {text!r} is empty: leave it out, or give it words")
-        return " ".join(words if max_words is None else words[:max_words])
+        return " ".join(words)
 
 
 class SentenceTokenizer:
@@ -81,7 +77,7 @@ class SentenceTokenizer:
     Attributes:
         tokenizer: of the `tokenizers` library.
         max_tokens: longest sequence, start and end included; longer ones are cut.
-        max_words: most words that are read, None for all.
+        max_words: most words that are read, None for all; CCLM reads 30.
         reading: how sentences are cleaned and framed.
         pads_left: whether the padding of a ``fixed`` row comes first.
         cut: how many sentences were cut so far (in this process); the first one is also warned of.
@@ -154,13 +150,13 @@ class SentenceTokenizer:
         (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     def _encode(self, text: str) -> list[int]:
-        sentence = self.reading(text, self.max_words)
-        shortened = self.max_words is not None and len(sentence) < len(self.reading(text, None))
+        words = self.reading(text).split(" ")
+        kept = words[: self.max_words]
         # one by one: the batch call starts threads, which do not go with forked workers
-        ids = self.tokenizer.encode(sentence, add_special_tokens=False).ids
+        ids = self.tokenizer.encode(" ".join(kept), add_special_tokens=False).ids
         first = [self.start_id] if self.reading.start and self.start_id is not None else []
         room = self.max_tokens - len(first) - 1
-        if shortened or len(ids) > room:
+        if len(kept) < len(words) or len(ids) > room:
             self._note_cut(text)
         return [*first, *ids[:room], self.end_id]
 

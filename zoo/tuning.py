@@ -148,7 +148,7 @@ def _f1_table(videos: Sequence[VideoSimilarity], grid: Sequence[Decoder]) -> NDA
 
 
 def _problems(video: VideoSimilarity, grid: Sequence[Decoder]) -> list[Problem]:
-    """What every decoder asks of one video; what they share is made once."""
+    """The problem that each decoder of the grid poses for one video; what they share is computed once."""
     shares = torch.tensor(_CLIP_SHARES + _SENTENCE_SHARES)
     problems: list[Problem] = []
     gaps = video.gaps

@@ -163,7 +163,7 @@ def test_truncated_weights_are_found(folder: Path) -> None:
         ("model.safetensors", "missing"),
         ("tokenizer.json", "missing"),
         ("SHA256SUMS", "nothing in the folder can be trusted"),
-        ("config.json", "no checkpoint folder.*bare weights are refused"),
+        ("config.json", "no checkpoint folder.*weights alone, without configuration"),
     ],
 )
 def test_what_is_missing_is_named(folder: Path, name: str, words: str) -> None:
@@ -188,7 +188,7 @@ def test_the_folder_of_a_run_says_where_its_model_is(saved: Path, tmp_path: Path
 
 
 def test_a_bare_weights_file_is_refused(saved: Path) -> None:
-    with pytest.raises(ValueError, match="bare weights are refused: weaksync convert"):
+    with pytest.raises(ValueError, match="weights alone, without configuration or preprocessing: weaksync convert"):
         zoo.load(saved / "model.safetensors")
 
 

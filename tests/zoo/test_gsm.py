@@ -137,7 +137,7 @@ def test_costs_that_cannot_be_ranked() -> None:
         pool_ranks(torch.tensor([[0.0, 1.0], [0.0, math.nan]]), torch.tensor([0, 0]))
     with pytest.raises(ValueError, match="columns of the pool, 0 to 1"):
         pool_ranks(torch.zeros(1, 2), torch.tensor([2]))
-    with pytest.raises(ValueError, match="no clip has asked"):
+    with pytest.raises(ValueError, match="no clip was ranked"):
         pool_figures(joined([]), 5)
     last = pool_figures(pool_ranks(torch.tensor([[math.inf, 1.0, 2.0]]), torch.tensor([0])), 3)
     assert last.median_rank == 3

@@ -221,7 +221,7 @@ def test_what_is_absent_or_of_another_kind_is_said(folder: Path, tmp_path: Path)
     for name, words in (
         ("tokenizer.json", "no tokenizer"),
         ("model.safetensors", r"no model\.safetensors"),
-        ("preprocessor_config.json", "nobody knows which pixels"),
+        ("preprocessor_config.json", "the preprocessing of the model is unknown"),
     ):
         (part / name).unlink()
         if name == "tokenizer.json":

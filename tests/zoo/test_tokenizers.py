@@ -92,10 +92,6 @@ def test_sentences_are_read_as_cclm_reads_them(text: str, plain: str) -> None:
     assert pre_caption(text) == plain
 
 
-def test_words_are_limited_where_asked() -> None:
-    assert pre_caption("a b c d", max_words=2) == "a b"
-
-
 @pytest.mark.parametrize("text", ["", "...", " \n", "?!"])
 def test_a_sentence_without_words_is_an_error_that_shows_it(story: SentenceTokenizer, text: str) -> None:
     with pytest.raises(ValueError, match="holds no words"):

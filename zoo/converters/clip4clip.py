@@ -60,7 +60,7 @@ def _naming(name: str) -> str:
 
 
 def _sizes(tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """Arguments of the model that the file is of; where it does not tell, the base's, which `check` will hold up."""
+    """Arguments of the model in the file; the base's where it does not tell, which `check` then compares."""
     sizes = vision_sizes(tensors, PREFIX)
     words, places = (tensors.get(f"{PREFIX}{name}") for name in ("token_embedding.weight", "positional_embedding"))
     if words is not None and words.ndim == 2:

@@ -117,7 +117,7 @@ def _stated(noted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sizes(tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """Arguments of the model that the file is of; where it does not tell, the base's, which `check` will hold up."""
+    """Arguments of the model in the file; the base's where it does not tell, which `check` then compares."""
     sizes = vision_sizes(tensors, "")
     text = "text.transformer."
     words, places, inner = (

@@ -46,8 +46,8 @@ def preprocessing(folder: Path) -> dict[str, Any]:
         if isinstance(noted, dict):
             return noted
     raise FileNotFoundError(
-        f"{folder}: neither preprocessor_config.json nor processor_config.json, so nobody knows which pixels the model "
-        "wants: save its processor there too (processor.save_pretrained)"
+        f"{folder}: neither preprocessor_config.json nor processor_config.json, so the preprocessing of the model is "
+        "unknown: save its processor there too (processor.save_pretrained)"
     )
 
 
@@ -85,7 +85,7 @@ def as_noted(preprocess: ClipPreprocess, pixels: dict[str, Any], folder: Path) -
     if cropped and set(_edges(given.get("crop_size", preprocess.size), cropped)[1]) != {preprocess.size}:
         faults.append(f"crop_size is {given['crop_size']}, and its vision tower takes {preprocess.size} pixels")
     if faults:
-        raise ValueError(f"{folder}: its preprocessing cannot be that of weaksync: {'; '.join(faults)}")
+        raise ValueError(f"{folder}: its preprocessing is not supported: {'; '.join(faults)}")
     return ClipPreprocess.from_dict(noted)
 
 

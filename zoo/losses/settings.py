@@ -25,7 +25,7 @@ def settings_of(loss: nn.Module) -> str:
 
 
 def reduced(each: Tensor, reduction: str) -> Tensor:
-    """The mean or the sum of `each`, or `each` itself.  The mean of nothing is 0: a rank without pairs keeps step."""
+    """The mean or the sum of `each`, or `each` itself.  The mean of an empty tensor is 0, and not NaN."""
     if reduction == "none":
         return each
     return each.mean() if reduction == "mean" and len(each) else each.sum()

@@ -155,7 +155,7 @@ class LipSpeech(Pretrained):
         if config.aligner.endswith("dsta"):
             value = partial(
                 value,
-                window=self.windows(*_lengths(lips, video_lengths), *_lengths(speech, text_lengths)),
+                window=self.windows(_lengths(lips, video_lengths), _lengths(speech, text_lengths)),
                 order_weight=config.order_weight,
                 order_margin=config.order_margin,
             )
@@ -310,5 +310,5 @@ def _normalise_steps(normalisation: nn.Module, x: Tensor, lengths: Tensor) -> Te
     return torch.zeros_like(x).index_put((real,), normalisation(x[real]))
 
 
-def _lengths(x: Tensor, lengths: Tensor | None) -> tuple[Tensor]:
-    return (torch.full((len(x),), x.shape[1], device=x.device) if lengths is None else lengths,)
+def _lengths(x: Tensor, lengths: Tensor | None) -> Tensor:
+    return torch.full((len(x),), x.shape[1], device=x.device) if lengths is None else lengths

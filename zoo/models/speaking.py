@@ -1,4 +1,4 @@
-"""Who speaks: a small recurrent network over lip motion and voice activity (Video2Subtitle, section 3)."""
+"""Active speaker detection: a small recurrent network over lips and voice (Video2Subtitle, section 3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..speaking import BROW, MOUTH, SAMPLES_A_FRAME, face_part
 from ..tubes import TubePreprocess
 from .mel import FLOOR, HOP, LogMel
 
-#: spectra to a frame of a tube
+#: spectra in a frame of a tube
 SPECTRA = SAMPLES_A_FRAME // HOP
 #: logarithm of the power in a band that counts as loud at least, so that the noise of a quiet room does not
 SILENT = 14.0
@@ -44,7 +44,7 @@ class SpeakingConfig:
 
 
 class Speaking(Pretrained):
-    """For every frame of a face tube, whether this face speaks.
+    """An active speaker detector: for every frame of a face tube, whether this face speaks.
 
     It sees the mouth, how it and the head have moved since the frame before, and how loud each band of the sound is
     against the loudest moments; a recurrent layer reads them forward and backward.

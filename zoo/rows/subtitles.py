@@ -36,7 +36,7 @@ MODELS = (
         model="Speaking",
         family="subtitles",
         parameters=27561,
-        description="Who speaks: a GRU over lip motion and voice activity, for faces of 64 pixels",
+        description="Active speaker detection: a GRU over lip motion and voice activity, for faces of 64 pixels",
     ),
     ModelRow(
         name="lipspeech",
