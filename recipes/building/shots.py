@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from ...datamodules import media
 from ...datamodules.records import Interval
 from ...zoo.converters import transnetv2
-from ...zoo.models.transnet import TransNetV2, scenes
+from ...zoo.models.transnet import STEP, TransNetV2, scenes
+from ..console import Track, untold
 
 Method = Literal["auto", "transnetv2", "content"]
 METHODS = ("auto", "transnetv2", "content")
@@ -70,23 +72,30 @@ def choose(method: Method = "auto", weights: str | Path | None = None) -> Cutter
 
 
 def shots(
-    video: str | Path, *, method: Method = "auto", weights: str | Path | None = None, threads: int = 0
+    video: str | Path,
+    *,
+    method: Method = "auto",
+    weights: str | Path | None = None,
+    threads: int = 0,
+    track: Track = untold,
 ) -> list[Interval]:
     """Shots of a video as [start, end) in seconds, in order; together they are the whole of it.
+
+    `track` is called for every frame read, and for every window that TransNetV2 has seen.
 
     Raises as `choose` and `media.open_video` do.
     """
     cutter = choose(method, weights)
     with media.open_video(video, threads=threads) as reader:
         if cutter.method == "transnetv2":
-            times, starts = transnet_cuts(reader, transnetv2.read(str(cutter.weights)))
+            times, starts = transnet_cuts(reader, transnetv2.read(str(cutter.weights)), track)
         else:
-            times, starts = _content_cuts(reader)
+            times, starts = _content_cuts(reader, track)
         edges = [0.0, *(times[start] for start in starts if start), reader.end]
     return list(itertools.pairwise(edges))
 
 
-def transnet_cuts(reader: media.VideoReader, model: TransNetV2) -> tuple[list[float], list[int]]:
+def transnet_cuts(reader: media.VideoReader, model: TransNetV2, track: Track = untold) -> tuple[list[float], list[int]]:
     """Times of all frames in seconds, and the numbers of those that begin a shot, the first included.
 
     The frames of a gradual transition belong to the shot before it.
@@ -94,11 +103,24 @@ def transnet_cuts(reader: media.VideoReader, model: TransNetV2) -> tuple[list[fl
     times: list[float] = []
     small: list[media.Picture] = []
     size = (model.preprocess.width, model.preprocess.height)
-    for time, frame in reader:
+    for time, frame in _watched(reader, track):
         times.append(time)
         small.append(reader.picture(frame, size, "BICUBIC"))
-    spans = scenes(model.predict(torch.from_numpy(np.stack(small))))
+    windows, seen = -(-len(times) // STEP), itertools.count(1)
+    hook = model.register_forward_hook(lambda *_: track("cutting", next(seen), windows))
+    try:
+        spans = scenes(model.predict(torch.from_numpy(np.stack(small))))
+    finally:
+        hook.remove()
     return times, sorted({0, *(int(start) for start, _ in spans)})
+
+
+def _watched(reader: media.VideoReader, track: Track) -> Iterator[tuple[float, VideoFrame]]:
+    """The frames of a video; as many are said to be there as its header announces."""
+    total = round(reader.info.duration * reader.info.fps)
+    for number, frame in enumerate(reader, start=1):
+        track("reading", min(number, total), total)
+        yield frame
 
 
 class ContentDetector:
@@ -171,11 +193,11 @@ class ContentDetector:
         return self._reader.samples(frame).astype(np.int16)
 
 
-def _content_cuts(reader: media.VideoReader) -> tuple[list[float], list[int]]:
+def _content_cuts(reader: media.VideoReader, track: Track) -> tuple[list[float], list[int]]:
     detector = ContentDetector(reader)
     times: list[float] = []
     starts = [0]
-    for time, frame in reader:
+    for time, frame in _watched(reader, track):
         times.append(time)
         starts += detector.push(frame)
     return times, starts + detector.finish()

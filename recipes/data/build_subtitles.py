@@ -20,6 +20,7 @@ from ..building.sources import Narration
 from ..building.story_set import REPORT
 from ..console import err, print_table, progress
 from ..counting.clips import FUNNEL, funnel_rows
+from ..options import DEVICES, Device, chosen_device
 
 FAILED = 1
 MTCNN = "mtcnn"
@@ -53,7 +54,7 @@ _RULES, _GROUPING = Rules(), Grouping()
 @click.option("--speaks", default=_RULES.speaking, show_default=True, help="Score, over a second, of a face that does.")
 @click.option("--size", default=_RULES.size, show_default=True, help="Side of the face tubes, in pixels.")
 @click.option("--scene", default=_RULES.scene, show_default=True, help="Short side of the scenes at most, in pixels.")
-@click.option("--device", default="cpu", show_default=True, help="Where faces are found.")
+@click.option("--device", type=DEVICES, default="auto", show_default=True, help="Where faces are found.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; default one for each core.")
 @click.option("--seed", default=0, show_default=True, help="Of the 80/10/10 division without --splits.")
 @click.option("--replace", is_flag=True, help="Put the new set in place of one that is in --out.")
@@ -78,7 +79,7 @@ def command(
     speaks: float,
     size: int,
     scene: int,
-    device: str,
+    device: Device,
     jobs: int | None,
     seed: int,
     replace: bool,
@@ -94,7 +95,7 @@ def command(
         Rules(conversational=conversational, crowded=crowded, speaking=speaks, size=size, scene=scene),
         Grouping(shortest, longest, silence, margin),
         speaking.choose(scorer),
-        detect=faces.choose(device) if given == MTCNN else None,
+        detect=faces.choose(chosen_device(device)) if given == MTCNN else None,
         known=None if given == MTCNN else faces.read_known(Path(given)),
         domain=domain,
         sentences=sentences,

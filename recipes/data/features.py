@@ -15,6 +15,7 @@ from ...datamodules.index import open_set
 from ...datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS
 from ..console import err, print_table, progress
 from ..derived.features import Precision, encoded, imported, usable
+from ..options import leave_out
 
 _PATH = click.Path(path_type=Path)
 
@@ -31,8 +32,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--precision", type=click.Choice(get_args(Precision)), default="float16", show_default=True,
               help="Of what --model makes.")  # fmt: skip
 @click.option("--workers", default=1, show_default=True, help="Reading processes.")
+@click.option("--seed", default=0, show_default=True, help="Of random weights, where --model is a registry name.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the set holds as JSON.")
+@click.pass_context
 def command(
+    context: click.Context,
     source: Path,
     model: str | None,
     stream: str | None,
@@ -43,6 +47,7 @@ def command(
     out: Path,
     precision: Precision,
     workers: int,
+    seed: int,
     as_json: bool,
 ) -> None:
     """Encode SOURCE once, for models that train on features.
@@ -58,14 +63,15 @@ def command(
             raise click.UsageError("--import and --translations are for story sets, and go with no --stream")
         if per_second is not None and stream not in ("object", "scene"):
             raise click.UsageError(f"--per-second is for object and scene; {stream} has its own pace")
-        encode_stream(source, stream, out, model, words, per_second or 8.0, precision, workers, as_json)
+        encode_stream(source, stream, out, model, words, per_second or 8.0, precision, workers, seed, as_json)
         return
     if words is not None or per_second is not None:
         raise click.UsageError("--words and --per-second go with --stream")
     if (model is None) == (folder is None):
         raise click.UsageError("give one of --model and --import, or a --stream")
-    if folder is not None and translations is not None:
-        raise click.UsageError("--translations are for --model; features of your own are taken as they are")
+    if folder is not None:
+        own = "features of your own are taken as they are"
+        leave_out(context, "translations", "precision", "workers", "seed", why=own)
     with progress("videos") as bar:
         task = bar.add_task("encoding", total=None)
         told: dict[str, Any] = {
@@ -74,7 +80,7 @@ def command(
         }
         if model is not None:
             manifest = encoded(
-                source, model, out, translations=translations, precision=precision, workers=workers, **told
+                source, model, out, translations=translations, precision=precision, workers=workers, seed=seed, **told
             )
         elif folder is not None:
             manifest = imported(source, folder, out, **told)
@@ -94,6 +100,7 @@ def encode_stream(
     per_second: float,
     precision: Precision,
     workers: int,
+    seed: int,
     as_json: bool,
 ) -> None:
     """Make a stream of subtitle matching, with a progress bar, and print what the set holds."""
@@ -110,6 +117,7 @@ def encode_stream(
             per_second=per_second,
             precision=precision,
             workers=workers,
+            seed=seed,
             started=lambda total: bar.update(task, total=total),
             advance=lambda: bar.advance(task),
         )

@@ -15,6 +15,7 @@ from ...datamodules.speech import Espeak
 from ...datamodules.speech_set import Report, speak_clips, write_speech
 from ...zoo.speech import Vits
 from ..console import err, print_table, progress
+from ..options import DEVICES, Device, chosen_device
 
 ESPEAK, MMS = "espeak", "mms"
 _PATH = click.Path(path_type=Path)
@@ -30,7 +31,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--voice", default="", help="espeak: a voice such as en-us+f3, or a variant alone, +f3.")
 @click.option("--rate", type=float, help="Words a minute of espeak, usually 175; of a model, 1 is as it was trained.")
 @click.option("--sentences", "cut", type=click.Choice(get_args(Cut)), help="Where those of files end.  [default: auto]")
-@click.option("--device", default="cpu", show_default=True, help="Where a model runs.")
+@click.option("--device", type=DEVICES, default="auto", show_default=True, help="Where a model runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     source: Path,
@@ -40,7 +41,7 @@ def command(
     voice: str,
     rate: float | None,
     cut: Cut | None,
-    device: str,
+    device: Device,
     as_json: bool,
 ) -> None:
     """Speak SOURCE: a subtitle file, every one in a folder, or the cues of a set of conversational clips.
@@ -82,10 +83,10 @@ def show(report: Report, out: Path, as_json: bool, what: str = "files") -> None:
         err.print(f"left out: {path}: {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
-def synthesizer(model: str, voice: str, rate: float | None, device: str) -> Espeak | Vits:
+def synthesizer(model: str, voice: str, rate: float | None, device: Device = "auto") -> Espeak | Vits:
     """What speaks: `espeak`, `mms`, or a VITS model by hub id or folder; a `rate` of None is its usual one."""
     if model == ESPEAK:
         return Espeak(voice, 175 if rate is None else rate)
     if voice:
         raise click.UsageError("--voice belongs to --model espeak; a VITS model is named by --model")
-    return Vits("" if model == MMS else model, 1.0 if rate is None else rate, device=device)
+    return Vits("" if model == MMS else model, 1.0 if rate is None else rate, device=chosen_device(device))

@@ -13,10 +13,11 @@ import click
 from ...datamodules.index import open_set
 from ...datamodules.manifest import CLIPS, Manifest
 from ...datamodules.records import AnnotatedVideo
-from ..console import err, print_table
+from ..console import err, print_table, progress
 from ..counting.clips import FUNNEL, ClipCounts, count_clips, funnel_rows
 from ..counting.releases import MsymonCounts, msymon_counts, yms_counts
 from ..counting.sets import SetCounts, count
+from ..options import leave_out
 from ..published import languages_present, release
 from ..scoring import paper
 from .check import words
@@ -41,7 +42,9 @@ def clip_stats(folder: str | Path) -> dict[str, ClipCounts]:
     from ...datamodules.spoken import open_clips, spoken_clip  # torch takes longer to import than other sets to count
 
     shards = open_clips(folder)
-    return count_clips((entry.split, spoken_clip(shards, name)) for name, entry in shards.entries.items())
+    with progress("clips") as bar:
+        entries = bar.track(shards.entries.items(), description="counting")
+        return count_clips((entry.split, spoken_clip(shards, name)) for name, entry in entries)
 
 
 def msymon_stats(root: Path) -> dict[str, MsymonCounts]:
@@ -56,7 +59,8 @@ def msymon_stats(root: Path) -> dict[str, MsymonCounts]:
 @click.option("--figure", type=click.Path(path_type=Path),
               help="Draw the counts of a shard set into this picture; of clips, a sheet of some.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(target: str, data: Path | None, figure: Path | None, as_json: bool) -> None:
+@click.pass_context
+def command(context: click.Context, target: str, data: Path | None, figure: Path | None, as_json: bool) -> None:
     """Count TARGET: the folder of a shard set, or `msymon` or `yms` as they were published.
 
     A shard set is counted as in Tables 1 and 2 of M-SyMoN.  A word is what stands between spaces; in Chinese, a
@@ -70,6 +74,7 @@ def command(target: str, data: Path | None, figure: Path | None, as_json: bool) 
         counts = release_stats(target, data)
         show(f"{target}, as published", counts, as_json)
         return
+    leave_out(context, "data", why=f"{target} is a folder, and --data is where the releases msymon and yms lie")
     derived = Manifest.read(Path(target))
     if derived.origin is not None:
         if figure is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
 
 import click
 
@@ -14,7 +13,8 @@ from ...datamodules.manifest import Manifest
 from ...datamodules.world.translate import WorldTranslator
 from ..console import err, print_table, progress
 from ..derived.translations import Report, translate_set
-from ..derived.translator import NLLB, Device, Seq2Seq, our_code
+from ..derived.translator import NLLB, Seq2Seq, our_code
+from ..options import DEVICES, Device
 
 #: stands for the synthetic world's own translator
 WORLD = "world"
@@ -30,7 +30,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--beams", type=click.IntRange(1), default=1, show_default=True, help="Of beam search; 1 is greedy.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Sentences at once.")
 @click.option("--max-tokens", type=click.IntRange(8), help="Split longer sentences; by default what the model takes.")
-@click.option("--device", type=click.Choice(get_args(Device)), default="auto", show_default=True)
+@click.option("--device", type=DEVICES, default="auto", show_default=True)
 @click.option("--bf16", is_flag=True, help="Compute in bfloat16.")
 @click.option("--errors", type=click.FloatRange(0, 1), help="world: the share of sentences that come out wrong.")
 @click.option("--seed", type=click.IntRange(0), help="world: of its errors.")

@@ -19,9 +19,9 @@ import torch
 
 from ...datamodules.languages import LANGUAGES, language_code
 from ...zoo.download import from_disk
+from ..options import Device, chosen_device
 
 NLLB = "facebook/nllb-200-distilled-600M"
-Device = Literal["auto", "cpu", "cuda", "mps"]
 
 #: code here -> what models call it: NLLB-200, mBART-50; M2M-100, MADLAD-400 and Marian use codes like ours
 MODEL_CODES = {
@@ -81,7 +81,7 @@ class Seq2Seq:
         max_tokens: int | None = None,
     ) -> None:
         self.source = source
-        self.device = _device(device)
+        self.device = chosen_device(device)
         self.bf16 = bf16
         self.beams = beams
         self.batch_size = batch_size
@@ -267,15 +267,6 @@ def our_code(language: str) -> str:
         return language_code(language)
     except ValueError:
         return language
-
-
-def _device(asked: Device) -> str:
-    if asked != "auto":
-        there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        if not there.get(asked, True):
-            raise ValueError(f"there is no {asked} device here: leave --device out, or give cpu")
-        return asked
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _open(source: str) -> tuple[Any, Any]:

@@ -59,7 +59,7 @@ def reproduce(
         return tables.with_times(runs)
     if name == "table5":
         if yms is None:
-            raise ValueError("Table 5 scores on YMS: --yms names its shard set (weaksync data build story, annotated)")
+            raise ValueError("Table 5 scores on YMS: --yms names its shard set (weaksync data build yms)")
         neumatch.check(yms, features)
         english = dataclasses.replace(runs, languages=languages_in(runs.shards, ["en"]))
         runs.train(_YMS_ROWS, english.languages)  # two of them are one model for all languages
@@ -123,7 +123,8 @@ def _training(name: str) -> click.Command:
     @click.option("--runs", type=_PATH, help="Folder of the runs; by default ./runs, or runs in that of --world.")
     @click.option("--translations", type=_PATH, help="Folder of `weaksync data translate DATA --to en`.")
     @click.option("--model", help="What first stages start from, such as cclm-tiny; by default ./cclm-base.")
-    @click.option("--languages", help="Codes with commas; by default all of the set. A new world is made in these.")
+    @click.option("--language", "languages", multiple=True,
+                  help="Only these; by default all of the set. A new world is made in them.")  # fmt: skip
     @_if(rows, click.option("--strategy", "strategies", multiple=True, type=click.Choice(list(STRATEGIES)),
                             help="Only these rows; may be given several times."))  # fmt: skip
     @_if(needs_yms, click.option("--yms", type=_PATH, help="Folder of a shard set of YMS."))
@@ -146,7 +147,7 @@ def _training(name: str) -> click.Command:
         runs: Path | None,
         translations: Path | None,
         model: str | None,
-        languages: str | None,
+        languages: tuple[str, ...],
         world: Path | None,
         stories: int,
         seed: int,
@@ -155,14 +156,13 @@ def _training(name: str) -> click.Command:
         yms: Path | None = None,
         features: Path | None = None,
     ) -> None:
-        codes = [code.strip() for code in (languages or "").split(",") if code.strip()]
         if world is not None and data is None:
             leave_out(context, "translations", "model", why="a world has its own")
-            size = WorldSize(stories, in_world(world, codes), seed)
-            given = world_runs(world, size, codes, overrides, root=runs)
+            size = WorldSize(stories, in_world(world, languages), seed)
+            given = world_runs(world, size, languages, overrides, root=runs)
         elif data is not None and world is None:
             leave_out(context, "stories", "seed", why="they are those of --world; seed=1 is the seed of runs")
-            given = Runs(data, runs or Path("runs"), languages_in(data, codes), translations, model, overrides)
+            given = Runs(data, runs or Path("runs"), languages_in(data, languages), translations, model, overrides)
         else:
             raise click.UsageError("give --data SHARDS, or --world FOLDER for a synthetic one")
         chosen = [name for name in STRATEGIES if not strategies or name in strategies]

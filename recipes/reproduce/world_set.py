@@ -57,7 +57,7 @@ def in_world(folder: Path, asked: Iterable[str] = ()) -> tuple[str, ...]:
         if lacking := [code for code in LANGUAGES if code in wanted and code not in there]:
             raise ValueError(
                 f"{folder} holds a world in {', '.join(there)}, without {', '.join(lacking)}: "
-                f"--languages {','.join(there)} takes it, another folder makes another"
+                f"{' '.join(f'--language {code}' for code in there)} takes it, another folder makes another"
             )
         return tuple(there)
     if wanted == {"en"}:

@@ -149,3 +149,23 @@ def test_the_command(shards: Path, model: Path, tmp_path: Path, capsys: pytest.C
 def test_a_registry_name_has_the_same_random_weights_every_time() -> None:
     assert weights_hash(dual_encoder("cclm-tiny")) == weights_hash(dual_encoder("cclm-tiny"))
     assert weights_hash(dual_encoder("cclm-tiny", seed=1)) != weights_hash(dual_encoder("cclm-tiny"))
+
+
+def test_options_that_would_be_ignored_are_refused(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["--import", tmp_path, "--out", tmp_path / "out"]
+    for option, value in (("precision", "float32"), ("workers", 2), ("seed", 1), ("translations", tmp_path)):
+        assert run(shards, *own, f"--{option}", value) == 2
+        said = " ".join(capsys.readouterr().err.replace("│", "").split())
+        assert f"leave out --{option}: features of your own" in said
+
+
+def test_random_weights_are_those_of_the_seed(tmp_path: Path) -> None:
+    make_set(tmp_path / "set", {"train": [2]}, size=(32, 40), frames=3)
+    hashes, words = [], ["--model", "cclm-tiny", "--workers", 0]
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert run(tmp_path / "set", *words, "--seed", seed, "--out", tmp_path / name) == 0
+        origin = open_set(tmp_path / name).manifest.origin
+        hashes.append(origin and origin.producer)
+    assert hashes[0] == hashes[1] != hashes[2]

@@ -120,6 +120,7 @@ def test_one_language_is_drawn_as_histograms(tmp_path):
         (["msymon"], "--data FOLDER"),
         (["yms", "--data", "{}"], "not the yms release"),
         (["{}"], "no shard set"),
+        (["{}", "--data", "{}"], "leave out --data"),
         (["yms", "--data", "{}", "--figure", "a.png"], "--figure draws shard sets"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -20,8 +21,10 @@ def test_writes_a_world_and_tells_its_shape(tmp_path: Path) -> None:
         "3",
         "--sentences",
         "4",
-        "--languages",
-        "en,ru",
+        "--language",
+        "en",
+        "--language",
+        "ru",
         "--jobs",
         "1",
     ]
@@ -29,6 +32,8 @@ def test_writes_a_world_and_tells_its_shape(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "3 stories" in result.output and "en, ru" in result.output
     assert len(list((tmp_path / "w" / "videos").glob("*.mp4"))) == 3
+    again = json.loads(CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False).stdout)
+    assert (again["stories"], again["languages"]) == (3, ["en", "ru"]) and 0 < again["matched"] <= 1
     words = shlex.split(result.stderr.splitlines()[-1])
     assert words[:4] == ["weaksync", "data", "build", "story"] and words.count("--annotations") == 2
     built = CliRunner().invoke(data_build.command, [*words[3:], "--shots", "content", "--size", "32", "--jobs", "1"])

