@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +60,26 @@ class Story:
     notes: list[str] = field(default_factory=list)
 
 
+def video_files(folder: Path) -> list[Path]:
+    """The videos of a folder, in order of their names; what people keep beside videos is passed over.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: it holds no video, or two of one name.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no such folder: {folder}")
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix.lower() not in _ASIDE and path.name[0] != "."
+    )
+    if not files:
+        raise ValueError(f"no videos in {folder}")
+    _refuse_shared(files, lambda stem: stem)
+    return files
+
+
 def find_stories(videos: Path, narrations: list[Narration]) -> tuple[list[Story], list[tuple[str, str]]]:
     """Stories in order of their names, and (video, reason) for each that has no subtitles in any language.
 
@@ -67,17 +87,11 @@ def find_stories(videos: Path, narrations: list[Narration]) -> tuple[list[Story]
         FileNotFoundError: a folder is missing.
         ValueError: no video, or two videos that would get one id.
     """
-    for folder in (videos, *(narration.subtitles for narration in narrations)):
-        if not folder.is_dir():
-            raise FileNotFoundError(f"no such folder: {folder}")
-    files = sorted(
-        path
-        for path in videos.iterdir()
-        if path.is_file() and path.suffix.lower() not in _ASIDE and path.name[0] != "."
-    )
-    if not files:
-        raise ValueError(f"no videos in {videos}")
-    _refuse_shared_ids(files)
+    files = video_files(videos)
+    for narration in narrations:
+        if not narration.subtitles.is_dir():
+            raise FileNotFoundError(f"no such folder: {narration.subtitles}")
+    _refuse_shared(files, safe_id)
     listings = {narration.language: sorted(narration.subtitles.iterdir()) for narration in narrations}
     stories, failures = [], []
     for file in files:
@@ -115,10 +129,10 @@ def safe_id(stem: str) -> str:
     return "_".join(filter(None, (plain, hashlib.sha256(stem.encode()).hexdigest()[:8])))
 
 
-def _refuse_shared_ids(files: list[Path]) -> None:
+def _refuse_shared(files: list[Path], named: Callable[[str], str]) -> None:
     owners: dict[str, list[str]] = defaultdict(list)
     for file in files:
-        owners[safe_id(file.stem)].append(file.name)
+        owners[named(file.stem)].append(file.name)
     shared = [f"{' and '.join(names)} would both be {id!r}" for id, names in owners.items() if len(names) > 1]
     if shared:
         raise ValueError(f"every video needs a name of its own: {'; '.join(shared)}; rename or move them")

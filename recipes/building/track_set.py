@@ -23,7 +23,7 @@ from ...datamodules.tracks import link
 from ...datamodules.waveforms import read_sound
 from .conversation import cut_tubes
 from .faces import KnownFaces, read_known
-from .sources import safe_id
+from .sources import safe_id, video_files
 from .splits import read_splits
 from .story_set import PARTS, Failure, key_of, stat_of, write_report
 from .workers import each
@@ -101,7 +101,7 @@ def build_tracks(
     if size < 16 or size % 2:
         raise ValueError(f"tubes of {size} pixels: an even number, 16 or more")
     known, spoken, assigned = read_known(truth), _spoken(truth), read_splits(splits)
-    files = [path for path in sorted(videos.iterdir()) if path.stem in known and path.stem in assigned]
+    files = [path for path in video_files(videos) if path.stem in known and path.stem in assigned]
     if not files:
         raise ValueError(f"no video of {videos} is both in {truth} and in {splits}")
     report = Report({"kind": TRACKS, "version": VERSION, "size": size, "truth": str(truth)})

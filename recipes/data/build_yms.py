@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import get_args
@@ -19,8 +20,10 @@ from av.video.frame import VideoFrame
 
 from ...datamodules import media, shards, yms
 from ...datamodules.records import AnnotatedVideo, Interval
+from ..building.sources import video_files
 from ..building.story_clips import Clips, Pictures
 from ..building.story_set import PARTS, Failure, Report, check_out, key_of, stat_of, with_words, write_report
+from ..building.workers import each
 from ..console import progress
 from ..published import release
 
@@ -59,10 +62,8 @@ def build_yms(
         ValueError: nothing to build, or a set is there; faults of single videos are in the report instead.
     """
     check_out(out, replace)
-    if not videos.is_dir():
-        raise FileNotFoundError(f"no such folder: {videos}")
     pictures = pictures or Pictures()
-    files = {path.stem: path for path in sorted(videos.iterdir()) if path.is_file() and path.name[0] != "."}
+    files = {path.stem: path for path in video_files(videos)}
     settings = {"version": VERSION, "shots": "published", "variant": variant, **asdict(pictures)}
     report = Report(settings | {"splits": "published"})
     folder = out / PARTS
@@ -77,24 +78,19 @@ def build_yms(
     folder.mkdir(parents=True, exist_ok=True)
     if started is not None:
         started(len(present))
-    for split, video, file in present:
-        part = folder / f"{video.id}.{key_of(settings, stat_of(file), video.to_dict())}.tar"
-        try:
-            if part.exists():
-                report.resumed += 1
-            else:
-                cut = cut_at(file, video.clips or [], pictures)
-                told = with_words(video.sentences, video.notes)
-                known = dataclasses.replace(
-                    video, url=file.name, clips=cut.spans, duration=cut.duration, sentences=told
-                )
-                shards.write_video(part, known, cut.pictures)
-                report.built += 1
+    tasks = [
+        (split, video, file, folder / f"{video.id}.{key_of(settings, stat_of(file), video.to_dict())}.tar")
+        for split, video, file in present
+    ]
+    for (split, video, _, part), outcome in each(partial(_build, pictures=pictures), tasks, 1, folder):
+        if isinstance(outcome, str):
+            report.failures.append(Failure(video.id, outcome))
+        else:
+            report.built += outcome
+            report.resumed += not outcome
             by_split.setdefault(split, []).append(part)
             if video.notes:
                 report.notes[video.id] = video.notes
-        except ValueError as fault:
-            report.failures.append(Failure(video.id, str(fault)))
         if advance is not None:
             advance()
     if not by_split:
@@ -106,6 +102,18 @@ def build_yms(
     if not report.failures:
         shutil.rmtree(folder)
     return report
+
+
+def _build(task: tuple[str, AnnotatedVideo, Path, Path], pictures: Pictures) -> bool:
+    """Write the part of one video, unless an earlier run did: whether it was written."""
+    _, video, file, part = task
+    if part.exists():
+        return False
+    cut = cut_at(file, video.clips or [], pictures)
+    told = with_words(video.sentences, video.notes)
+    known = dataclasses.replace(video, url=file.name, clips=cut.spans, duration=cut.duration, sentences=told)
+    shards.write_video(part, known, cut.pictures)
+    return True
 
 
 def cut_at(video: Path, spans: list[Interval], pictures: Pictures) -> Clips:

@@ -71,6 +71,30 @@ def test_published_clips_get_pictures_and_annotations(release):
     assert (again.built, again.resumed) == (0, 2)
 
 
+def test_what_lies_beside_a_video_is_none(release):
+    for name in ("0001.srt", "0001.jpg", "id-0002.txt"):
+        (release / "videos" / name).write_text("beside")
+    report = build_yms(release / "videos", release, release / "out", pictures=Pictures(frames=1))
+    assert report.built == 2 and [failure.video for failure in report.failures] == ["0003"]
+    film(release / "videos" / "0001.mkv")
+    with pytest.raises(ValueError, match=r"0001\.mkv and 0001\.mp4 would both be '0001'"):
+        build_yms(release / "videos", release, release / "other")
+
+
+def test_one_video_that_cannot_be_read_does_not_end_the_build(release, monkeypatch):
+    cut = cut_at
+
+    def unreadable(video, *given):
+        if video.stem == "0001":
+            raise PermissionError(13, "Permission denied", str(video))
+        return cut(video, *given)
+
+    monkeypatch.setattr("weaksync.recipes.data.build_yms.cut_at", unreadable)
+    report = build_yms(release / "videos", release, release / "out", pictures=Pictures(frames=1))
+    assert {failure.video for failure in report.failures} == {"0001", "0003"} and report.built == 1
+    assert "Permission denied" in report.failures[0].reason
+
+
 def test_pictures_are_those_on_screen(release):
     made = cut_at(release / "videos" / "0001.mp4", [(0.0, 1.0), (1.0, 3.0)], Pictures(frames=2))
     shown = [[media.decode_jpeg(jpeg).float().mean((1, 2)).numpy() for jpeg in clip] for clip in made.pictures]
@@ -87,5 +111,5 @@ def test_the_verb_builds_what_is_there(release):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         build_yms(release / "nowhere", release, release / "other")
     (release / "empty").mkdir()
-    with pytest.raises(ValueError, match="none of the videos of YMS"):
+    with pytest.raises(ValueError, match="no videos in"):
         build_yms(release / "empty", release, release / "other")

@@ -88,9 +88,11 @@ def test_a_build_goes_on_and_names_what_it_cannot_use(
     broken.mkdir()
     for path in (world / "videos").iterdir():
         (broken / path.name).write_bytes(path.read_bytes()[: 2000 if path.stem == "film1" else None])
+    (broken / "film0.srt").touch()  # no video
     first = build_tracks(broken, world / "truth.json", tmp_path / "out", **files)  # type: ignore[arg-type]
     assert [failure.video for failure in first.failures] == ["film1.mp4"] and first.built == 5
-    (tmp_path / "out" / "manifest.json").unlink()
+    for path in (tmp_path / "out").glob("*.*"):
+        path.unlink() if path.is_file() else None
     again = build_tracks(broken, world / "truth.json", tmp_path / "out", **files)  # type: ignore[arg-type]
     assert (again.resumed, again.built) == (5, 0)
     (tmp_path / "truth.json").write_text(json.dumps({"videos": {"film0": {"fps": 25, "faces": {}}}}))
