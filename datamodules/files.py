@@ -10,18 +10,28 @@ from typing import BinaryIO
 
 
 @contextmanager
+def whole_path(path: Path, *, suffix: str = ".tmp") -> Iterator[Path]:
+    """A path beside another to write a file to, which gets its name when the block ends; nothing is left of a failure.
+
+    Args:
+        path: of the file; one that is there is replaced.
+        suffix: of the path that is given, for writers that choose a format by it.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file that appears whole under its name when the block ends, or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole_path(path) as part, part.open("wb") as file:
+        yield file
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:

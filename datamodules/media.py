@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import io
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+
+from .files import whole_path
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 Scaler = Literal["FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA"]
@@ -301,17 +302,11 @@ def write_video(
     The file is written whole: beside its place, then moved there.
     """
     path = Path(path)
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        with av.open(str(part), "w") as container:
+        with whole_path(path, suffix=path.suffix) as part, av.open(str(part), "w") as container:
             _encode(container, pictures, Fraction(fps).limit_denominator(1001), times, crf)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(path)
     except av.error.FFmpegError as fault:
         raise OSError(fault.errno, f"cannot write the video: {fault.strerror}", str(path)) from fault
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _encode(

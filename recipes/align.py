@@ -19,7 +19,7 @@ from torchvision.transforms.v2 import functional as F
 from .. import zoo
 from ..datamodules import media
 from ..datamodules.captions import Cut
-from ..datamodules.files import write_whole
+from ..datamodules.files import whole_path, write_whole
 from ..datamodules.pairs import pictures as chosen_pictures
 from ..datamodules.records import Sentence
 from ..zoo.decoding import DEFAULT, Decoder, chance_of_order, narration_gaps
@@ -227,23 +227,13 @@ def save(alignment: Alignment, out: str | Path, *, copy_video: bool = False) -> 
     writable(out)
     video = Path(alignment.video)
     if copy_video and not (out / video.name).exists():
-        _copy(video, out / video.name)
+        with whole_path(out / video.name) as part:
+            shutil.copyfile(video, part)
     source = quote(video.name if copy_video else Path(os.path.relpath(video, out)).as_posix())
     contents = {JSON: alignment.to_json(), SRT: alignment.to_srt(), REPORT: alignment.to_html(source=source)}
     for name, content in contents.items():
         write_whole(out / name, content.encode())
     return [out / name for name in contents]
-
-
-def _copy(video: Path, target: Path) -> None:
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        shutil.copyfile(video, part)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @click.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..batches import SPEECH_RATE
+from ..files import whole_path
 from ..media import Picture
 from ..waveforms import resample
 from .cast import Person
@@ -91,30 +91,24 @@ def sound(seed: int, clip: Clip) -> NDArray[np.int16]:
 
 def encode(path: Path, seed: int, clip: Clip) -> list[list[Face]]:
     """Write the clip as H.264 with AAC, whole or not at all; returns the faces of every frame."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     cuts, seen = {shot.first for shot in clip.shots}, []
-    try:
-        with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            video: VideoStream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "crf": "20"})
-            video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-            video.thread_count = 1  # clips are filmed side by side; the bytes do not depend on the machine's cores
-            audio: AudioStream = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
-            audio.bit_rate = 64_000
-            for number, (pixels, faces) in enumerate(frames(seed, clip)):
-                frame = VideoFrame.from_ndarray(pixels, format="rgb24")
-                frame.pict_type = PictureType.I if number in cuts else PictureType.NONE
-                container.mux(video.encode(frame))
-                seen.append(faces)
-            container.mux(video.encode())
-            heard = AudioFrame.from_ndarray(sound(seed, clip)[None], format="s16", layout="mono")
-            heard.sample_rate, heard.time_base, heard.pts = SOUND_RATE, Fraction(1, SOUND_RATE), 0
-            container.mux(audio.encode(heard))
-            container.mux(audio.encode())
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    options = {"movflags": "+faststart"}
+    with whole_path(path) as part, av.open(str(part), "w", format="mp4", options=options) as container:
+        video: VideoStream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "crf": "20"})
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.thread_count = 1  # clips are filmed side by side; the bytes do not depend on the machine's cores
+        audio: AudioStream = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
+        audio.bit_rate = 64_000
+        for number, (pixels, faces) in enumerate(frames(seed, clip)):
+            frame = VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pict_type = PictureType.I if number in cuts else PictureType.NONE
+            container.mux(video.encode(frame))
+            seen.append(faces)
+        container.mux(video.encode())
+        heard = AudioFrame.from_ndarray(sound(seed, clip)[None], format="s16", layout="mono")
+        heard.sample_rate, heard.time_base, heard.pts = SOUND_RATE, Fraction(1, SOUND_RATE), 0
+        container.mux(audio.encode(heard))
+        container.mux(audio.encode())
     return seen
 
 

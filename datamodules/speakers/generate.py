@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..files import write_whole
+from ..files import whole_path, write_whole
 from ..generating import claim, each_done
 from ..media import frames_at
 from ..speech import Espeak
@@ -143,9 +143,8 @@ def contact_sheet(folder: str | Path, *, clips: int = 8, moments: int = 6) -> Pa
         ):
             sheet.paste(Image.fromarray(picture), (column * WIDTH // 2, row * HEIGHT // 2))
     path = folder / "contact.png"
-    temporary = path.with_name(".contact.png")
-    sheet.save(temporary, "PNG")
-    temporary.replace(path)
+    with whole_path(path) as part:
+        sheet.save(part, "PNG")
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from av.video.frame import PictureType
 from PIL import Image, ImageDraw
 
+from ..files import whole_path
 from .acts import STAGE, Sprite, portrait, sprites
 from .places import paint
 from .props import prop
@@ -49,8 +49,8 @@ def frames(seed: int, story: Story) -> Iterator[np.ndarray]:
 def encode(path: Path, seed: int, story: Story) -> None:
     """Write the film as H.264 in MP4, whole or not at all; every shot begins with a key frame."""
     cuts = set(np.cumsum([0] + [shot.frames for shot in story.shots]).tolist())
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    options = {"movflags": "+faststart"}
+    with whole_path(path) as part, av.open(str(part), "w", format="mp4", options=options) as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "crf": "21"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.thread_count = 1  # stories are filmed side by side; the bytes do not depend on the machine's cores
@@ -59,9 +59,6 @@ def encode(path: Path, seed: int, story: Story) -> None:
             frame.pict_type = PictureType.I if number in cuts else PictureType.NONE
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _shoot(shot: Shot, event: Event | None, background: Image.Image, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from ...datamodules import media
 from ...datamodules.batches import SPEECH_RATE, Speech
+from ...datamodules.files import whole_path
 from ...datamodules.records import Interval
 from ...datamodules.waveforms import Samples, read_sound, resample
 from .fitting import Fit
@@ -126,15 +126,9 @@ def encode_clip(
         with av.open(buffer, "w", format="mp4") as container:
             _encode(container, Path(video), start, end, sound, short_side, crf)
         return buffer.getvalue()
-    part = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
-    try:
-        with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            _encode(container, Path(video), start, end, sound, short_side, crf)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    options = {"movflags": "+faststart"}
+    with whole_path(target) as part, av.open(str(part), "w", format="mp4", options=options) as container:
+        _encode(container, Path(video), start, end, sound, short_side, crf)
     return b""
 
 

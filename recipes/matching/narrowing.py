@@ -7,7 +7,6 @@ of weights needs no new search index.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...datamodules.files import whole_path
 from ...zoo.codes import ClipCode, weighted_units
 from ...zoo.fusion import fuse
 from ...zoo.matcher import ALIGNMENT, Matcher
@@ -53,14 +53,8 @@ def write_search(index: SubtitleIndex, track: Callable[[int, int], None] | None 
         search.add(_vectors(index, torch.arange(first, min(first + _BLOCK, count))))
         if track is not None:
             track(min(first + _BLOCK, count), count)
-    part = index.folder / f".{SEARCH}.{os.getpid()}.part"
-    try:
+    with whole_path(index.folder / SEARCH) as part:
         faiss.write_index(search, str(part))
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(index.folder / SEARCH)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 class Narrowing:

@@ -8,7 +8,6 @@ first), ``<cue>.npy``, their vectors under each global cue, ``subtitles.jsonl``,
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ...datamodules.batches import Speech
+from ...datamodules.files import whole_path
 from ...datamodules.index import ShardSet
 from ...datamodules.speech_set import SPLIT, open_speech, spoken
 from ...zoo.codes import Pool
@@ -227,8 +227,7 @@ def is_index(folder: Path) -> bool:
 
 def write_array(path: Path, shape: tuple[int, ...], blocks: Any) -> None:
     """Write blocks of rows, one after the other, as a float16 array of a known shape: whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_path(path) as part:
         array = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
         row = 0
         for block in blocks:
@@ -236,11 +235,6 @@ def write_array(path: Path, shape: tuple[int, ...], blocks: Any) -> None:
             row += len(block)
         array.flush()
         del array
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _mapped(path: Path) -> Tensor:
