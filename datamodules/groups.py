@@ -73,10 +73,10 @@ def group(spans: Sequence[Interval], duration: float, bounds: Grouping = Groupin
         The division that leaves over the fewest sentences; among those the one of fewest groups; among those the one
         whose last groups hold the most sentences.
     """
-    told = [number for number, (_, end) in enumerate(spans) if end <= duration]
+    within = [number for number, (_, end) in enumerate(spans) if end <= duration]
     lone: list[int] = []
     found: list[Group] = []
-    for run in _runs(spans, told, bounds.silence):
+    for run in _runs(spans, within, bounds.silence):
         divided = _divide(spans, run, duration, bounds)
         found += divided
         if not divided and spans[run[-1]][1] - spans[run[0]][0] < bounds.shortest:
@@ -86,10 +86,10 @@ def group(spans: Sequence[Interval], duration: float, bounds: Grouping = Groupin
     return Groups(found, lone, left)
 
 
-def _runs(spans: Sequence[Interval], told: Sequence[int], silence: float) -> list[list[int]]:
+def _runs(spans: Sequence[Interval], within: Sequence[int], silence: float) -> list[list[int]]:
     """Sentences without a silence between them."""
     runs: list[list[int]] = []
-    for number in told:
+    for number in within:
         if runs and runs[-1][-1] == number - 1 and spans[number][0] - spans[number - 1][1] <= silence:
             runs[-1].append(number)
         else:

@@ -84,28 +84,6 @@ class StoryDataModule(ResumableDataModule["ElasticLoader | ResampledLoader"]):
         start_method: str | None = None,
     ) -> None:
         super().__init__()
-        if mode not in ("exact", "resampled"):
-            raise ValueError(f"mode={mode!r}: choose 'exact' or 'resampled'")
-        if (mode == "resampled") != (steps_per_epoch is not None):
-            raise ValueError(
-                "steps_per_epoch belongs to mode='resampled', which needs it: exact mode counts for itself"
-            )
-        if pairs not in get_args(PairSource):
-            raise ValueError(f"pairs={pairs!r}: choose {' or '.join(map(repr, get_args(PairSource)))}")
-        if (pairs == "aligned") != (alignments is not None):
-            raise ValueError("alignments belong to pairs='aligned', which needs them: weaksync data align makes them")
-        if grouping not in get_args(Grouping):
-            raise ValueError(f"grouping={grouping!r}: choose {' or '.join(map(repr, get_args(Grouping)))}")
-        if mode != "exact" and grouping != "mixed":
-            raise ValueError("grouping='consecutive' belongs to mode='exact'")
-        if mode != "exact" and (translations is not None or alignments is not None):
-            raise ValueError("derived sets belong to mode='exact': streamed shards come with their own texts alone")
-        if global_batch < 1:
-            raise ValueError(f"global_batch={global_batch}: a step needs one group at least")
-        if group_size < 2:
-            raise ValueError(f"group_size={group_size}: a group of fewer than 2 pairs has no negatives")
-        if seed < 0 or workers < 0:
-            raise ValueError(f"seed={seed}, workers={workers}: neither can be negative")
         self.folder = folder
         self.preprocess = preprocess
         self.tokenize = tokenize
@@ -124,10 +102,36 @@ class StoryDataModule(ResumableDataModule["ElasticLoader | ResampledLoader"]):
         self.max_bad = max_bad
         self.check_hashes = check_hashes
         self.start_method = start_method
+        self._refuse_impossible()
         self._shards: ShardSet | None = None
         self._translations: ShardSet | None = None
         self._alignments: ShardSet | None = None
         self._pairs: WeakPairs | None = None
+
+    def _refuse_impossible(self) -> None:
+        """Raises ValueError, naming the arguments, for settings that cannot be or do not go together."""
+        if self.mode not in ("exact", "resampled"):
+            raise ValueError(f"mode={self.mode!r}: choose 'exact' or 'resampled'")
+        if (self.mode == "resampled") != (self.steps_per_epoch is not None):
+            raise ValueError(
+                "steps_per_epoch belongs to mode='resampled', which needs it: exact mode counts for itself"
+            )
+        if self.pair_source not in get_args(PairSource):
+            raise ValueError(f"pairs={self.pair_source!r}: choose {' or '.join(map(repr, get_args(PairSource)))}")
+        if (self.pair_source == "aligned") != (self.alignments is not None):
+            raise ValueError("alignments belong to pairs='aligned', which needs them: weaksync data align makes them")
+        if self.grouping not in get_args(Grouping):
+            raise ValueError(f"grouping={self.grouping!r}: choose {' or '.join(map(repr, get_args(Grouping)))}")
+        if self.mode != "exact" and self.grouping != "mixed":
+            raise ValueError("grouping='consecutive' belongs to mode='exact'")
+        if self.mode != "exact" and (self.translations is not None or self.alignments is not None):
+            raise ValueError("derived sets belong to mode='exact': streamed shards come with their own texts alone")
+        if self.global_batch < 1:
+            raise ValueError(f"global_batch={self.global_batch}: a step needs one group at least")
+        if self.group_size < 2:
+            raise ValueError(f"group_size={self.group_size}: a group of fewer than 2 pairs has no negatives")
+        if self.seed < 0 or self.workers < 0:
+            raise ValueError(f"seed={self.seed}, workers={self.workers}: neither can be negative")
 
     @property
     def shards(self) -> ShardSet:

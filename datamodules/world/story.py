@@ -199,14 +199,14 @@ def _pass_on(holds: dict[str, str], event: Event) -> None:
 
 
 def _shots(rng: np.random.Generator, events: list[Event], cast: list[str]) -> list[Shot]:
-    told = []
+    by_event = []
     for number, event in enumerate(events):
         count = int(rng.choice(5, p=SHOTS_PER_EVENT)) + 1
         first = int(rng.integers(len(FRAMINGS)))
         framings = [FRAMINGS[(first + step) % len(FRAMINGS)] for step in range(count)]
-        told.append([Shot(_length(rng), framing, event.place, number) for framing in framings])
-    untold = rng.uniform(0.39, 0.49)
-    fillers = round(sum(map(len, told)) * untold / (1 - untold))
+        by_event.append([Shot(_length(rng), framing, event.place, number) for framing in framings])
+    filler_share = rng.uniform(0.39, 0.49)
+    fillers = round(sum(map(len, by_event)) * filler_share / (1 - filler_share))
     gaps = np.bincount(rng.integers(len(events) + 1, size=fillers), minlength=len(events) + 1)
     shots: list[Shot] = []
     for gap, count in enumerate(gaps):
@@ -219,7 +219,7 @@ def _shots(rng: np.random.Generator, events: list[Event], cast: list[str]) -> li
             who = str(rng.choice(absent)) if kind == "portrait" else None
             shots.append(Shot(_length(rng), kind, place, None, who))
         if gap < len(events):
-            shots += told[gap]
+            shots += by_event[gap]
     return shots
 
 

@@ -25,7 +25,7 @@ LOST = 0.4
 
 
 @dataclass(frozen=True)
-class Told:
+class Meaning:
     """What a sentence tells, free of any language: the wordings of all languages stand in the same order.
 
     Attributes:
@@ -39,7 +39,7 @@ class Told:
     opening: int | None = None
 
 
-def read(text: str, code: str) -> Told:
+def read(text: str, code: str) -> Meaning:
     """What a sentence of the world tells.  Raises ValueError for any other text, and for an unknown language."""
     language = load(code)
     for verb, wording, pattern in _patterns(code):
@@ -53,7 +53,7 @@ def read(text: str, code: str) -> Told:
                 _which(language.objects, found["O"]) if "O" in found else None,
             )
             opening = found.get("opening")
-            return Told(
+            return Meaning(
                 event,
                 wording,
                 None if opening is None else [each.casefold() for each in language.openings].index(opening),
@@ -61,13 +61,13 @@ def read(text: str, code: str) -> Told:
     raise ValueError(f"not a sentence of the synthetic world in {code}: {text!r}")
 
 
-def write(told: Told, code: str) -> str:
+def write(meaning: Meaning, code: str) -> str:
     """The sentence in a language."""
     language = load(code)
-    if told.event.verb == COMMENTARY:
-        return capitalised(fill(language, language.commentary[told.wording], told.event))
-    clause = fill(language, language.verbs[told.event.verb][told.wording], told.event)
-    opening = "" if told.opening is None else language.openings[told.opening]
+    if meaning.event.verb == COMMENTARY:
+        return capitalised(fill(language, language.commentary[meaning.wording], meaning.event))
+    clause = fill(language, language.verbs[meaning.event.verb][meaning.wording], meaning.event)
+    opening = "" if meaning.opening is None else language.openings[meaning.opening]
     return capitalised(opening + clause) + language.stop
 
 
@@ -101,44 +101,44 @@ class WorldTranslator:
 
     def translate(self, video: str, texts: Sequence[str], source: str, to: str) -> list[str]:
         """Translate the sentences of a video.  Raises ValueError for one that is not of the world."""
-        told = [read(text, source) for text in texts]
-        return [self._one(video, number, told, to) for number in range(len(told))]
+        meanings = [read(text, source) for text in texts]
+        return [self._one(video, number, meanings, to) for number in range(len(meanings))]
 
-    def _one(self, video: str, number: int, told: list[Told], to: str) -> str:
+    def _one(self, video: str, number: int, meanings: list[Meaning], to: str) -> str:
         chance = np.random.default_rng([self.seed, zlib.crc32(video.encode()), number])
         if chance.random() >= self.errors:
-            return write(told[number], to)
-        err = (_mistaken, _shortened, _strayed)[int(chance.integers(3))]
-        return err(told, number, to, chance)
+            return write(meanings[number], to)
+        spoil = (_mistaken, _shortened, _strayed)[int(chance.integers(3))]
+        return spoil(meanings, number, to, chance)
 
 
-def _mistaken(told: list[Told], number: int, to: str, chance: np.random.Generator) -> str:
+def _mistaken(meanings: list[Meaning], number: int, to: str, chance: np.random.Generator) -> str:
     """One part of the event is taken for another of its kind; of commentary that names nobody, the whole."""
-    event = told[number].event
+    event = meanings[number].event
     kinds = {"agent": CHARACTERS, "patient": CHARACTERS, "object": OBJECTS, "place": PLACES}
     named = [part for part in kinds if getattr(event, part) is not None]
     if event.verb == COMMENTARY:
         named.remove("place")  # it has none of its own
     if not named:
         count = len(load(to).commentary)
-        other = (told[number].wording + int(chance.integers(1, count))) % count
-        return write(Told(replace(event, agent=str(chance.choice(CHARACTERS))), other), to)
+        other = (meanings[number].wording + int(chance.integers(1, count))) % count
+        return write(Meaning(replace(event, agent=str(chance.choice(CHARACTERS))), other), to)
     part = str(chance.choice(named))
     others = [name for name in kinds[part] if name not in (event.agent, event.patient, event.object, event.place)]
-    return write(replace(told[number], event=replace(event, **{part: str(chance.choice(others))})), to)
+    return write(replace(meanings[number], event=replace(event, **{part: str(chance.choice(others))})), to)
 
 
-def _shortened(told: list[Told], number: int, to: str, chance: np.random.Generator) -> str:
+def _shortened(meanings: list[Meaning], number: int, to: str, chance: np.random.Generator) -> str:
     """Some words are lost; in Chinese, characters."""
-    words, joint = _words(write(told[number], to), to)
+    words, joint = _words(write(meanings[number], to), to)
     kept = [word for word in words if chance.random() >= LOST]
     return joint.join(kept if 0 < len(kept) < len(words) else words[: len(words) // 2])
 
 
-def _strayed(told: list[Told], number: int, to: str, chance: np.random.Generator) -> str:
+def _strayed(meanings: list[Meaning], number: int, to: str, chance: np.random.Generator) -> str:
     """The end of another sentence of the video stands there."""
-    others = [other for other in range(len(told)) if told[other] != told[number]] or [number]
-    words, joint = _words(write(told[int(chance.choice(others))], to), to)
+    others = [other for other in range(len(meanings)) if meanings[other] != meanings[number]] or [number]
+    words, joint = _words(write(meanings[int(chance.choice(others))], to), to)
     return joint.join(words[len(words) // 3 :])
 
 
