@@ -285,16 +285,9 @@ def test_exponents_far_from_0() -> None:
 @pytest.mark.parametrize("form", ["soft_dtw", "soft_dsta", "dtw_path", "dsta_path"])
 def test_a_pair_without_video_steps_has_no_alignment(form: str) -> None:
     order: dict[str, Any] = {"order_weight": 1.0, "order_margin": 1, "windows": None} if "dsta" in form else {}
-    soft = {"gamma": 0.1} if "soft" in form else {}
-    found = getattr(backend, form)(
-        torch.rand(2, 3, 4),
-        torch.tensor([0, 3]),
-        torch.tensor([1, 1]),
-        band=None,
-        with_alignment=False,
-        **order,
-        **soft,
-    )
+    alone = {"gamma": 0.1, "with_alignment": False} if "soft" in form else {"with_path": False}
+    lengths = torch.tensor([0, 3]), torch.tensor([1, 1])
+    found = getattr(backend, form)(torch.rand(2, 3, 4), *lengths, band=None, **order, **alone)
     assert found[0].isinf().tolist() == [True, False]
 
 
