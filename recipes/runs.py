@@ -22,6 +22,11 @@ def model_folder(path: str | Path) -> Path:
     return path
 
 
+def source_of(name: str | Path) -> str | Path:
+    """What `zoo.load` reads: a hub id as it is; of a run's folder, the model in it.  Raises as `model_folder`."""
+    return name if str(name).startswith("hf://") else model_folder(name)
+
+
 def writable(folder: Path) -> None:
     """Make the folder if need be; raises OSError that names it where nothing can be written there."""
     try:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ... import zoo
 from ...zoo.models.speaking import Speaking
 from ...zoo.speaking import LipsAndVoice, ScoreSpeaking, check
 from ..derived.features import weights_hash
-from ..runs import model_folder
+from ..models import load_model
 
 #: what `--speaking` says for lip motion times voice activity
 BASELINE = "baseline"
@@ -42,10 +41,6 @@ def choose(name: str) -> ScoreSpeaking:
     """
     if name == BASELINE:
         return LipsAndVoice()
-    model = zoo.load(name if name.startswith("hf://") else model_folder(name))
-    if not isinstance(model, Speaking):
-        raise ValueError(
-            f"{name} is a {type(model).__name__}, which does not tell who speaks; weaksync train subtitles/speaking "
-            f"makes a model that does, and {BASELINE} needs none"
-        )
-    return LearntSpeaking(model.eval(), f"{model.registry_name} {weights_hash(model)}")
+    advice = f"weaksync train subtitles/speaking makes a model that does, and {BASELINE} needs none"
+    model = load_model(name, Speaking, "tell who speaks", advice=advice)
+    return LearntSpeaking(model, f"{model.registry_name} {weights_hash(model)}")

@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ... import zoo
 from ...datamodules.derived import ALIGNMENTS, origin, write_derived
 from ...datamodules.index import open_set
 from ...datamodules.records import AnnotatedVideo, overlap_seconds, weak_labels
@@ -21,7 +20,7 @@ from ...datamodules.shards import check_free
 from ...zoo.models.dual_encoder import DualEncoder
 from ..console import err, print_table
 from ..derived.features import weights_hash
-from ..runs import model_folder
+from ..models import dual_encoder
 from ..scoring.similarities import model_decoder, similarities
 from ..texts import translations_for
 from ..training.launch import leads, say
@@ -130,9 +129,7 @@ def command(
 
     People's annotations are not used; where there are some, the table says how many pairs they agree with.
     """
-    found = zoo.load(model if model.startswith("hf://") else model_folder(model))
-    if not isinstance(found, DualEncoder):
-        raise ValueError(f"{model} does not align stories; `weaksync ls models` lists what does")
+    found = dual_encoder(model)
     kept = list(languages) or None
     texts = translations_for(model, found.translated, shards, kept, translations)
     pairs = align(found, shards, out, languages=kept, translations=texts, workers=workers)

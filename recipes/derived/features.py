@@ -17,7 +17,6 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
-from ... import zoo
 from ...datamodules.derived import FEATURES, TRANSLATIONS, open_derived, origin, translated
 from ...datamodules.features import CLIPS, SENTENCES, Arrays, write_features
 from ...datamodules.index import ShardSet, open_set
@@ -26,11 +25,8 @@ from ...datamodules.records import AnnotatedVideo
 from ...datamodules.shards import check_free, pack
 from ...datamodules.videos import VideoLoader, Videos
 from ...zoo.checkpoint import Pretrained
-from ...zoo.models.dual_encoder import DualEncoder
-from ...zoo.registry import list_models
 from ...zoo.story import encode
-from ..console import err
-from ..runs import model_folder
+from ..models import dual_encoder
 from ..texts import translations_for
 
 PARTS = ".parts"
@@ -69,7 +65,7 @@ def encoded(
         BadSample: a clip or a sentence cannot be read.
     """
     parent = open_set(shards)
-    encoder = dual_encoder(model, seed)
+    encoder = dual_encoder(model, "encode clips and sentences into one space", seed=seed)
     name = encoder.registry_name if model == encoder.registry_name else f"{encoder.registry_name} {model}"
     producer = f"{name} {weights_hash(encoder)}"
     settings: dict[str, Any] = {"precision": precision}
@@ -79,7 +75,7 @@ def encoded(
         told, settings["translations"] = _in_translation(parent, texts)
         producer += f"/{settings['translations']['to']}"  # the same weights say something else of other words
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    encoder.to(device).eval()
+    encoder.to(device)
 
     def arrays(videos: list[AnnotatedVideo]) -> Iterator[Arrays]:
         videos = [told.get(video.id, video) for video in videos]
@@ -124,22 +120,6 @@ def imported(
             yield _from_npz(files[video.id], video)
 
     return _write(parent, Path(out), arrays, producer, {"producer": producer}, started, advance)
-
-
-def dual_encoder(name: str, seed: int = 0) -> DualEncoder:
-    """A model by name, run, folder or hub id.  Raises ValueError where it does not encode clips and sentences."""
-    model: Pretrained
-    if name in {row.name for row in list_models()}:
-        torch.manual_seed(seed)
-        model = zoo.create(name)
-        err.print(f"{name} has random weights: name a run or a checkpoint for features that mean something")
-    else:
-        model = zoo.load(name if name.startswith("hf://") else model_folder(name))
-    if not isinstance(model, DualEncoder):
-        raise ValueError(
-            f"{name} does not encode clips and sentences into one space; `weaksync ls models` lists what does"
-        )
-    return model
 
 
 def weights_hash(model: Pretrained) -> str:

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ... import zoo
 from ...datamodules.derived import FEATURES, origin
 from ...datamodules.elastic import worker_options
 from ...datamodules.features import Arrays, write_arrays
@@ -37,9 +36,7 @@ from ...zoo.models.cues import ActionCue, PictureCue, PictureNet
 from ...zoo.models.dual_encoder import DualEncoder
 from ...zoo.models.i3d import I3D, LEAST_FRAMES
 from ...zoo.models.syncnet import SyncNet, lip_steps, lip_times, speech_steps, speech_times
-from ...zoo.registry import list_models
-from ..console import err
-from ..runs import model_folder
+from ..models import load_model
 from .features import PARTS, Precision, parts_key, weights_hash
 
 #: `--words` that stands for random vectors, the same for a word everywhere
@@ -150,13 +147,7 @@ def make_stream(
 
 
 def _loaded(name: str, seed: int) -> Pretrained:
-    if name in {row.name for row in list_models()}:
-        torch.manual_seed(seed)
-        model = zoo.create(name)
-        err.print(f"{name} has random weights: name a run or a checkpoint for features that mean something")
-    else:
-        model = zoo.load(name if name.startswith("hf://") else model_folder(name))
-    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    return load_model(name, Pretrained, "", seed=seed).to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _wanted(model: Pretrained, kind: type[Any], stream: str, source: str) -> None:

@@ -25,7 +25,7 @@ from ...zoo.matcher import Matcher, Voice
 from ...zoo.speech import Vits
 from ..console import Track, err, untold
 from ..data.speech import synthesizer
-from ..runs import model_folder
+from ..runs import source_of
 from .narrowing import write_search
 from .pool import (
     INDEX,
@@ -105,8 +105,7 @@ def load_matcher(model: Matcher | str | Path) -> Matcher:
     Raises FileNotFoundError where there is none, ValueError where it is something else, or a run that has not ended.
     """
     if not isinstance(model, Matcher):
-        source = str(model)
-        model = Matcher.from_pretrained(source if source.startswith("hf://") else model_folder(source))
+        model = Matcher.from_pretrained(source_of(model))
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -160,7 +160,7 @@ def course(name: str, labels: NDArray[np.int64], of: Pair, near: float = 0.25) -
 
 
 @torch.inference_mode()
-def terms(folder: Path, lips: Path, speech: Path, clip: str, term: str) -> tuple[Pair, list[Panel], list[Course]]:
+def terms(folder: str | Path, lips: Path, speech: Path, clip: str, term: str) -> tuple[Pair, list[Panel], list[Course]]:
     """Figures 4 and 5: the expected alignment and the best path as a weight grows.
 
     That of the order grows without the duration term, which keeps a path in order by itself.
@@ -186,7 +186,7 @@ def terms(folder: Path, lips: Path, speech: Path, clip: str, term: str) -> tuple
 
 @torch.inference_mode()
 def hidden(
-    dtw: Path, dsta: Path, lips: Path, speech: Path, clip: str, zone: tuple[float, float] | None = None
+    dtw: str | Path, dsta: str | Path, lips: Path, speech: Path, clip: str, zone: tuple[float, float] | None = None
 ) -> tuple[Pair, list[Panel], list[Course]]:
     """Figure 6: the paths of DTW and of DSTA through the similarities of a clip and its subtitle.
 

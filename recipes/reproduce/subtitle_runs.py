@@ -29,7 +29,6 @@ from ..settings import config as recipes
 from ..settings.matching import MatchingRecipe, StageConfig
 from ..training.launch import say
 from ..training.matching import begin, reading, train
-from ..training.run import source_of
 from ..training.stages import Stages
 
 #: aligners that are trained; the others compare lips with speech as SyncNet does
@@ -91,7 +90,7 @@ class SubtitleRuns:
             train(recipe, resume=(recipe.folder / RECIPE).is_file())
         return Matcher.from_pretrained(recipe.folder / MODEL)
 
-    def aligner_folder(self, seed: int, name: str, domain: str | None = None) -> Path:
+    def aligner_folder(self, seed: int, name: str, domain: str | None = None) -> str | Path:
         """The checkpoint of an aligner on the features of a seed, trained as that of its matcher is, where it is.
 
         Args:
@@ -215,17 +214,6 @@ def _short_hash(shards: ShardSet) -> str:
     return hashlib.sha256(json.dumps(origin(shards, FEATURES, "").fingerprints, sort_keys=True).encode()).hexdigest()[
         :12
     ]
-
-
-def dual_encoder(checkpoint: str) -> DualEncoder:
-    """What `SubtitleRuns.baseline` takes: of a run, a checkpoint folder or a hub id.
-
-    Raises FileNotFoundError where there is none, ValueError for another model, or a run that has not ended.
-    """
-    model = zoo.load(source_of(checkpoint)).eval()
-    if not isinstance(model, DualEncoder):
-        raise ValueError(f"{checkpoint} is a {type(model).__name__}; --clip4clip names a dual encoder")
-    return model
 
 
 def pool_scores(found: Sequence[Costs]) -> PoolScores:

@@ -10,13 +10,14 @@ import click
 
 from ...datamodules.streams import OBJECT, SCENE
 from ..console import progress, tracker
+from ..models import dual_encoder
 from ..options import InOrder, leave_out
 from ..scoring.comparison import Comparison
 from ..scoring.paper_subtitles import PICTURES, TABLES
 from ..training.launch import say
 from . import subtitle_tables as tables
 from .speakers_set import NETS, SPEAKERS, SpeakersSize, speakers_set
-from .subtitle_runs import SubtitleRuns, dual_encoder, pool_scores
+from .subtitle_runs import SubtitleRuns, pool_scores
 
 _PATH = click.Path(path_type=Path)
 _SIZE = SpeakersSize()
@@ -72,7 +73,8 @@ def wrote(paths: list[Path]) -> None:
 
 
 def _cues(runs: SubtitleRuns, out: Path | None, clip4clip: str | None = None) -> None:
-    baseline = None if clip4clip is None else dual_encoder(clip4clip)  # a fault is known before anything is trained
+    # a fault is known before anything is trained
+    baseline = None if clip4clip is None else dual_encoder(clip4clip, "compare clips with texts")
     found = runs.fused()
     if baseline is not None:
         for each in found:

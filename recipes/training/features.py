@@ -11,8 +11,9 @@ from ...datamodules.features import FeatureDataModule
 from ...zoo.inputs import FeatureInput
 from ...zoo.models.neumatch import NeuMATCH
 from ...zoo.neumatch import AS_LABELLED, ActionAlignment
+from ..runs import source_of
 from ..settings.features import FeatureRecipe
-from .run import Training, run, save, source_of
+from .run import Training, run, save
 
 
 def train(recipe: FeatureRecipe, *, resume: bool = False, force: bool = False) -> Path:

@@ -79,7 +79,7 @@ def begin(recipe: MatchingRecipe, *, resume: bool, force: bool) -> None:
     prepare(folder, recipe, force=force)
 
 
-def assemble(stages: Stages, parts: dict[str, Path]) -> Matcher:
+def assemble(stages: Stages, parts: dict[str, str | Path]) -> Matcher:
     """The matcher of trained parts, its weights tuned on the validation clips.
 
     Args:

@@ -18,7 +18,7 @@ from ...datamodules.files import write_whole
 from ...zoo.checkpoint import Pretrained
 from ...zoo.registry import did_you_mean
 from ..report.training import training_figure
-from ..runs import CHECKPOINTS, METRICS, MODEL, RECIPE, model_folder
+from ..runs import CHECKPOINTS, METRICS, MODEL, RECIPE, source_of
 from ..settings import config as recipes
 from ..settings.config import ModelConfig, Recipe, Settings
 from .checkpointing import DurableCheckpointIO, NewestCheckpoints, damage, latest_good
@@ -142,11 +142,6 @@ def chosen_model(chosen: ModelConfig) -> Pretrained:
     for row in zoo.list_weights(name):
         say(f"{name} starts from random weights here; published ones: {row.source}: {row.how}")
     return zoo.create(name, **arguments)
-
-
-def source_of(name: str) -> str | Path:
-    """A hub id as it is; of a run's folder, the model in it."""
-    return name if name.startswith("hf://") else model_folder(name)
 
 
 def refuse_run(folder: Path) -> None:

@@ -26,7 +26,7 @@ from ...zoo.registry import check_arguments, did_you_mean
 from ..console import progress
 from ..derived.content_streams import content_stream
 from ..derived.streams import HASHED, make_stream
-from ..runs import MODEL, RECIPE, model_folder
+from ..runs import MODEL, RECIPE, model_folder, source_of
 from ..settings.config import ModelConfig
 from ..settings.matching import CUES, CueConfig, MatchingRecipe, StageConfig
 from ..settings.schema import ConfigError
@@ -88,7 +88,7 @@ class Stages:
         if self.recipe.cues and data.words != HASHED and not Path(data.words).is_file():
             yield f"data.words: no such file of vectors: {data.words}; data.words=hashed needs none"
 
-    def syncnet(self) -> Path:
+    def syncnet(self) -> str | Path:
         """The checkpoint of SyncNet."""
         return self._learnt(SYNCNET, self.recipe.syncnet, {"data.clips": self.recipe.data.clips})
 
@@ -135,11 +135,11 @@ class Stages:
         """Vectors of the subtitles' words."""
         return self.stream("words", self.speech(), words=self.recipe.data.words)
 
-    def net(self, cue: str) -> Path:
+    def net(self, cue: str) -> str | Path:
         """The checkpoint of the network that sees a clip for a global cue; each cue draws random weights of its own."""
         name = self.recipe.cues[cue].net
         if name not in {row.name for row in zoo.list_models()}:
-            return Path(name) if name.startswith("hf://") else model_folder(name)
+            return source_of(name)
         folder = self.folder / "nets" / cue
         if not (folder / CONFIG).is_file():
             say(f"{cue}: {name} has random weights; {cue}.net=FOLDER takes others")
@@ -178,7 +178,9 @@ class Stages:
                 say(f"left out: {clip}: {reason}")
         return out
 
-    def alignment(self, stage: StageConfig | None = None, name: str = ALIGNMENT, *, content: bool = False) -> Path:
+    def alignment(
+        self, stage: StageConfig | None = None, name: str = ALIGNMENT, *, content: bool = False
+    ) -> str | Path:
         """The checkpoint of the front end and its aligner; another `stage` on the same features goes by its `name`."""
         video, text = self.lips(content=content), self.spoken(content=content)
         chosen = stage or self.recipe.alignment
@@ -187,7 +189,7 @@ class Stages:
         rate = {"model.arguments.rate": measured_rate(video, text)} if starts_anew else {}  # a checkpoint has its own
         return self._learnt(name, chosen, given, rate)
 
-    def cue(self, name: str) -> Path:
+    def cue(self, name: str) -> str | Path:
         """The checkpoint of the model of a global cue."""
         streams = {"data.video": self.pictures(name), "data.text": self.words()}
         return self._learnt(name, self.recipe.cues[name], {**self._sets(), **streams})
@@ -197,10 +199,10 @@ class Stages:
 
     def _learnt(
         self, name: str, stage: StageConfig | CueConfig, given: dict[str, Any], usual: dict[str, Any] | None = None
-    ) -> Path:
+    ) -> str | Path:
         """The checkpoint folder of a stage, trained where it has not ended; `usual` is what its `set` may change."""
         if stage.model is not None:
-            return Path(stage.model) if stage.model.startswith("hf://") else model_folder(stage.model)
+            return source_of(stage.model)
         recipe = stage_recipe(self.recipe, name, stage, given, usual)
         resume = (recipe.folder / RECIPE).is_file()
         if not (recipe.folder / MODEL).is_dir():

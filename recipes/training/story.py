@@ -17,11 +17,12 @@ from ...zoo.registry import model_class
 from ...zoo.story import StoryAlignment
 from ...zoo.tuning import cross_validated
 from ..building.story_clips import Pictures
+from ..runs import source_of
 from ..settings.story import StoryRecipe
 from ..texts import own_translations
 from . import preflight
 from .launch import say
-from .run import Training, run, save, source_of
+from .run import Training, run, save
 
 
 def train(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> Path:

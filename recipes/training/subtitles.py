@@ -23,11 +23,11 @@ from ...zoo.models.syncnet import SyncNet, lip_steps, speech_steps
 from ...zoo.registry import model_class
 from ...zoo.subtitles import SubtitleMatching
 from ..derived.streams import producer_name
-from ..runs import SYNCNET
+from ..runs import SYNCNET, source_of
 from ..settings.config import ModelConfig
 from ..settings.subtitles import SubtitleRecipe
 from .launch import say
-from .run import Training, run, save, source_of
+from .run import Training, run, save
 from .syncnet import build_model as build_syncnet
 
 #: what validation chooses the weights by: of few clips it tells more than R@1

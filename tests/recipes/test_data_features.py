@@ -15,7 +15,8 @@ from weaksync.datamodules.index import open_set, verify
 from weaksync.datamodules.sample_set import make_set
 from weaksync.recipes.cli import main
 from weaksync.recipes.derived import features
-from weaksync.recipes.derived.features import dual_encoder, encoded, imported, weights_hash
+from weaksync.recipes.derived.features import encoded, imported, weights_hash
+from weaksync.recipes.models import dual_encoder
 
 CLIPS = {"train": [3, 4], "val": [2], "test": [3]}
 SMALL = {"embed_dim": 8, "num_heads": [1, 2, 2], "text_width": 32, "text_ffn": 64, "project_dim": 16, "frames": 2}
@@ -143,12 +144,12 @@ def test_the_command(shards: Path, model: Path, tmp_path: Path, capsys: pytest.C
     assert run(shards, "--out", tmp_path / "other") == 2
     assert "one of --model and --import" in capsys.readouterr().err
     assert run(shards, "--model", "transnet-v2", "--out", tmp_path / "other") == 2
-    assert "transnet-v2 does not encode clips and sentences" in capsys.readouterr().err
+    assert "which does not encode clips and sentences" in capsys.readouterr().err
 
 
 def test_a_registry_name_has_the_same_random_weights_every_time() -> None:
-    assert weights_hash(dual_encoder("cclm-tiny")) == weights_hash(dual_encoder("cclm-tiny"))
-    assert weights_hash(dual_encoder("cclm-tiny", seed=1)) != weights_hash(dual_encoder("cclm-tiny"))
+    assert weights_hash(dual_encoder("cclm-tiny", seed=0)) == weights_hash(dual_encoder("cclm-tiny", seed=0))
+    assert weights_hash(dual_encoder("cclm-tiny", seed=1)) != weights_hash(dual_encoder("cclm-tiny", seed=0))
 
 
 def test_options_that_would_be_ignored_are_refused(

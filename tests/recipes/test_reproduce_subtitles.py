@@ -204,7 +204,7 @@ def test_a_baseline_of_another_kind_is_known_before_anything_is_trained(
     monkeypatch.setattr(SubtitleRuns, "fused", lambda self: pytest.fail("trained first"))
     zoo.create("gsm-tiny").save_pretrained(tmp_path / "gsm")
     runs = SubtitleRuns(tmp_path / "clips", tmp_path / "runs")
-    with pytest.raises(ValueError, match="gsm is a GSM; --clip4clip names a dual encoder"):
+    with pytest.raises(ValueError, match="gsm is a GSM, which does not compare clips with texts"):
         reproduce("table3", runs, None, clip4clip=str(tmp_path / "gsm"))
     with pytest.raises(FileNotFoundError):
         reproduce("table3", runs, None, clip4clip=str(tmp_path / "nowhere"))

@@ -15,12 +15,20 @@ from weaksync.recipes.cli import weaksync
 from weaksync.recipes.settings import config
 from weaksync.recipes.settings.matching import MatchingRecipe
 from weaksync.recipes.settings.stages import setting_faults
+from weaksync.recipes.training.stages import Stages
 
 
 def faults(*given: str) -> list[str]:
     recipe = config.load("subtitles/quickstart", list(given))
     assert isinstance(recipe, MatchingRecipe)
     return setting_faults(recipe)
+
+
+def test_weights_of_a_hub_are_named_as_they_are_typed() -> None:
+    hub = ["syncnet.model=hf://org/syncnet", "alignment.model=hf://org/lipspeech", "object.net=hf://org/net"]
+    recipe = config.load("subtitles/quickstart", hub)
+    assert isinstance(recipe, MatchingRecipe)
+    assert Stages(recipe).syncnet() == "hf://org/syncnet" and Stages(recipe).net("object") == "hf://org/net"
 
 
 @pytest.mark.parametrize(

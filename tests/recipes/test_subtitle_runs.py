@@ -14,7 +14,8 @@ from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.speech_set import write_speech
 from weaksync.datamodules.spoken import open_clips, scene
 from weaksync.recipes.matching.costs import split_costs
-from weaksync.recipes.reproduce.subtitle_runs import SubtitleRuns, dual_encoder
+from weaksync.recipes.models import dual_encoder
+from weaksync.recipes.reproduce.subtitle_runs import SubtitleRuns
 from weaksync.recipes.reproduce.subtitles import command
 from weaksync.recipes.runs import RECIPE
 
