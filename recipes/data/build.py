@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
@@ -11,16 +10,14 @@ from typing import get_args
 import click
 
 from ...datamodules.captions import Cut
-from ...datamodules.languages import language_code
 from ...datamodules.msymon import TimeFormat
 from ..building.shots import METHODS, Method, choose
-from ..building.sources import Narration
 from ..building.story_clips import Pictures
 from ..building.story_set import REPORT, Report, Settings, build_story
 from ..console import err, print_table, progress
 from . import build_speaking, build_subtitles, build_yms
+from .build_options import exit_if_failed, narrations_of
 
-FAILED = 1
 #: what a set cannot do that lacks a split
 WITHOUT = {
     "train": "there is nothing to train on",
@@ -82,7 +79,7 @@ def story(
     A video that fails is reported, in build.json too, and the rest goes on; the exit code is then 1.  A build that was
     stopped goes on where it was.
     """
-    narrations = pair(subtitles, language, annotations, time_format, sentences)
+    narrations = narrations_of(subtitles, language, sentences, annotations, time_format)
     cutter = choose(method, weights)
     err.print(cutter.reason, highlight=False)
     with progress("videos") as bar:
@@ -101,34 +98,12 @@ def story(
         )
     tell_splits(report)
     show(report, out, as_json)
-    if report.failures:
-        sys.exit(FAILED)
+    exit_if_failed(report.failures, out)
 
 
 command.add_command(build_speaking.command, "speaking")
 command.add_command(build_subtitles.command, "subtitles")
 command.add_command(build_yms.command, "yms")
-
-
-def pair(
-    subtitles: tuple[Path, ...],
-    languages: tuple[str, ...],
-    annotations: tuple[Path, ...],
-    time_format: TimeFormat,
-    sentences: Cut,
-) -> list[Narration]:
-    """The narrations that options given several times mean.  Raises ValueError where they do not pair."""
-    if len(subtitles) != len(languages):
-        raise ValueError(f"{len(subtitles)} --subtitles and {len(languages)} --language: give them in pairs")
-    if annotations and len(annotations) != len(languages):
-        raise ValueError(f"{len(annotations)} --annotations for {len(languages)} languages: give none, or one for each")
-    codes = [code if sentences == "captions" else language_code(code) for code in languages]
-    if len(set(codes)) < len(codes):
-        raise ValueError(f"a language is given twice: {', '.join(codes)}")
-    files = annotations or (None,) * len(codes)
-    return [
-        Narration(code, folder, file, time_format) for code, folder, file in zip(codes, subtitles, files, strict=True)
-    ]
 
 
 def tell_splits(report: Report) -> None:
@@ -153,7 +128,3 @@ def show(report: Report, out: Path, as_json: bool) -> None:
         err.print(f"{code}: {len(names)} videos have no subtitles in it, such as {names[0]}", highlight=False)
     if report.notes:
         err.print(f"notes on {len(report.notes)} videos: see {out / REPORT}", highlight=False)
-    if report.failures:
-        err.print(f"{len(report.failures)} failed:", style="bold", highlight=False)
-        for failure in report.failures:
-            err.print(f"  {failure.video}: {failure.reason}", highlight=False, markup=False, soft_wrap=True)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from ..building.story_set import REPORT
 from ..building.track_set import Report, build_tracks
 from ..console import err, print_table, progress
+from .build_options import exit_if_failed
 
-FAILED = 1
 _PATH = click.Path(path_type=Path)
 
 
@@ -43,8 +41,7 @@ def command(videos: Path, truth: Path, splits: Path, out: Path, size: int, jobs:
             decided=lambda done, total: bar.update(task, completed=done, total=total),
         )
     show(report, out, as_json)
-    if report.failures:
-        sys.exit(FAILED)
+    exit_if_failed(report.failures, out)
 
 
 def show(report: Report, out: Path, as_json: bool) -> None:
@@ -59,7 +56,3 @@ def show(report: Report, out: Path, as_json: bool) -> None:
         print_table(f"{out}", ["split", "tracks", "minutes", "speaking"], rows)
     if report.resumed:
         err.print(f"from an earlier run: {report.resumed} videos; new: {report.built}", highlight=False)
-    if report.failures:
-        err.print(f"{len(report.failures)} failed, see {out / REPORT}:", style="bold", highlight=False)
-        for failure in report.failures[:20]:
-            err.print(f"  {failure.video}: {failure.reason}", highlight=False, markup=False, soft_wrap=True)

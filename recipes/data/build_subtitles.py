@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
@@ -12,17 +11,14 @@ import click
 
 from ...datamodules.captions import Cut
 from ...datamodules.groups import Grouping
-from ...datamodules.languages import language_code
 from ..building import faces, speaking
 from ..building.conversation import Rules
 from ..building.conversation_set import Report, Settings, build_clips
-from ..building.sources import Narration
-from ..building.story_set import REPORT
 from ..console import err, print_table, progress
 from ..counting.clips import FUNNEL, funnel_rows
 from ..options import DEVICES, Device, chosen_device
+from .build_options import exit_if_failed, narrations_of
 
-FAILED = 1
 MTCNN = "mtcnn"
 _PATH = click.Path(path_type=Path)
 _RULES, _GROUPING = Rules(), Grouping()
@@ -105,7 +101,7 @@ def command(
         looking, deciding = bar.add_task("subtitles", total=None), bar.add_task("clips", total=None)
         report = build_clips(
             videos,
-            pair(subtitles, language, sentences),
+            narrations_of(subtitles, language, sentences),
             out,
             settings,
             splits=splits,
@@ -116,18 +112,7 @@ def command(
             decided=lambda done, total: bar.update(deciding, completed=done, total=total),
         )
     show(report, out, as_json)
-    if report.failures:
-        sys.exit(FAILED)
-
-
-def pair(subtitles: tuple[Path, ...], languages: tuple[str, ...], sentences: Cut) -> list[Narration]:
-    """The subtitles of each language.  Raises ValueError where options given several times do not pair."""
-    if len(subtitles) != len(languages):
-        raise ValueError(f"{len(subtitles)} --subtitles and {len(languages)} --language: give them in pairs")
-    codes = [code if sentences == "captions" else language_code(code) for code in languages]
-    if len(set(codes)) < len(codes):
-        raise ValueError(f"a language is given twice: {', '.join(codes)}")
-    return [Narration(code, folder) for code, folder in zip(codes, subtitles, strict=True)]
+    exit_if_failed(report.failures, out)
 
 
 def show(report: Report, out: Path, as_json: bool) -> None:
@@ -143,7 +128,3 @@ def show(report: Report, out: Path, as_json: bool) -> None:
         err.print(f"no clip in {', '.join(lacking)} (--splits says which video is where)", highlight=False)
     if report.resumed:
         err.print(f"from an earlier run: {report.resumed} groups; new: {report.built}", highlight=False)
-    if report.failures:
-        err.print(f"{len(report.failures)} failed, see {out / REPORT}:", style="bold", highlight=False)
-        for failure in report.failures[:20]:
-            err.print(f"  {failure.video}: {failure.reason}", highlight=False, markup=False, soft_wrap=True)

@@ -6,7 +6,6 @@ import bisect
 import dataclasses
 import itertools
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -26,6 +25,7 @@ from ..building.story_set import PARTS, Failure, Report, check_out, key_of, stat
 from ..building.workers import each
 from ..console import progress
 from ..published import release
+from .build_options import exit_if_failed
 
 #: how much shorter than its published clips a file may be; the last clip ends there then
 SLACK_SECONDS = 2.0
@@ -172,7 +172,7 @@ def command(
 
     The narrations have no times, so training takes people's annotations: data.pairs=annotated.
     """
-    from .build import FAILED, show
+    from .build import show  # which imports this file
 
     release_folder = release(root, "yms", "clip_segmentation.txt")
     if release_folder is None:
@@ -190,5 +190,4 @@ def command(
             advance=lambda: bar.advance(task),
         )
     show(report, out, as_json)
-    if report.failures:
-        sys.exit(FAILED)
+    exit_if_failed(report.failures, out)

@@ -114,7 +114,7 @@ def speaker(voice: Voice) -> Espeak | Vits:
     return synthesizer(voice.model, voice.name, voice.rate, "cuda" if torch.cuda.is_available() else "cpu")
 
 
-def known_language(matcher: Matcher, language: str | None, what: object) -> str:
+def pool_language(matcher: Matcher, language: str | None, what: object) -> str:
     """The language of subtitles: as named, or the matcher's only one.  Raises ValueError where nothing tells."""
     if language is not None:
         return language
@@ -132,7 +132,7 @@ def _speech(
         shards = open_speech(pool)
         _check_voice(matcher, shards)
         return shards
-    code = known_language(matcher, language, pool)
+    code = pool_language(matcher, language, pool)
     synthesize = speaker(matcher.voice)
     synthesize.voice_for(code)  # raises where there is none
     settings = [asdict(matcher.voice), synthesize.producer, code, cut, asdict(grouping) if grouping else None]
