@@ -71,7 +71,8 @@ def read_file(
         language: code for the records.
         time_format: how to read times.  ``frames30``: the two digits after the point count frames at 30 per second
             (3.21 is 3 s and 21 frames), except where they are past 29.  ``decimal``: seconds as they stand.  ``auto``
-            decides for each video: decimal where more than 0.3 of its values are past 29, frames elsewhere.
+            decides: decimal for a whole file with a time that two digits cannot write, or of whose values more than 0.3
+            are past 29; in other files decimal for each video of whose values more than 0.3 are; frames elsewhere.
         deduplicate: keep the first half of a list of sentences that was written twice over.
 
     Raises:
@@ -80,7 +81,10 @@ def read_file(
     """
     if time_format not in get_args(TimeFormat):
         raise ValueError(f"time_format must be one of {', '.join(get_args(TimeFormat))}, not {time_format!r}")
-    return [_video(name, rows, language, time_format, deduplicate) for name, rows in read_rows(path).items()]
+    videos = read_rows(path)
+    if time_format == "auto" and not _may_count_frames([row for rows in videos.values() for row in rows]):
+        time_format = "decimal"
+    return [_video(name, rows, language, time_format, deduplicate) for name, rows in videos.items()]
 
 
 class Row(NamedTuple):
@@ -201,6 +205,15 @@ def _values(rows: Sequence[Row]) -> list[float]:
 def _is_frames(value: float) -> bool:
     """Whether the two digits after the point can count frames."""
     return fraction(value) < FRAMES_PER_SECOND
+
+
+def _may_count_frames(rows: Sequence[Row]) -> bool:
+    """Whether a file may hold times whose two digits count frames: some annotators wrote such, others decimals."""
+    return all(_two_digits(value) for value in _values(rows)) and _counts_frames(rows)
+
+
+def _two_digits(value: float) -> bool:
+    return math.isclose(value * 100, round(value * 100), abs_tol=1e-6)
 
 
 def _counts_frames(rows: Sequence[Row]) -> bool:

@@ -241,7 +241,7 @@ def save(alignment: Alignment, out: str | Path, *, copy_video: bool = False) -> 
 @click.argument("text", type=click.Path(path_type=Path))
 @click.option("--model", required=True, help="Checkpoint folder, run folder, hf://org/repo or a name of `weaksync ls`.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the three files.")
-@click.option("--language", help="Code of the text's language.  [default: the model's only one, or en]")
+@click.option("--language", help="Code of the text's language.  [default: the model's only one]")
 @click.option("--shots", type=click.Choice(METHODS), default="auto", show_default=True, help="How to cut the video.")
 @click.option("--weights", type=click.Path(path_type=Path), help="TransNetV2 weights, if not those of the package.")
 @click.option("--sentences", type=click.Choice(["auto", "punctuation", "captions"]), default="auto", show_default=True)

@@ -25,9 +25,6 @@ def known_language(model: DualEncoder, language: str | None, notes: list[str]) -
         notes.append(f"the text was taken to be in {model.translated['to']}, as all that trained the model was")
     if language is None and len(model.languages) == 1:
         return _code(model.languages[0])
-    if language is None and "en" in model.languages:
-        notes.append("the text was taken to be in English; --language names another")
-        return "en"
     if language is None:
         raise ValueError(f"which language is the text in? Give --language, one of: {known}")
     if model.languages and _code(language) not in map(_code, model.languages):

@@ -115,7 +115,8 @@ class Pretrained(nn.Module):
             if has_text:
                 self.tokenize.save(temporary)
             write_synced(temporary / CARD, model_card(registry.find_model(self.registry_name), config))
-            names = sorted(path.name for path in temporary.iterdir())
+            # the card is for people, who edit it
+            names = sorted(path.name for path in temporary.iterdir() if path.name != CARD)
             write_sums(temporary, names)
         return folder
 

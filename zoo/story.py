@@ -80,8 +80,8 @@ class StoryAlignment(Task):
         self.model.clamp_temperature()
         clips, texts = self.model(batch.pixels, batch.input_ids, batch.attention_mask)
         out = self.loss(clips, texts, self.model.temp, video=batch.video, sentence=batch.sentence, weight=batch.weight)
-        size = len(batch.keys)
-        # steps differ in size, the last of an epoch most: the epoch's mean is what can be compared
+        # steps differ in size, the last of an epoch most: the epoch's mean weighs them, by the pairs of all ranks
+        size = int(out.pairs) if self.trainer.world_size > 1 else len(batch.keys)
         self.log("train/loss", out.value, prog_bar=True, on_step=True, on_epoch=True, batch_size=size)
         told = ("accuracy", "chance", "without_negatives", "spread")
         figures = {f"train/{name}": getattr(out, name) for name in told}

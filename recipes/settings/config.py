@@ -94,7 +94,8 @@ class Settings:
 
     def checks(self) -> list[Check]:
         """Settings that are well-typed and cannot work: whether one is such, and what to say then."""
-        return [(self.name is not None and not self.name.strip("./"), "name should be a folder's name below root")]
+        plain = self.name is None or (self.name.strip("./") and ".." not in Path(self.name).parts)
+        return [(not plain, f"name should be a folder's name below root, not {self.name!r}")]
 
 
 @dataclass(kw_only=True)

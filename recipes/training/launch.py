@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from ..console import Pace, err
 from ..runs import RECIPE
@@ -32,7 +32,8 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
     """A Trainer with the recipe's settings; under torchrun the number of processes is the launcher's.
 
     Raises:
-        ValueError: where the recipe asks for another number of devices or nodes than torchrun started.
+        ValueError: where the recipe asks for another number of devices or nodes than torchrun started, or for what
+            this machine or Lightning has not.
     """
     # what Lightning says of itself, and warns of in its own code, is of no use to whoever runs a recipe
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -57,13 +58,16 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
     elif SLURMEnvironment.detect():
         # requeueing is the job script's: Lightning's own saves in mid-step and loses samples
         settings["plugins"] = [*settings.get("plugins", []), SLURMEnvironment(auto_requeue=False)]
-    return L.Trainer(
-        **asked,
-        use_distributed_sampler=False,
-        enable_progress_bar=err.is_terminal,
-        enable_model_summary=False,
-        **settings,
-    )
+    try:
+        return L.Trainer(
+            **asked,
+            use_distributed_sampler=False,
+            enable_progress_bar=err.is_terminal,
+            enable_model_summary=False,
+            **settings,
+        )
+    except MisconfigurationException as fault:  # such as an accelerator that this machine lacks
+        raise ValueError(f"trainer: {fault}") from fault
 
 
 def leads() -> bool:

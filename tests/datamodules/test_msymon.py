@@ -54,6 +54,19 @@ def test_share_of_decimals_at_the_border(tmp_path):
     assert read(tmp_path, past).sentences[3].segment == (3.0, 3.1)
 
 
+def test_a_file_that_two_digits_cannot_write_holds_decimals(tmp_path):
+    """A short video of decimals may look like frames by chance; its file tells."""
+    path = tmp_path / "some.json"
+    chance, finer = [row("a", 0.0, 2.25), row("b", 4.25, 6.1)], [row("a", 0.0, 2.833), row("b", 4.25, 6.1)]
+    path.write_text(json.dumps({"chance": chance, "finer": finer}))
+    first, second = msymon.read_file(path, language="en")
+    assert first.sentences[1].segment == second.sentences[1].segment == (4.25, 6.1)
+    assert first.notes == second.notes == []
+    many = [row(str(k), k + 0.5, k + 0.9) for k in range(4)]
+    path.write_text(json.dumps({"chance": chance, "decimals": many}))
+    assert msymon.read_file(path, language="en")[0].sentences[1].segment == (4.25, 6.1)
+
+
 @pytest.mark.parametrize("answer", [" yes", "yes ", "Yes"])
 def test_an_answer_may_be_written_carelessly(tmp_path, answer):
     assert read(tmp_path, [row("a", 1, 2, answer)]).sentences[0].segment == (1.0, 2.0)

@@ -132,7 +132,7 @@ def test_sums_are_those_of_sha256sum(saved: Path) -> None:
     result = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=saved, capture_output=True)
     assert result.returncode == 0
     listed = {line.split("  ")[1] for line in (saved / "SHA256SUMS").read_text().splitlines()}
-    assert listed == {p.name for p in saved.iterdir()} - {"SHA256SUMS"}
+    assert listed == {p.name for p in saved.iterdir()} - {"SHA256SUMS", "README.md"}
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "preprocessor_config.json", "tokenizer.json"])
@@ -144,6 +144,12 @@ def test_a_flipped_bit_is_found_in_any_file(folder: Path, name: str) -> None:
     with pytest.raises(ValueError, match=re.escape(str(path))):
         zoo.load(folder)
     assert any(name in fault for fault in checkpoint.verify(folder))
+
+
+def test_the_card_may_be_edited(folder: Path) -> None:
+    with (folder / "README.md").open("a") as card:
+        card.write("\n## Our own words\n")
+    zoo.load(folder)
 
 
 def test_truncated_weights_are_found(folder: Path) -> None:
@@ -174,7 +180,7 @@ def test_what_is_missing_is_named(folder: Path, name: str, words: str) -> None:
 
 def test_damaged_sums_are_named(folder: Path) -> None:
     (folder / "SHA256SUMS").write_bytes(b"\xff" + (folder / "SHA256SUMS").read_bytes()[1:])
-    with pytest.raises(ValueError, match=r"README\.md: damaged or changed"):
+    with pytest.raises(ValueError, match=r"config\.json: damaged or changed"):
         zoo.load(folder)
     (folder / "SHA256SUMS").write_bytes(b"\xff\xfe\n")
     with pytest.raises(ValueError, match=r"SHA256SUMS: has no hash for config\.json"):
