@@ -22,9 +22,10 @@ install: $(READY)  ## make the virtual environment and install
 demo: $(READY)  ## generate a world, build shards, train, evaluate, align; then the same on real clips
 	@PATH="$(abspath $(BIN)):$$PATH" bash recipes/demo.sh
 
-# A process for each core, one thread in each; a file stays together, for what its tests share is costly to make.
+# A process for each core, one thread in each; a file stays together, for what its tests share is costly to make.  In
+# their own order: by number of tests the longest file, which compiles every GPU kernel, would come last and alone.
 test: $(READY)  ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .

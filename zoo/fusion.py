@@ -8,14 +8,14 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .pool import PoolFigures, pool_figures, pool_ranks
 
 #: "empirically designed" weights of section 5.3; costs of the alignment must be divided by the video's steps before
 PAPER_WEIGHTS: Mapping[str, float] = MappingProxyType({"object": 1.0, "scene": 1.0, "action": 1.0, "alignment": 10.0})
-#: what is tried for a weight, in so many rounds at most
-GRID = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-ROUNDS = 5
+#: steps of the fit at most; it ends where nothing is gained
+STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -57,44 +57,35 @@ def fuse(costs: Mapping[str, Tensor], weights: Mapping[str, float] = PAPER_WEIGH
     return torch.stack(parts).sum(dim=0) if parts else torch.zeros_like(next(iter(costs.values())))
 
 
-def tune_weights(
-    costs: Mapping[str, Tensor],
-    right: Tensor,
-    *,
-    start: Mapping[str, float] = PAPER_WEIGHTS,
-) -> Fusion:
-    """Weights that put the right subtitles first on a validation set, by a search along one cue at a time.
+def tune_weights(costs: Mapping[str, Tensor], right: Tensor) -> Fusion:
+    """Weights under which the right subtitles of a validation set are likeliest: a conditional logit.
 
-    What is best is R@1, and the mean reciprocal rank among equals; a weight only changes where that gains.  The search
-    ends where a round changes nothing.  No chance is in it, and the order of the cues in `costs` does not matter.
+    A clip takes subtitle s with the probability softmax(-fused cost)_s; the weights, none negative, maximise the
+    likelihood of the right ones.  That listens to how clearly each is first, where R@1 is soon the same for many
+    weights.  The fit is in float64, without chance; the scale of all weights, which ranks nothing, is the paper's sum.
 
     Args:
         costs: cue to (V, S) costs, as in `fuse`.
         right: (V,) int64, the column of each clip's own subtitle.
-        start: weights to begin with; 1 for a cue that it lacks.
 
     Raises:
         ValueError: as in `fuse` and `pool_ranks`.
     """
-    weights = {cue: float(start.get(cue, 1.0)) for cue in sorted(costs)}
-    best = _figures(costs, weights, right)
-    for _ in range(ROUNDS):
-        before = dict(weights)
-        for cue in weights:
-            for weight in GRID:
-                tried = {**weights, cue: weight}
-                found = _figures(costs, tried, right)
-                if _goodness(found) > _goodness(best):
-                    weights, best = tried, found
-        if weights == before:
-            break
-    return Fusion(weights, best)
+    start = {cue: PAPER_WEIGHTS.get(cue, 1.0) for cue in sorted(costs)}
+    pool_ranks(fuse(costs, start), right)  # what is wrong with the costs is said here
+    stacked = torch.stack([costs[cue].double() for cue in start])  # (C, V, S)
+    logs = torch.tensor([*start.values()], dtype=torch.float64).log().requires_grad_()
+    fit = torch.optim.LBFGS([logs], max_iter=STEPS, line_search_fn="strong_wolfe")
 
+    def surprise() -> Tensor:
+        fit.zero_grad()
+        loss = F.cross_entropy(-(logs.exp()[:, None, None] * stacked).sum(dim=0), right)
+        loss.backward()
+        return loss
 
-def _figures(costs: Mapping[str, Tensor], weights: Mapping[str, float], right: Tensor) -> PoolFigures:
+    with torch.enable_grad():
+        fit.step(surprise)
+    shares = logs.detach().softmax(dim=0) * sum(start.values())
+    weights = {cue: round(weight, 3) for cue, weight in zip(start, shares.tolist(), strict=True)}
     fused = fuse(costs, weights)
-    return pool_figures(pool_ranks(fused, right), fused.shape[1])
-
-
-def _goodness(figures: PoolFigures) -> tuple[float, float]:
-    return figures.r1, figures.mean_reciprocal_rank
+    return Fusion(weights, pool_figures(pool_ranks(fused, right), fused.shape[1]))

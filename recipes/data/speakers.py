@@ -20,7 +20,8 @@ from ..console import err, print_table, progress
 @click.option("--clips", default=400, show_default=True, help="How many videos; each is one conversation.")
 @click.option("--people", default=100, show_default=True, help="How many there are to speak; nobody is in two splits.")
 @click.option("--seed", default=0, show_default=True, help="Seed of everything.")
-@click.option("--languages", default="en", show_default=True, help=f"Codes, with commas, of {', '.join(LANGUAGES)}.")
+@click.option("--language", "languages", multiple=True, default=["en"], show_default=True, metavar="CODE",
+              help=f"One of {', '.join(LANGUAGES)}; repeatable.")  # fmt: skip
 @click.option("--seconds", default=16.0, show_default=True, help="That a clip lasts at least.")
 @click.option("--hidden", default=0.4, show_default=True, help="Share of frames whose lips are covered, on average.")
 @click.option("--offscreen", default=0.2, show_default=True, help="Share of frames without the speaker, on average.")
@@ -35,7 +36,7 @@ def command(
     clips: int,
     people: int,
     seed: int,
-    languages: str,
+    languages: tuple[str, ...],
     seconds: float,
     hidden: float,
     offscreen: float,
@@ -54,7 +55,6 @@ def command(
 
     Needs eSpeak NG: pip install 'weaksync[tts]'.  The same seed gives the same videos; a call that was stopped goes on.
     """
-    codes = [code.strip() for code in languages.split(",") if code.strip()]
     with progress("clips") as bar:
         task = bar.add_task("filming", total=clips)
         texts = bar.add_task("pool", total=pool, visible=pool > 0, unit="texts")
@@ -63,7 +63,7 @@ def command(
             clips=clips,
             people=people,
             seed=seed,
-            languages=codes,
+            languages=list(languages),
             seconds=seconds,
             hidden=hidden,
             offscreen=offscreen,
@@ -90,7 +90,7 @@ def command(
         [split, domain, *_count([v for v in videos if (v["split"], v["domain"]) == (split, domain)])]
         for split, domain in groups
     ]
-    print_table(f"{folder}: {', '.join(codes)}", columns, [row for row in rows if row[2]], as_json=as_json)
+    print_table(f"{folder}: {', '.join(languages)}", columns, [row for row in rows if row[2]], as_json=as_json)
     err.print(f"contact sheet: {contact_sheet(folder)}", highlight=False, soft_wrap=True)
 
 

@@ -58,7 +58,9 @@ class Costs:
     right: Tensor
 
 
-def split_costs(parts: Mapping[str, Reads], split: str, domain: str | None = None) -> Costs:
+def split_costs(
+    parts: Mapping[str, Reads], split: str, domain: str | None = None, *, among: str | None = None
+) -> Costs:
     """Every clip of a split with every subtitle of the split and with all further ones, by each model.
 
     Clips that lack one of the streams, or are too short for one, are left out for all, and so are further subtitles.
@@ -66,6 +68,7 @@ def split_costs(parts: Mapping[str, Reads], split: str, domain: str | None = Non
     Args:
         parts: name of a model -> what it reads.
         domain: rank for the clips of this alone; the pool stays as it is.
+        among: another split, whose subtitles are further ones too.
 
     Raises:
         FileNotFoundError: there is no such set.
@@ -78,7 +81,9 @@ def split_costs(parts: Mapping[str, Reads], split: str, domain: str | None = Non
     asking = [place for place, clip in enumerate(everyone) if domain is None or clip.domain == domain]
     if not asking:
         raise ValueError(f"no clip of {domain or split} in {first.video.folder} has all of {', '.join(parts)}")
-    further = _further([each.more for each in parts.values()], [least_steps(each.model) for each in parts.values()])
+    least = [least_steps(each.model) for each in parts.values()]
+    further = _further([each.more for each in parts.values()], least)
+    others = [] if among is None else _further([each.text for each in parts.values()], least, among)
     costs = {}
     for name, each in parts.items():
         numbers = {clip.id: number for number, clip in enumerate(read[name].clips)}
@@ -92,8 +97,10 @@ def split_costs(parts: Mapping[str, Reads], split: str, domain: str | None = Non
         if each.more is not None:
             texts += _texts(each.model, each.more, [one.id for one in further])
             languages += [one.language for one in further]
+        texts += _texts(each.model, each.text, [one.id for one in others])
+        languages += [one.language for one in others]
         costs[name] = costs_of(each.model, [coded[place].clip for place in asking], Pool.of(texts, languages))
-    subtitles = [one.id for one in (*everyone, *further)]
+    subtitles = [one.id for one in (*everyone, *further, *others)]
     return Costs([everyone[place] for place in asking], subtitles, len(everyone), costs, torch.tensor(asking))
 
 
@@ -117,14 +124,15 @@ def _clips(each: Reads, split: str) -> SubtitleClips:
     return SubtitleClips(video, text, split, least=least_steps(each.model))
 
 
-def _further(folders: list[Path | None], least: list[int]) -> list[Known]:
-    """The further subtitles that every model can read, in one order."""
+def _further(folders: Sequence[Path | None], least: list[int], split: str | None = None) -> list[Known]:
+    """The subtitles, of one split or of all, that every model can read, in one order."""
     found: dict[str, Known] | None = None
     for folder, steps in zip(folders, least, strict=True):
         if folder is None:
             continue
         features = open_stream(folder, None, TEXT_STREAMS)
-        here = {one.id: one for name in features.entries if (one := known(features, name)).steps >= steps}
+        names = features.entries if split is None else [entry.id for entry in features.split(split)]
+        here = {one.id: one for name in names if (one := known(features, name)).steps >= steps}
         found = here if found is None else {name: one for name, one in found.items() if name in here}
     return list((found or {}).values())
 

@@ -91,7 +91,7 @@ def assemble(stages: Stages, parts: dict[str, str | Path]) -> Matcher:
     """
     recipe = stages.recipe
     reads = {name: reading(stages, name, zoo.load(folder)) for name, folder in parts.items()}
-    found = split_costs(reads, "val")
+    found = split_costs(reads, "val", among="train")  # as in use, the own subtitle is one of many
     fusion = tune_weights(found.costs, found.right)
     cues = {name: GlobalCue(reads[name].model, zoo.load(stages.net(name))) for name in recipe.cues}  # type: ignore[arg-type]
     words: Words | None = None

@@ -65,7 +65,8 @@ def test_every_stage_is_an_ordinary_run_and_the_matcher_has_its_weights(run: Pat
         assert (run / stage / "recipe.yaml").is_file() and (run / stage / "metrics.csv").is_file()
     assert set(matcher.weights) == {"alignment", "object", "action"}
     assert matcher.cues["action"].net.registry_name == "i3d-tiny" and matcher.cues["action"].features.seconds == 1.5
-    assert matcher.metrics["val/queries"] == matcher.metrics["val/pool"] == 3
+    # the weights are tuned where the own subtitle is one of those of training too
+    assert matcher.metrics["val/queries"] == 3 and matcher.metrics["val/pool"] == 7
     assert matcher.languages == ["en"] and matcher.words is not None
 
 
@@ -88,6 +89,15 @@ def test_costs_of_features_are_those_of_clips_and_texts(folder: Path, run: Path)
     whole = matcher.costs(codes, Pool.of(texts, ["en"] * len(names)))
     for name, costs in found.costs.items():
         torch.testing.assert_close(costs, whole[name], atol=5e-3, rtol=0)  # features are kept as float16
+
+
+def test_subtitles_of_another_split_may_join_the_pool(folder: Path, run: Path) -> None:
+    reads = {"alignment": reading(Stages(recipe(folder)), "alignment", load(run / "alignment" / "model"))}
+    whole = split_costs(reads, "test")
+    more = split_costs(reads, "test", among="train")
+    assert more.subtitles[: whole.own] == whole.subtitles and len(more.subtitles) > whole.own == more.own
+    for name, costs in whole.costs.items():
+        torch.testing.assert_close(more.costs[name][:, : whole.own], costs)
 
 
 def test_rows_of_domains_come_together(folder: Path, run: Path) -> None:

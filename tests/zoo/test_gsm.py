@@ -176,7 +176,19 @@ def test_weights_are_tuned_towards_the_cue_that_knows() -> None:
     torch.testing.assert_close(pool_figures(pool_ranks(fuse(costs, tuned.weights), right), 40).r1, tuned.figures.r1)
 
 
-def test_weights_stay_where_nothing_is_gained() -> None:
-    costs = {"object": 1 - torch.eye(5), "alignment": 1 - torch.eye(5)}
-    tuned = tune_weights(costs, torch.arange(5))
-    assert tuned.weights == {"alignment": 10.0, "object": 1.0} and tuned.figures.r1 == 1
+def test_weights_are_those_under_which_choices_were_drawn() -> None:
+    """Clips that choose by a known logit give its weights back, up to their scale."""
+    generator = torch.Generator().manual_seed(1)
+    true = {"alignment": 12.0, "object": 3.0, "scene": 0.0}
+    costs = {cue: torch.rand(4000, 30, generator=generator) for cue in true}
+    chances = torch.stack([-weight * costs[cue] for cue, weight in true.items()]).sum(dim=0).softmax(dim=1)
+    found = tune_weights(costs, torch.multinomial(chances, 1, generator=generator).squeeze(1)).weights
+    assert found["object"] / found["alignment"] == pytest.approx(0.25, abs=0.03)
+    assert found["scene"] / found["alignment"] < 0.02
+
+
+def test_a_cue_that_is_always_right_is_enough() -> None:
+    generator = torch.Generator().manual_seed(0)
+    costs = {"object": torch.rand(20, 20, generator=generator), "alignment": 1 - torch.eye(20)}
+    tuned = tune_weights(costs, torch.arange(20))
+    assert tuned.figures.r1 == 1 and tuned.weights["alignment"] > 10 * tuned.weights["object"]
