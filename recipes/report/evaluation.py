@@ -16,7 +16,7 @@ MEANING = {
     "all-drop": "every clip dropped",
     "uniform": "sentences spread evenly over the clips",
     "transcript": "each clip with the sentence spoken over it",
-    "oracle": "the best that these clips allow",
+    "oracle": "each clip with the sentence that people gave most of it",
 }
 
 FIGURES = ("f1", "clip_accuracy", "sentence_iou")
