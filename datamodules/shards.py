@@ -6,6 +6,7 @@ A shard holds whole videos.  Each begins with its text record, ``VIDEO/story.jso
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -137,7 +138,8 @@ def pack(
             ) from fault
         raise
     finally:
-        packer.file.close()
+        with contextlib.suppress(OSError):  # of what is still buffered, where writing failed
+            packer.file.close()
         shutil.rmtree(work)
     return manifest
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import tarfile
 from pathlib import Path
 
@@ -193,3 +194,18 @@ def test_a_set_stays_where_its_replacement_fails(tmp_path, monkeypatch, broken, 
     else:
         assert len(calls) < call
         assert Manifest.read(folder).settings == {"width": 320} and contents(folder) != before
+
+
+def test_a_file_that_cannot_grow_leaves_the_set_that_is_there(tmp_path):
+    """What is buffered cannot be written at the end either, when the file is closed."""
+    folder, parts = tmp_path / "set", [part(tmp_path, name, clips=1) for name in ("a", "b")]
+    pack(folder, {"train": parts[:1]}, {})
+    before, limits = contents(folder), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as fault:
+            pack(folder, {"train": parts}, {}, replace=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert fault.value.errno == errno.EFBIG
+    assert contents(folder) == before
