@@ -268,8 +268,8 @@ class WindowLoader(Resumable):
         smallest = len(videos) // len(self)
         if smallest < world:
             raise ValueError(
-                f"{len(videos)} videos in steps of at most {global_batch} come down to {smallest} in a step, too few "
-                f"for {world} ranks: change data.global_batch, or take fewer ranks"
+                f"{len(videos)} videos are too few for steps of at most {global_batch}: the smallest step has "
+                f"{smallest}, and needs one for each of {world} ranks; take another data.global_batch, or fewer ranks"
             )
 
     def __len__(self) -> int:

@@ -237,9 +237,9 @@ class SubtitleSteps(Dataset[Read[Batch]]):
         smallest = len(self.clips) // len(self)
         if smallest < max(2, self.world):
             raise ValueError(
-                f"{len(self.clips)} clips in steps of at most {self.global_batch} come down to {smallest} in a step; "
-                f"a step needs two, and one for each of {self.world} ranks: change data.global_batch, or take fewer "
-                "ranks"
+                f"{len(self.clips)} clips are too few for steps of at most {self.global_batch}: the smallest step has "
+                f"{smallest}, and needs two, and one for each of {self.world} ranks; take more clips, another "
+                "data.global_batch, or fewer ranks"
             )
 
     def __len__(self) -> int:

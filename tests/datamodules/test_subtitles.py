@@ -139,7 +139,7 @@ def test_no_step_is_of_a_clip_alone(made: Made) -> None:
     own = SubtitleSteps(clips, 2, 7, 0, 1)
     assert [len(own[0, step].batch or []) for step in range(len(own))] == [3, 2]
     clips.clips = clips.clips[:1]
-    with pytest.raises(ValueError, match="1 clips in steps of at most 2 come down to 1 in a step; a step needs two"):
+    with pytest.raises(ValueError, match="1 clips are too few for steps of at most 2: the smallest step has 1, and needs two"):
         SubtitleSteps(clips, 2, 7, 0, 1)
 
 
@@ -182,7 +182,7 @@ def test_sets_that_do_not_belong_together_are_refused(made: Made, tmp_path: Path
         module(speech=folders["lips"])
     with pytest.raises(ValueError, match="global_batch=1"):
         made.module(global_batch=1)
-    with pytest.raises(ValueError, match="come down to 3 in a step; a step needs two, and one for each of 5 ranks"):
+    with pytest.raises(ValueError, match="the smallest step has 3, and needs two, and one for each of 5 ranks"):
         SubtitleSteps(made.module().split("train"), 4, 0, 0, 5)
 
 

@@ -86,7 +86,7 @@ def test_it_begins_where_cached_features_leave_off(world: Path) -> None:
         for name in ("video", "text"):
             torch.testing.assert_close(getattr(found, name), getattr(kept, name), rtol=rounding, atol=1e-6)
         ours, theirs = task.losses(found)[0], task.losses(kept)[0]  # type: ignore[arg-type]
-        assert ours.item() == pytest.approx(theirs.item(), rel=rounding)
+        assert ours.item() == pytest.approx(theirs.item(), rel=2 * rounding)  # costs are products of two features
 
 
 def test_a_run_ends_with_both_models_that_belong_together(world: Path) -> None:
@@ -182,7 +182,7 @@ def test_clips_that_are_too_short_are_said(world: Path, tmp_path: Path, capsys: 
     assert weaksync("train", "subtitles/end_to_end", *words) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "4 training clips are left out, such as train0000: 3 steps of lips, 4 are needed" in said
-    assert "0 clips in steps of 4 are too few" in said
+    assert "0 clips are too few for steps of at most 4" in said
 
 
 @pytest.mark.slow
