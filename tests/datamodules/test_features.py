@@ -206,5 +206,7 @@ def test_impossible_settings_are_refused(parent: Path, features: Path) -> None:
     with pytest.raises(ValueError, match="global_batch=0, window=None"):
         FeatureDataModule(parent, features, global_batch=0)
     videos = FeatureDataModule(parent, features).videos("train")
-    with pytest.raises(ValueError, match="for steps of at most 4: the smallest step has 2, and needs one for each of 3 ranks"):
+    with pytest.raises(
+        ValueError, match="for steps of at most 4: the smallest step has 2, and needs one for each of 3 ranks"
+    ):
         WindowLoader(videos, "weak", 4, None, {"seed": 0}, 0, 3)

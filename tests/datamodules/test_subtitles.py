@@ -139,7 +139,9 @@ def test_no_step_is_of_a_clip_alone(made: Made) -> None:
     own = SubtitleSteps(clips, 2, 7, 0, 1)
     assert [len(own[0, step].batch or []) for step in range(len(own))] == [3, 2]
     clips.clips = clips.clips[:1]
-    with pytest.raises(ValueError, match="1 clips are too few for steps of at most 2: the smallest step has 1, and needs two"):
+    with pytest.raises(
+        ValueError, match="1 clips are too few for steps of at most 2: the smallest step has 1, and needs two"
+    ):
         SubtitleSteps(clips, 2, 7, 0, 1)
 
 
