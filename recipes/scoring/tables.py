@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
 import click
 
 from ...zoo.evaluation import Evaluation, Row
+from ...zoo.metrics import Interval
 from ...zoo.retrieval import Retrieval
 from ..console import print_table
 
@@ -19,11 +21,19 @@ ALIGNMENT = ("", "F1", "95 % interval", "clip accuracy", "sentence IoU")
 RETRIEVAL = ("sought among", "clips", "R@1", "R@5", "R@10", "mean rank", "median", "chance")
 
 
+def shown_gap(gap: Interval) -> str:
+    """How much of the way a model goes, or why that cannot be said."""
+    if isnan(gap.value):
+        return "a baseline is as good as the oracle on these videos"
+    if isnan(gap.low):
+        return f"{gap.value:.3f} (no interval: with some of these videos alone a baseline is as good as the oracle)"
+    return f"{gap.value:.3f} ({gap.low:.3f} to {gap.high:.3f})"
+
+
 def show(evaluation: Evaluation, title: str) -> None:
     """Print an evaluation, with the readings of Clip Accuracy that the paper leaves open."""
     print_table(f"{title}: {evaluation.videos} videos", ALIGNMENT, alignment_table(evaluation.rows))
-    gap = evaluation.gap_closed
-    click.echo(f"of the way from the best baseline to the oracle: {gap.value:.3f} ({gap.low:.3f} to {gap.high:.3f})")
+    click.echo(f"of the way from the best baseline to the oracle: {shown_gap(evaluation.gap_closed)}")
     if languages := list(evaluation.rows[0].by_language):
         print_table("F1 of each language", ["", *languages], language_table(evaluation.rows))
     if evaluation.retrieval:

@@ -9,6 +9,8 @@ import pytest
 
 from weaksync.recipes.reproduce.story_tables import per_language
 from weaksync.recipes.scoring.scores import ALONE, RunScores, pooled
+from weaksync.recipes.scoring.tables import shown_gap
+from weaksync.zoo.metrics import Interval
 
 FILMS = 12
 
@@ -50,3 +52,10 @@ def test_the_average_of_a_table_draws_films():
     apart = per_language({"en": alone, "es": told("es", [f"g{k:02}" for k in range(FILMS)], figures)}, "model", "f1")
     assert width(together["average"]) == pytest.approx(width(together["en"]))
     assert width(apart["average"]) < 0.85 * width(apart["en"])
+
+
+def test_a_gap_without_an_interval_says_why() -> None:
+    nothing = float("nan")
+    assert shown_gap(Interval(0.5, 0.4, 0.6)) == "0.500 (0.400 to 0.600)"
+    assert shown_gap(Interval(-0.2, nothing, nothing)).startswith("-0.200 (no interval: ")
+    assert "as good as the oracle" in shown_gap(Interval(nothing, nothing, nothing))
