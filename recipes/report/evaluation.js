@@ -75,7 +75,7 @@ function drawTables() {
   fill("figures", ["", "F1", "Clip Accuracy", "Sentence IoU"], data.rows.map((row) => ({ name: row.name, cells: [row.name, ...row.figures.map(figure)] })));
   const videos = Object.entries(model.videos).filter(([, f1]) => f1 !== null).sort((a, b) => a[1] - b[1]);
   const line = ([id, f1]) => ({ cells: [id, places(f1), places(base?.videos[id]), places(oracle?.videos[id])] });
-  const names = ["Video", "Model", base?.name ?? "", "Oracle"], shown = Math.min(8, Math.ceil(videos.length / 2));
+  const names = ["Video", "model", base?.name ?? "", "oracle"], shown = Math.min(8, Math.ceil(videos.length / 2));
   fill("worst", names, videos.slice(0, shown).map(line));
   fill("best", names, videos.slice(videos.length - shown).reverse().map(line));
 }

@@ -163,7 +163,7 @@ def present(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
-        facts = {"data": str(asked.shards), "split": asked.split}
+        facts = {"Data": str(asked.shards), "Split": asked.split}
         evaluation_page(plain, out / "report.html", title=str(model), facts=facts)
         evaluation_figure(plain, out / "f1.png", title=f"{model}, {asked.split}")
         say(f"wrote {out / 'report.html'}")
