@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from .. import zoo
 from ..datamodules import media
 from ..datamodules.captions import Cut
 from ..datamodules.files import whole_path, write_whole
@@ -24,13 +23,13 @@ from ..datamodules.pairs import pictures as chosen_pictures
 from ..datamodules.records import Sentence
 from ..zoo.decoding import DEFAULT, Decoder, chance_of_order, narration_gaps
 from ..zoo.models.dual_encoder import DualEncoder
-from ..zoo.models.neumatch import NeuMATCH
 from .alignment import Alignment
 from .building.shots import METHODS, Method, choose
 from .building.story_clips import Clips, Pictures, cut_video
 from .console import err, print_table, progress
+from .models import dual_encoder
 from .narration import known_language, read_sentences
-from .runs import model_folder, writable
+from .runs import writable
 
 JSON, SRT, REPORT = "alignment.json", "alignment.srt", "report.html"
 #: up to so many clips, pictures of this height in the report: large where they are few, 2 KB each where they are many
@@ -88,7 +87,8 @@ def align(
     cutter = choose(shots, weights)
     name = str(model) if isinstance(model, str | Path) else model.registry_name
     if not isinstance(model, DualEncoder):
-        model = dual_encoder(model)
+        advice = f"`weaksync ls models` lists what does; weaksync eval {model} scores one that learns from features"
+        model = dual_encoder(model, "align a video file", advice=advice)
     notes: list[str] = []
     language = known_language(model, language, notes)
     told = read_sentences(text, language, cut=sentences, encoding=encoding, notes=notes)
@@ -125,21 +125,6 @@ def align(
         doubt=doubt_of(similarity, decoder),
         pictures=_small_pictures(made),
     )
-
-
-def dual_encoder(source: str | Path) -> DualEncoder:
-    """The model of a run, or of what `zoo.load` reads.  Raises ValueError for one that takes no video and no text."""
-    found = zoo.load(model_folder(source) if Path(source).is_dir() else source)
-    if isinstance(found, NeuMATCH):
-        raise ValueError(
-            f"{source} is a {type(found).__name__}, which learns from features and takes no video file: "
-            f"`weaksync eval {source}` scores it"
-        )
-    if not isinstance(found, DualEncoder):
-        raise ValueError(
-            f"{source} is a {type(found).__name__}, which does not align stories; `weaksync ls models` lists what does"
-        )
-    return found
 
 
 def limited(decoder: Decoder, within: float | None, band: int | None) -> Decoder:

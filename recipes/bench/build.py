@@ -13,6 +13,7 @@ import torch
 
 from ...datamodules.world import generate
 from ..building.shots import Cutter, choose
+from ..building.sources import video_files
 from ..building.story_clips import Pictures, cut_video
 from ..console import print_table, progress
 from .timing import processor_seconds
@@ -86,16 +87,12 @@ def command(videos: Path | None, repeats: int, as_json: bool) -> None:
     Both decode every frame.  The made-up stories are tiny (192 x 108) and cut often, so that pictures take as long as
     decoding; real videos come nearer to 1.  Give a folder of them to know.
     """
-    if videos is not None and not videos.is_dir():
-        raise ValueError(f"{videos} is no folder of videos")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="weaksync-bench-") as temporary:
         if videos is None:
             generate(Path(temporary), stories=STORIES, seed=0, languages=["en"])
             videos = Path(temporary) / "videos"
-        paths = sorted(path for path in videos.iterdir() if path.is_file() and not path.name.startswith("."))
-        if not paths:
-            raise ValueError(f"there is no video in {videos}")
+        paths = video_files(videos)
         speeds = []
         with progress("videos") as bar:
             task = bar.add_task("measuring", total=len(paths))

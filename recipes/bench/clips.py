@@ -18,7 +18,7 @@ from ...datamodules.spoken import TUBE_FPS
 from ...zoo.speaking import LipsAndVoice
 from ..building import faces
 from ..building.conversation import Rules, Source, build
-from ..building.sources import safe_id
+from ..building.sources import safe_id, video_files
 from ..console import print_table, progress
 from .timing import processor_seconds
 
@@ -97,17 +97,13 @@ def command(videos: Path | None, seconds: float, repeats: int, as_json: bool) ->
     The build decodes every frame twice, finds the faces, cuts the tubes, scores who speaks, encodes tube, scene and
     sound and writes them.  Nothing is left out: no clip falls here.
     """
-    if videos is not None and not videos.is_dir():
-        raise ValueError(f"{videos} is no folder of videos")
     torch.set_num_threads(1)
     detect = faces.choose()
     with tempfile.TemporaryDirectory(prefix="weaksync-bench-") as temporary:
         if videos is None:
             generate(temporary, clips=3, people=6, seconds=max(4.0, seconds), val=0.2, test=0.2)
             videos = Path(temporary) / "videos"
-        paths = sorted(path for path in videos.iterdir() if path.is_file() and not path.name.startswith("."))
-        if not paths:
-            raise ValueError(f"there is no video in {videos}")
+        paths = video_files(videos)
         speeds = []
         with progress("videos") as bar:
             task = bar.add_task("measuring", total=len(paths))

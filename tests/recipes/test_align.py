@@ -243,7 +243,9 @@ def test_a_model_that_does_not_tell_sentences_apart_is_doubted():
 def test_a_model_of_features_is_sent_to_the_verb_that_scores_it(film, tmp_path):
     run = tmp_path / "runs" / "neumatch"
     zoo.create("neumatch-sbn").save_pretrained(run / "model")
-    with pytest.raises(ValueError, match=f"{run} is a NeuMATCH, which learns from features.*`weaksync eval {run}`"):
+    with pytest.raises(
+        ValueError, match=f"{run} is a NeuMATCH, which does not align a video file; .*weaksync eval {run} scores"
+    ):
         align(run, film, SENTENCES, shots="content")
 
 

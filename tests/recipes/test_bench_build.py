@@ -26,5 +26,5 @@ def test_counts_what_it_measures(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no video in"):
+    with pytest.raises(ValueError, match="no videos in"):
         CliRunner().invoke(command, ["--videos", str(tmp_path)], catch_exceptions=False)

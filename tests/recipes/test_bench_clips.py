@@ -40,7 +40,7 @@ def test_counts_what_it_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_what_cannot_be_measured_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faces, "choose", Slow)
-    with pytest.raises(ValueError, match="no video in"):
+    with pytest.raises(ValueError, match="no videos in"):
         CliRunner().invoke(command, ["--videos", str(tmp_path)], catch_exceptions=False)
     film(tmp_path / "a.mp4", seconds=2, sound=False)
     with pytest.raises(ValueError, match=r"a\.mp4: no clip to measure \(there is no sound in it\)"):

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import lightning as L
 import pytest
+from lightning.pytorch.accelerators import CUDAAccelerator
 
 from weaksync import zoo
 from weaksync.datamodules.sample_clips import make_clips
@@ -145,3 +146,9 @@ def test_reproduce_goes_on_by_itself(
         cli.main(["reproduce", "subtitles", "table2", "--world", str(tmp_path)])
     assert end.value.code == 130
     assert capfd.readouterr().err.splitlines() == ["stopped in stage speech: the same command goes on"]
+
+
+def test_an_accelerator_that_is_not_there_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CUDAAccelerator, "is_available", staticmethod(lambda: False))
+    with pytest.raises(ValueError, match=r"^trainer: .*not available"):
+        trainer(TrainerConfig(accelerator="cuda"))

@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning as L
 import pytest
@@ -212,3 +214,18 @@ def test_every_rank_ends_with_all_videos_by_id(world: int, tmp_path: Path) -> No
         printed, _ = rank.communicate(timeout=300)
         assert rank.returncode == 0
         assert json.loads(printed.splitlines()[-1]) == [[f"v{n}", pytest.approx(n / 10)] for n in range(5)]
+
+
+def test_the_mean_of_an_epoch_weighs_steps_by_the_pairs_of_all_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every rank logs the figures of all, so its own share of a step must not be their weight."""
+    model = small()
+    task, sizes = StoryAlignment(model), []
+    monkeypatch.setattr(StoryAlignment, "trainer", SimpleNamespace(world_size=2))
+    monkeypatch.setattr(task, "log", lambda *figure, batch_size, **more: sizes.append(batch_size))
+    monkeypatch.setattr(task, "log_dict", lambda figures, *, batch_size, **more: sizes.append(batch_size))
+    alone = task.loss.forward
+    monkeypatch.setattr(
+        task.loss, "forward", lambda *given, **more: replace(alone(*given, **more), pairs=torch.tensor(21.0))
+    )
+    task.training_step(pairs(model, 0), 0)
+    assert sizes == [21, 21]
