@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import click
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ... import zoo
 from ...zoo.models.syncnet import LIP_FRAMES, SyncNet, lip_steps
@@ -26,11 +27,13 @@ class Measured:
     Attributes:
         way: how the features were computed.
         seconds: for the whole tube.
+        rate: GFLOP a second; no way has less arithmetic, for the first layer takes a window's five frames to one map.
         error: largest difference from windows one by one, relative to their maximum.
     """
 
     way: str
     seconds: float
+    rate: float
     error: float
 
 
@@ -78,6 +81,9 @@ def measure(
     found = {way: run() for way, run in ways.items()}
     found[whole] = found[whole][starts]
     truth = found["windows one by one"]
+    with FlopCounterMode(display=False) as counter:
+        published(tube[:, :LIP_FRAMES].transpose(1, 2).float())
+    arithmetic = 1e-9 * steps * counter.get_total_flops()
     times: dict[str, list[float]] = {way: [] for way in ways}
     with progress("repeats") as bar:
         for _ in bar.track(range(repeats), description="repeats"):
@@ -86,8 +92,11 @@ def measure(
                 run()
                 scale = 1.0 if way == whole else steps / len(starts)
                 times[way].append(scale * (time.perf_counter() - start))
+    medians = {way: statistics.median(times[way]) for way in ways}
     return [
-        Measured(way, statistics.median(times[way]), float((found[way] - truth).abs().max() / truth.abs().max()))
+        Measured(
+            way, medians[way], arithmetic / medians[way], float((found[way] - truth).abs().max() / truth.abs().max())
+        )
         for way in ways
     ]
 
@@ -130,6 +139,6 @@ def command(name: str, seconds: float, windows: int, repeats: int, as_json: bool
     """Lip features of a whole face tube at once, beside sliding windows of five frames."""
     measured = measure(name, seconds=seconds, windows=windows, repeats=repeats)
     whole = measured[0].seconds
-    rows = [(each.way, each.seconds, each.seconds / whole, f"{each.error:.0e}") for each in measured]
+    rows = [(each.way, each.seconds, each.seconds / whole, round(each.rate), f"{each.error:.0e}") for each in measured]
     title = f"{name}, a tube of {seconds:g} s, {torch.get_num_threads()} threads, medians of {repeats} repeats"
-    print_table(title, ["way", "seconds", "times the whole", "relative error"], rows, as_json=as_json)
+    print_table(title, ["way", "seconds", "times the whole", "GFLOP/s", "relative error"], rows, as_json=as_json)

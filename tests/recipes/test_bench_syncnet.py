@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
+from torch import nn
 
 from weaksync import zoo
 from weaksync.recipes.bench import syncnet as bench_syncnet
@@ -17,6 +18,19 @@ def test_every_way_gives_the_same_features() -> None:
     measured = bench_syncnet.measure("syncnet-tiny", seconds=1.5, windows=23, repeats=1)
     assert [each.way for each in measured] == ["whole tube at once", "windows one by one", "windows, 20 at a time"]
     assert all(each.error < 1e-5 and each.seconds > 0 for each in measured)
+
+
+def test_the_arithmetic_is_that_of_the_published_layers() -> None:
+    at = bench_syncnet.measure("syncnet-tiny", seconds=0.6, windows=3, repeats=1)[0]
+    model = zoo.create("syncnet-tiny")
+    assert isinstance(model, SyncNet)
+    first = (model.config.image_size - 7) // 2 + 1
+    second = ((first - 3) // 2 + 1 - 3) // 2 + 1
+    third = (second - 1) // 2 + 1
+    layers = [layer for layer in model.netcnnlip if isinstance(layer, nn.Conv2d)]
+    sides = [first, second, third, third, third, 1]  # of the maps, 11 of each
+    flops = sum(2 * 11 * side**2 * layer.weight.numel() for side, layer in zip(sides, layers, strict=True))
+    assert at.rate * at.seconds == pytest.approx(1e-9 * flops)
 
 
 def test_the_published_layers_are_the_published_sizes() -> None:
