@@ -100,12 +100,20 @@ class Evaluation:
             "model, or score more videos"
         )
 
-    def gain(self, other: Evaluation, *, resamples: int = 2000, seed: int = 0) -> Interval:
+    @property
+    def worth_of_times(self) -> Interval | None:
+        """By how much narration times raise the F1 of the model, paired, drawn by film; None where it uses none."""
+        return self.gain(self, over=UNTIMED) if any(row.name == UNTIMED for row in self.rows) else None
+
+    def gain(self, other: Evaluation, *, over: str = "model", resamples: int = 2000, seed: int = 0) -> Interval:
         """By how much the F1 of this model is above that of another on the same videos, paired; drawn by film.
+
+        Args:
+            over: which row of the other.
 
         Raises ValueError where the videos are others.
         """
-        own, its = self["model"].per_video, other["model"].per_video
+        own, its = self["model"].per_video, other[over].per_video
         if own.keys() != its.keys():
             raise ValueError(f"{len(own)} videos and {len(its)}, of which {len(own.keys() & its.keys())} are the same")
         table = {video: (own[video].f1 - its[video].f1,) for video in own}
@@ -114,7 +122,8 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: a figure that does not exist is None."""
         plain: dict[str, Any] = _without_nan(asdict(self))
-        return plain | {"doubt": self.doubt}
+        times = self.worth_of_times
+        return plain | {"doubt": self.doubt, "worth_of_times": asdict(times) if times else None}
 
 
 def evaluate(

@@ -27,7 +27,7 @@ from ..settings.story import StoryRecipe
 from ..texts import translated_to, translations_for
 from ..training.launch import leads, say
 from .similarities import model_decoder
-from .tables import show
+from .tables import show, shown_gain
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,7 @@ def present(
     else:
         show(evaluation, f"{model} on {asked.split} of {asked.shards}")
         if gain is not None:
-            over, f1 = gain
-            click.echo(f"F1 over {over}, paired by film: {f1.value:+.3f} ({f1.low:+.3f} to {f1.high:+.3f})")
+            click.echo(f"F1 over {gain[0]}, paired by film: {shown_gain(gain[1])}")
     if evaluation.doubt:
         err.print(f"note: {evaluation.doubt}", style="yellow", highlight=False)
     if out is not None:

@@ -30,10 +30,17 @@ def shown_gap(gap: Interval) -> str:
     return f"{gap.value:.3f} ({gap.low:.3f} to {gap.high:.3f})"
 
 
+def shown_gain(gain: Interval) -> str:
+    """A difference of F1, with its sign."""
+    return f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+
+
 def show(evaluation: Evaluation, title: str) -> None:
     """Print an evaluation, with the readings of Clip Accuracy that the paper leaves open."""
     print_table(f"{title}: {evaluation.videos} videos", ALIGNMENT, alignment_table(evaluation.rows))
     click.echo(f"of the way from the best baseline to the oracle: {shown_gap(evaluation.gap_closed)}")
+    if times := evaluation.worth_of_times:
+        click.echo(f"F1 over similarity alone, paired by film: {shown_gain(times)}")
     if languages := list(evaluation.rows[0].by_language):
         print_table("F1 of each language", ["", *languages], language_table(evaluation.rows))
     if evaluation.retrieval:

@@ -349,6 +349,16 @@ def test_no_transcript_without_narration_times():
     ]
 
 
+def test_what_narration_times_are_worth_is_paired_by_film():
+    timed = evaluate(STORIES, Decoder(0.3, 0.1, timing=0.02))
+    each = [timed["model"].per_video[v.id].f1 - timed["similarity alone"].per_video[v.id].f1 for v in STORIES]
+    worth = timed.worth_of_times
+    assert worth is not None and worth.value == pytest.approx(sum(each) / len(each))
+    assert min(each) <= worth.low <= worth.value <= worth.high <= max(each)
+    assert timed.to_dict()["worth_of_times"] == vars(worth)
+    assert evaluate(STORIES, Decoder(0.3, 0.1)).worth_of_times is None
+
+
 def test_evaluation_refuses_what_it_cannot_score():
     with pytest.raises(ValueError, match="no annotated video"):
         evaluate([story("plain", 8, annotated=False)], Decoder(0.3, 0.1))
