@@ -15,11 +15,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ...zoo.registry import did_you_mean
-from .schema import ConfigError, read
+from .schema import ConfigError, Fault, read
 
 RECIPES = Path(__file__).parent.parent / "configs"
-#: whether something is wrong, and what to say then
-Check = tuple[bool, str]
+#: whether a setting is wrong, its dotted key, and what to say then
+Check = tuple[bool, str, str]
 
 
 #: what is trained: its recipe is a dataclass of `settings/<task>.py`, and `training/<task>.py` trains it; both are
@@ -93,9 +93,9 @@ class Settings:
         return Path(self.root) / self.name
 
     def checks(self) -> list[Check]:
-        """Settings that are well-typed and cannot work: whether one is such, and what to say then."""
+        """Settings that are well typed and may yet not work."""
         plain = self.name is None or (self.name.strip("./") and ".." not in Path(self.name).parts)
-        return [(not plain, f"name should be a folder's name below root, not {self.name!r}")]
+        return [(not plain, "name", f"should be a folder's name below root, not {self.name!r}")]
 
 
 @dataclass(kw_only=True)
@@ -116,7 +116,7 @@ class Recipe(Settings):
 
     def checks(self) -> list[Check]:
         epochs = self.trainer.max_epochs
-        return [*super().checks(), (epochs < 1, f"trainer.max_epochs should be at least 1, not {epochs}")]
+        return [*super().checks(), (epochs < 1, "trainer.max_epochs", f"should be at least 1, not {epochs}")]
 
 
 def names() -> list[str]:
@@ -148,17 +148,17 @@ def plain(recipe: str, overrides: list[str] | None = None) -> Any:
         text = OmegaConf.load(path)
         for override in overrides or []:
             if "=" not in override:
-                raise ConfigError([f"override {override!r} should be key=value, such as optim.lr=1e-4"])
+                raise ConfigError([Fault("", f"override {override!r} should be key=value, such as optim.lr=1e-4")])
         if not OmegaConf.is_dict(text):
-            raise ConfigError(["should hold keys and values at the top"], str(path))
+            raise ConfigError([Fault("", "should hold keys and values at the top")], str(path))
         merged = OmegaConf.merge(text, OmegaConf.from_dotlist(overrides or []))
         return OmegaConf.to_container(merged, resolve=False)
     except (OmegaConfBaseException, UnicodeDecodeError) as fault:
-        raise ConfigError([f"cannot be read: {fault}"], str(path)) from fault
+        raise ConfigError([Fault("", f"cannot be read: {fault}")], str(path)) from fault
     except Exception as fault:
         # the YAML parser's errors share no public base with OmegaConf's
         if type(fault).__module__.startswith("yaml"):
-            raise ConfigError([f"is not YAML: {fault}"], str(path)) from fault
+            raise ConfigError([Fault("", f"is not YAML: {fault}")], str(path)) from fault
         raise
 
 
@@ -172,11 +172,11 @@ def load(recipe: str, overrides: list[str] | None = None) -> Settings:
     task = data.pop("task", "story") if isinstance(data, dict) else "story"
     if task not in TASKS:
         near = did_you_mean(str(task), TASKS)
-        raise ConfigError([f"task should be {' | '.join(TASKS)}, not {task!r}{near}"], recipe)
+        raise ConfigError([Fault("task", f"should be {' | '.join(TASKS)}, not {task!r}{near}")], recipe)
     kind: type[Settings] = getattr(importlib.import_module(f".{task}", __package__), TASKS[task])
-    faults: list[str] = []
+    faults: list[Fault] = []
     config = read(kind, data, faults)
-    faults += [fault for wrong, fault in config.checks() if wrong]
+    faults += [Fault(path, message) for wrong, path, message in config.checks() if wrong]
     if faults:
         raise ConfigError(faults, recipe)
     return config

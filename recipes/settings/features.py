@@ -74,6 +74,6 @@ class FeatureRecipe(Recipe):
         data = self.data
         return [
             *super().checks(),
-            (data.global_batch < 1, f"data.global_batch should be at least 1, not {data.global_batch}"),
-            (data.window is not None and data.window < 1, f"data.window should be at least 1, not {data.window}"),
+            (data.global_batch < 1, "data.global_batch", f"should be at least 1, not {data.global_batch}"),
+            (data.window is not None and data.window < 1, "data.window", f"should be at least 1, not {data.window}"),
         ]

@@ -104,10 +104,11 @@ class MatchingRecipe(Settings):
         data = self.data
         return [
             *super().checks(),
-            (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
-            (data.per_second <= 0, f"data.per_second is pictures a second, above 0, not {data.per_second}"),
+            (data.workers < 0, "data.workers", f"should be 0 or more, not {data.workers}"),
+            (data.per_second <= 0, "data.per_second", f"is pictures a second, above 0, not {data.per_second}"),
             (
                 data.speech is not None and bool(data.voice),
-                "data.voice is for clips that are spoken here: leave it out where data.speech names their speech",
+                "data.voice",
+                "is for clips that are spoken here: leave it out where data.speech names their speech",
             ),
         ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ...zoo.registry import did_you_mean
@@ -16,33 +17,49 @@ from ...zoo.registry import did_you_mean
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one setting.
+
+    Attributes:
+        path: its dotted key, such as ``optim.lr``; empty where the fault is that of the whole recipe.
+        message: what is wrong and what to do.
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
 class ConfigError(ValueError):
     """Faults of a recipe, all of them, one a line."""
 
-    def __init__(self, faults: list[str], source: str = "") -> None:
+    def __init__(self, faults: list[Fault], source: str = "") -> None:
         self.faults = faults
         head = f"{source}: " if source else ""
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         super().__init__("\n".join([f"{head}{count}", *(f"  - {fault}" for fault in faults)]))
 
 
-def read(kind: type[T], data: Any, faults: list[str], where: str = "") -> T:
+def read(kind: type[T], data: Any, faults: list[Fault], where: str = "") -> T:
     """Make a `kind` (a dataclass) of plain `data`; what is wrong goes to `faults`, and a default stands in for it.
 
     Args:
         kind: a dataclass whose fields are scalars, lists, literals, optionals, free-form dicts or dataclasses.
         data: what a YAML file held.
-        faults: receives one line a fault.
-        where: dotted path of `data` in the recipe, for the messages.
+        faults: receives what is wrong.
+        where: dotted path of `data` in the recipe.
     """
     if not isinstance(data, dict):
-        faults.append(f"{where or 'the recipe'} should hold keys and values, not {_shown(data)}")
+        faults.append(Fault(where, f"should hold keys and values, not {_shown(data)}"))
         data = {}
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(kind)
     for key in data:
         if key not in fields:
-            faults.append(f"unknown key {_join(where, key)}{did_you_mean(str(key), fields)}")
+            faults.append(Fault(_join(where, key), f"unknown key{did_you_mean(str(key), fields)}"))
     values = {}
     for name, field in fields.items():
         if name in data:
@@ -50,22 +67,22 @@ def read(kind: type[T], data: Any, faults: list[str], where: str = "") -> T:
         elif _required(field) and dataclasses.is_dataclass(hints[name]):
             values[name] = read(hints[name], {}, faults, _join(where, name))
         elif _required(field):
-            faults.append(f"missing key {_join(where, name)}")
+            faults.append(Fault(_join(where, name), "missing key"))
             values[name] = None
     try:
         return kind(**values)
     except ValueError as fault:  # what the dataclass itself refuses
-        faults.append(f"{where}: {fault}")
+        faults.append(Fault(where, str(fault)))
         return kind(**{name: value for name, value in values.items() if _required(fields[name])})
 
 
-def _value(hint: Any, data: Any, faults: list[str], where: str, field: dataclasses.Field[Any]) -> Any:
+def _value(hint: Any, data: Any, faults: list[Fault], where: str, field: dataclasses.Field[Any]) -> Any:
     if (part := _part(hint)) is not None and not (data is None and part is not hint):  # a part may be left out as null
         return read(part, data, faults, where)
     try:
         return _convert(hint, data)
     except ValueError as fault:
-        faults.append(f"{where} {fault}")
+        faults.append(Fault(where, str(fault)))
         return None if _required(field) else _default(field)
 
 
@@ -76,7 +93,7 @@ def _part(hint: Any) -> type | None:
 
 
 def _convert(hint: Any, data: Any) -> Any:
-    """`data` as `hint`, or ValueError that ends the sentence begun by the key's name."""
+    """`data` as `hint`; ValueError says what it should be."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(data, str) and "${" in data:
         raise ValueError(f"holds {data!r}: a recipe is plain data, nothing in it is looked up or run")

@@ -61,7 +61,7 @@ class SpeakingRecipe(Recipe):
         data = self.data
         return [
             *super().checks(),
-            (data.frames < 2, f"data.frames should be at least 2, not {data.frames}"),
-            (data.global_batch < 1, f"data.global_batch should be at least 1, not {data.global_batch}"),
-            (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
+            (data.frames < 2, "data.frames", f"should be at least 2, not {data.frames}"),
+            (data.global_batch < 1, "data.global_batch", f"should be at least 1, not {data.global_batch}"),
+            (data.workers < 0, "data.workers", f"should be 0 or more, not {data.workers}"),
         ]

@@ -6,7 +6,6 @@ Free of torch, like `config`, so that a faulty recipe is refused at once.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ...zoo.registry import list_models
 from . import config as recipes
 from .config import Recipe
 from .matching import CueConfig, MatchingRecipe, StageConfig
-from .schema import ConfigError
+from .schema import ConfigError, Fault
 
 SYNCNET, ALIGNMENT = "syncnet", "alignment"
 
@@ -71,7 +70,7 @@ def stage_recipe(
     return made
 
 
-def setting_faults(recipe: MatchingRecipe) -> list[str]:
+def setting_faults(recipe: MatchingRecipe) -> list[Fault]:
     """What is wrong with the settings of the stages that are to be trained, whatever files are there."""
     if recipe.name is None:
         return []  # that fault is known
@@ -83,28 +82,30 @@ def setting_faults(recipe: MatchingRecipe) -> list[str]:
     ]
 
 
-def stage_faults(recipe: MatchingRecipe, name: str, stage: StageConfig | CueConfig) -> list[str]:
-    """The same of one stage."""
+def stage_faults(recipe: MatchingRecipe, name: str, stage: StageConfig | CueConfig) -> list[Fault]:
+    """What is wrong with the settings of one stage."""
     kind, settings = trains(name), dotted(stage.set)
     faults = []
     for key in [*kind.given, *_own(recipe, name), "task"]:
         if key in settings:
-            whole = f"; {key} is that of all stages" if key in ("data.clips", "data.speech", "seed", "root") else ""
-            faults.append(f"{name}.set.{key} is for the matcher to say: leave it out{whole}")
+            shared = f"; {key} is that of all stages" if key in ("data.clips", "data.speech", "seed", "root") else ""
+            faults.append(Fault(f"{name}.set.{key}", f"the matcher sets it: leave it out{shared}"))
     try:
         text = recipes.plain(stage.recipe)
         task = text.get("task")
         if task != kind.task:
             its = f"task {task}" if task else "story alignment"
-            return [*faults, f"{name}.recipe: {stage.recipe} is a recipe of {its}; this stage has task {kind.task}"]
+            wrong_task = f"{stage.recipe} is a recipe of {its}; this stage has task {kind.task}"
+            return [*faults, Fault(f"{name}.recipe", wrong_task)]
         found: Any = stage_recipe(recipe, name, stage, dict.fromkeys(kind.given, "made"))
     except ConfigError as fault:
         return [*faults, *fault.faults]
     except (ValueError, OSError) as fault:
-        return [*faults, f"{name}.recipe: {fault}"]
+        return [*faults, Fault(f"{name}.recipe", str(fault))]
     row = next((row for row in list_models() if row.name == found.model.name), None)
     if row is not None and row.model != kind.model:
-        faults.append(f"{name}.set.model.name: {row.name} is a {row.model}; this stage trains a {kind.model}")
+        wrong_model = f"{row.name} is a {row.model}; this stage trains a {kind.model}"
+        faults.append(Fault(f"{name}.set.model.name", wrong_model))
     return faults
 
 
@@ -129,19 +130,8 @@ def _written(value: Any) -> str:
     return json.dumps(str(value) if isinstance(value, Path) else value)
 
 
-#: where a fault names a setting of a stage's recipe: by a dotted key, or at its beginning
-_SETTING = re.compile(
-    r"(?:^|(?<=[\s(]))(?=(?:data|loss|model|optim|trainer)\.\w)"
-    r"|^(?:unknown|missing) key (?=\w+(?: |$))"
-    r"|^(?=(?:data|loss|model|optim|syncnet|trainer|save_every_n_steps)\b(?!\.\w))"
-)
-
-
-def _as_typed(fault: str, name: str, stage: StageConfig | CueConfig) -> str:
-    """A fault of a stage's recipe, with the keys of the matcher's; what was not typed there is its file's own."""
-    keys = list(dotted(stage.set))
-    first = re.match(r"(?:(?:unknown|missing) key )?([\w.]*\w)", fault)
-    begins = first is not None and any(f"{key}.".startswith(f"{first[1]}.") for key in keys)
-    if begins or set(keys) & set(re.findall(r"\w[\w.]*\w", fault)):
-        return _SETTING.sub(rf"\g<0>{name}.set.", fault)
-    return f"{name}.recipe: {stage.recipe}: {fault}"
+def _as_typed(fault: Fault, name: str, stage: StageConfig | CueConfig) -> Fault:
+    """A fault of a stage's recipe, by the matcher's key where its `set` wrote the setting, else as one of its file."""
+    if any(f"{key}.".startswith(f"{fault.path}.") for key in dotted(stage.set)):
+        return Fault(f"{name}.set.{fault.path}", fault.message)
+    return Fault(f"{name}.recipe", f"{stage.recipe}: {fault}")

@@ -76,34 +76,39 @@ class StoryRecipe(Recipe):
         data, loss = self.data, self.loss
         return [
             *super().checks(),
-            (data.global_batch < 1, f"data.global_batch should be at least 1, not {data.global_batch}"),
-            (data.group_size < 2, f"data.group_size should be at least 2 (one negative), not {data.group_size}"),
-            (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
-            (not 0 <= data.max_bad < 1, f"data.max_bad is a share in [0, 1), not {data.max_bad}"),
+            (data.global_batch < 1, "data.global_batch", f"should be at least 1, not {data.global_batch}"),
+            (data.group_size < 2, "data.group_size", f"should be at least 2 (one negative), not {data.group_size}"),
+            (data.workers < 0, "data.workers", f"should be 0 or more, not {data.workers}"),
+            (not 0 <= data.max_bad < 1, "data.max_bad", f"is a share in [0, 1), not {data.max_bad}"),
             (
                 (data.mode == "resampled") != (data.steps_per_epoch is not None),
-                "data.steps_per_epoch goes with data.mode: resampled, and is needed there",
+                "data.steps_per_epoch",
+                "goes with data.mode: resampled, and is needed there",
             ),
             (
                 (data.pairs == "aligned") != (data.alignments is not None),
-                "data.alignments goes with data.pairs: aligned, and is needed there: weaksync data align makes a "
-                "folder",
+                "data.alignments",
+                "goes with data.pairs: aligned, and is needed there: weaksync data align makes a folder",
             ),
             (
                 data.mode == "resampled" and (data.translations is not None or data.alignments is not None),
-                "data.translations and data.alignments go with data.mode: exact; streamed shards come without them",
+                "data.mode",
+                "should be exact for data.translations and data.alignments: streamed shards come without them",
             ),
             (
                 data.mode == "resampled" and data.grouping == "consecutive",
-                "data.grouping: consecutive goes with data.mode: exact",
+                "data.grouping",
+                "consecutive goes with data.mode: exact",
             ),
             (
                 (loss.alignment != "none") != (data.grouping == "consecutive"),
-                "loss.alignment goes with data.grouping: consecutive, and needs it",
+                "loss.alignment",
+                "goes with data.grouping: consecutive, and needs it",
             ),
             (
                 loss.alignment != "none" and loss.negatives != "batch",
-                "loss.alignment sets groups against each other: loss.negatives should be batch",
+                "loss.alignment",
+                "sets groups against each other: loss.negatives should be batch",
             ),
         ]
 

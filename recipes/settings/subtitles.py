@@ -95,20 +95,24 @@ class SubtitleRecipe(Recipe):
             *Settings.checks(self),  # not a recipe's of a model: without an epoch it is saved as it is
             (
                 data.global_batch < 2,
-                f"data.global_batch should be at least 2 (one wrong pair), not {data.global_batch}",
+                "data.global_batch",
+                f"should be at least 2 (one wrong pair), not {data.global_batch}",
             ),
-            (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
-            (epochs < 0, f"trainer.max_epochs should be 0 (save the model as it is) or more, not {epochs}"),
+            (data.workers < 0, "data.workers", f"should be 0 or more, not {data.workers}"),
+            (epochs < 0, "trainer.max_epochs", f"should be 0 (save the model as it is) or more, not {epochs}"),
             (
                 self.syncnet is None and len(streams) < 2,
-                "data.video and data.text should name streams (weaksync data features); or syncnet, what makes them",
+                "data",
+                "video and text should name streams (weaksync data features); or syncnet, what makes them",
             ),
             (
                 self.syncnet is not None and bool(streams),
-                f"syncnet makes the features: leave {' and '.join(f'data.{key}' for key in streams)} out, or syncnet",
+                "syncnet",
+                f"makes the features: leave {' and '.join(f'data.{key}' for key in streams)} out, or syncnet",
             ),
             (
                 epochs > 0 and aligner in ("dsta", "dtw"),
-                f"{aligner} has no gradient: model.arguments.aligner should be soft-{aligner}, or trainer.max_epochs 0",
+                "model.arguments.aligner",
+                f"{aligner} has no gradient: take soft-{aligner}, or trainer.max_epochs 0",
             ),
         ]

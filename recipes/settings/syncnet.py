@@ -96,7 +96,11 @@ class SyncNetRecipe(Recipe):
         )
         return [
             *super().checks(),
-            (data.global_batch < least, f"data.global_batch should be at least {least}, not {data.global_batch}{why}"),
-            (data.frames < LEAST_FRAMES, f"data.frames should be at least {LEAST_FRAMES}, not {data.frames}"),
-            (data.workers < 0, f"data.workers should be 0 or more, not {data.workers}"),
+            (
+                data.global_batch < least,
+                "data.global_batch",
+                f"should be at least {least}, not {data.global_batch}{why}",
+            ),
+            (data.frames < LEAST_FRAMES, "data.frames", f"should be at least {LEAST_FRAMES}, not {data.frames}"),
+            (data.workers < 0, "data.workers", f"should be 0 or more, not {data.workers}"),
         ]

@@ -18,7 +18,7 @@ from ...zoo.tokenizers import UNKNOWN, SentenceTokenizer
 from ..runs import RECIPE, model_folder
 from ..settings.config import Settings
 from ..settings.matching import MatchingRecipe
-from ..settings.schema import ConfigError
+from ..settings.schema import ConfigError, Fault
 from ..settings.story import DataConfig, StoryRecipe
 from . import module_of
 
@@ -41,8 +41,8 @@ def check(recipe: StoryRecipe) -> None:
     check_data(recipe)
 
 
-def faults(recipe: Settings) -> list[str]:
-    """Everything for which `weaksync train` would refuse a recipe before it begins, as sentences.
+def faults(recipe: Settings) -> list[Fault]:
+    """Everything for which `weaksync train` would refuse a recipe before it begins.
 
     Where names and records show no fault, the model and its data are made, as for training; a matcher's are not.
     """
@@ -59,20 +59,20 @@ def faults(recipe: Settings) -> list[str]:
     if not found and not isinstance(recipe, MatchingRecipe):
         found = _faults_of([partial(module_of(recipe).build, recipe)])
     if (recipe.folder / RECIPE).exists():
-        found.insert(0, f"{recipe.folder} holds a run: name=OTHER, or train with --resume or --force")
+        found.insert(0, Fault("", f"{recipe.folder} holds a run: name=OTHER, or train with --resume or --force"))
     return found
 
 
-def _faults_of(checks: list[Callable[[], object]]) -> list[str]:
-    """What the checks raise, as sentences."""
-    found = []
+def _faults_of(checks: list[Callable[[], object]]) -> list[Fault]:
+    """What the checks raise."""
+    found: list[Fault] = []
     for look in checks:
         try:
             look()
         except ConfigError as several:
             found += several.faults
         except (ValueError, OSError) as fault:
-            found.append(str(fault))
+            found.append(Fault("", str(fault)))
     return found
 
 

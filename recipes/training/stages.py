@@ -29,7 +29,7 @@ from ..derived.streams import HASHED, make_stream
 from ..runs import MODEL, RECIPE, model_folder, source_of
 from ..settings.config import ModelConfig
 from ..settings.matching import CUES, CueConfig, MatchingRecipe, StageConfig
-from ..settings.schema import ConfigError
+from ..settings.schema import ConfigError, Fault
 from ..settings.stages import ALIGNMENT, SYNCNET, dotted, setting_faults, stage_faults, stage_recipe, trains
 from ..train import train
 from .launch import part, say
@@ -62,7 +62,7 @@ class Stages:
         if faults := [*setting_faults(self.recipe), *self._absent(anew)]:
             raise ConfigError(faults, self.recipe.name)
 
-    def _absent(self, anew: bool) -> Iterator[str]:
+    def _absent(self, anew: bool) -> Iterator[Fault]:
         """What is to be taken and is not there, or is another kind of model."""
         data, key = self.recipe.data, "data.clips"
         try:
@@ -74,7 +74,7 @@ class Stages:
                 for language in clips.manifest.languages:
                     Espeak(data.voice).voice_for(language)
         except (ValueError, OSError) as fault:
-            yield f"{key}: {fault}"
+            yield Fault(key, str(fault))
         for name, stage in self.recipe.stages.items():
             kind = trains(name)
             if stage.model is not None:
@@ -86,7 +86,7 @@ class Stages:
             if cue.net not in {row.name for row in zoo.list_models()}:
                 yield from _weights(f"{name}.net", cue.net)
         if self.recipe.cues and data.words != HASHED and not Path(data.words).is_file():
-            yield f"data.words: no such file of vectors: {data.words}; data.words=hashed needs none"
+            yield Fault("data.words", f"no such file of vectors: {data.words}; data.words=hashed needs none")
 
     def syncnet(self) -> str | Path:
         """The checkpoint of SyncNet."""
@@ -233,31 +233,31 @@ def measured_rate(video: Path, text: Path) -> float:
     return round(median(rates), 3)
 
 
-def _weights(key: str, source: str, kind: str | None = None) -> Iterator[str]:
+def _weights(key: str, source: str, kind: str | None = None) -> Iterator[Fault]:
     """What is wrong with weights that are to be taken, of a model of the class `kind`; a hub's are not looked at."""
     if source.startswith("hf://"):
         return
     try:
         named = json.loads((model_folder(source) / CONFIG).read_text(encoding="utf-8")).get("model")
     except (FileNotFoundError, NotADirectoryError):
-        yield f"{key}: {source} holds no checkpoint: name a run or a checkpoint folder"
+        yield Fault(key, f"{source} holds no checkpoint: name a run or a checkpoint folder")
         return
     except ValueError as fault:  # a run that has not ended, or no JSON
-        yield f"{key}: {source}: {fault}"
+        yield Fault(key, f"{source}: {fault}")
         return
     row = next((row for row in zoo.list_models() if row.name == named), None)
     if kind is not None and row is not None and row.model != kind:
-        yield f"{key}: {source} is a {row.model}; this stage takes a {kind}"
+        yield Fault(key, f"{source} is a {row.model}; this stage takes a {kind}")
 
 
-def _start(key: str, model: ModelConfig, kind: str) -> Iterator[str]:
+def _start(key: str, model: ModelConfig, kind: str) -> Iterator[Fault]:
     """What is wrong with the model from which a stage starts."""
     names = [row.name for row in zoo.list_models()]
     if model.name not in names:
         for fault in _weights(f"{key}.name", model.name, kind):
-            yield fault + did_you_mean(model.name, names)
+            yield Fault(fault.path, fault.message + did_you_mean(model.name, names))
         return
     try:
         check_arguments(model.name, model.arguments)
     except ValueError as fault:
-        yield f"{key}.arguments: {fault}"
+        yield Fault(f"{key}.arguments", str(fault))

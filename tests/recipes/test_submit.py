@@ -146,7 +146,7 @@ def test_what_would_end_the_job_at_once_is_found_before_it_queues(cluster: Path)
         (["trainer.devices=2"], "leave out trainer.devices=2: --gpus and --nodes"),
         (["data.shards=absent"], "no shard set in absent"),
         (["model.name=runs/none"], "no run or checkpoint at runs/none"),
-        (["optim.lrr=1"], "unknown key optim.lrr"),
+        (["optim.lrr=1"], "optim.lrr: unknown key"),
     ):
         assert words in str(invoke(*arguments).exception), arguments
     assert not (cluster / "runs").exists()

@@ -123,7 +123,7 @@ def test_a_recipe_of_features_is_checked_as_a_whole() -> None:
     ]
     with pytest.raises(ConfigError) as caught:
         config.load("story/neumatch", overrides)
-    faults = "\n".join(caught.value.faults)
+    faults = "\n".join(map(str, caught.value.faults))
     for words in ("data.group_size", "data.window", "trust", "'smoothing'", "'name'"):
         assert words in faults
     with pytest.raises(ValueError, match="story/neumatch is a recipe of task features"):

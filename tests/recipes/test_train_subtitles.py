@@ -156,7 +156,7 @@ def test_a_recipe_is_checked_as_a_whole() -> None:
     ]
     with pytest.raises(ConfigError) as caught:
         config.load("subtitles/soft_dsta", overrides)
-    faults = "\n".join(caught.value.faults)
+    faults = "\n".join(map(str, caught.value.faults))
     for words in (
         "data.global_batch",
         "soft-dtw, or trainer.max_epochs 0",

@@ -120,8 +120,8 @@ def test_what_cannot_be_trained_is_refused(clips: Path, tmp_path: Path, capsys: 
     faulty = ["data.frames=3", "data.global_batch=1", "optim.method=lamb", "optim.decay=2", "loss.identity_weight=-1"]
     with pytest.raises(ConfigError) as caught:
         recipe(clips, tmp_path, *faulty)
-    faults = "\n".join(caught.value.faults)
-    for said in ("data.frames should be at least 10", "another voice", "sgd | adam", "decay lies", "weights are 0"):
+    faults = "\n".join(map(str, caught.value.faults))
+    for said in ("data.frames: should be at least 10", "another voice", "sgd | adam", "decay lies", "weights are 0"):
         assert said in faults
 
 
