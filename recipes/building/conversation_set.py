@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -23,11 +21,13 @@ from ...datamodules.languages import check_words
 from ...datamodules.records import Cue
 from ...datamodules.spoken import CLIPS, TUBE_FPS
 from ...zoo.speaking import ScoreSpeaking
+from . import parts
 from .conversation import STEPS, Decision, Rules, Source, build, started
 from .faces import DetectFaces, KnownFaces
+from .parts import REPORT, Failure, check_out, finish, key_of, parts_folder, processes, stat_of, write_report
 from .sources import Narration, Story, find_stories
 from .splits import read_splits
-from .story_set import PARTS, REPORT, Failure, check_out, key_of, stat_of, with_words, write_report
+from .story_set import with_words
 from .workers import each
 
 #: part of every key: raise it where the same input would now give other parts
@@ -64,25 +64,19 @@ class Settings:
 
 
 @dataclass
-class Report:
+class Report(parts.Report):
     """What a build came to; written to ``build.json`` beside the shards.
 
     Attributes:
-        settings: how it was made.
-        funnel: what is left after every step, see `funnel`.
         counts: split -> clips and sentences.
         built: groups that were decided now.
         resumed: groups that an earlier run had decided.
         failures: videos that gave no group, and groups whose work broke off.
+        funnel: what is left after every step, see `funnel`.
         decisions: what became of every group.
     """
 
-    settings: dict[str, Any]
     funnel: dict[str, Any] = field(default_factory=dict)
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    built: int = 0
-    resumed: int = 0
-    failures: list[Failure] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
 
 
@@ -143,53 +137,36 @@ def build_clips(
     stories, failures = find_stories(videos, narrations)
     assigned = _assigned([story.name for story in stories], splits, seed)
     rule = str(splits) if splits else f"80/10/10 of {len(stories)} videos to train, val and test, seed {seed}"
-    report = Report(settings.to_dict() | {"splits": rule})
-    report.failures = [Failure(*failure) for failure in failures]
-    folder = out / PARTS
-    folder.mkdir(parents=True, exist_ok=True)
+    report = Report(settings.to_dict() | {"splits": rule}, failures=failures)
+    folder = parts_folder(out)
 
-    tally = Sentences()
-    tasks: list[tuple[_Task, str]] = []
-    for number, story in enumerate(stories):
-        for language in story.subtitles:
-            try:
-                sources = _sources(story, language, settings, tally, many=len(narrations) > 1)
-                tasks += [(_task(source, story, settings, folder), story.name) for source in sources]
-            except (ValueError, OSError) as fault:
-                report.failures.append(Failure(story.video.name, str(fault)))
+    sentences = Sentences()
+    tasks: list[_Task] = []
+    for number, story in enumerate(stories, start=1):
+        tasks += _tasks(story, settings, folder, sentences, report.failures, many=len(narrations) > 1)
         if looked is not None:
-            looked(number + 1, len(stories))
+            looked(number, len(stories))
     unread = list(report.failures)
-    broken = _decide([task for task, _ in tasks], report, folder, jobs, decided)
+    broken = _decide(tasks, report, folder, jobs, decided)
     report.failures += [Failure(name, reason) for name, reason in broken.items()]
 
-    parts: dict[str, list[Path]] = {}
-    for task, name in tasks:
-        if task.source.id in broken:
-            decision = started(task.source).fall("pictures", broken[task.source.id])
-        else:
-            decision = Decision(**json.loads(task.decision.read_text(encoding="utf-8")))
-        decision.split = assigned[name]
+    kept: dict[str, list[Path]] = {}
+    for task in tasks:
+        decision = _decision(task, broken)
+        decision.split = assigned[task.source.video.stem]
         report.decisions.append(decision)
         if decision.step == "kept":
-            parts.setdefault(decision.split, []).append(task.part)
-    report.failures.sort(key=lambda failure: failure.video)
-    report.funnel = funnel(report.decisions, unread, tally)
-    if not parts:
+            kept.setdefault(decision.split, []).append(task.part)
+    report.funnel = funnel(report.decisions, unread, sentences)
+    if not kept:
         write_report(out, report)
         raise ValueError(f"no clip could be made from {videos}: {_why_none(report)}; see {out / REPORT}")
-    manifest = shards.pack(
-        out,
-        {split: sorted(files) for split, files in parts.items()},
-        report.settings | {"funnel": report.funnel},
-        replace=replace,
-    )
+    by_split = {split: sorted(files) for split, files in kept.items()}
+    manifest = shards.pack(out, by_split, report.settings | {"funnel": report.funnel}, replace=replace)
     report.counts = {
         split: {"clips": count.videos, "sentences": count.sentences} for split, count in sorted(manifest.counts.items())
     }
-    write_report(out, report)
-    if not report.failures:  # otherwise they are kept, for the run that follows when the fault is mended
-        shutil.rmtree(folder)
+    finish(out, report)
     return report
 
 
@@ -239,7 +216,21 @@ def _assigned(names: list[str], splits: Path | None, seed: int) -> dict[str, str
     }
 
 
-def _sources(story: Story, language: str, settings: Settings, tally: Sentences, *, many: bool) -> list[Source]:
+def _tasks(
+    story: Story, settings: Settings, folder: Path, sentences: Sentences, failures: list[Failure], *, many: bool
+) -> list[_Task]:
+    """The groups of one video in all its languages; a language that cannot be read goes to `failures`."""
+    tasks: list[_Task] = []
+    for language in story.subtitles:
+        try:
+            sources = _sources(story, language, settings, sentences, many=many)
+            tasks += [_task(source, story, settings, folder) for source in sources]
+        except (ValueError, OSError) as fault:
+            failures.append(Failure(story.video.name, str(fault)))
+    return tasks
+
+
+def _sources(story: Story, language: str, settings: Settings, sentences: Sentences, *, many: bool) -> list[Source]:
     """The groups of one video in one language.  Raises ValueError where its subtitles or its faces cannot be read."""
     notes = list(story.notes)
     path = story.subtitles[language]
@@ -255,10 +246,10 @@ def _sources(story: Story, language: str, settings: Settings, tally: Sentences, 
     info = media.probe(story.video)
     duration = info.duration or spans[-1][1]
     found = group(spans, duration, settings.grouping)
-    tally.videos[story.name] = duration
-    tally.all += len(said)
-    tally.lone += len(found.lone)
-    tally.left += len(found.left)
+    sentences.videos[story.name] = duration
+    sentences.all += len(said)
+    sentences.lone += len(found.lone)
+    sentences.left += len(found.left)
     name = f"{language}_{story.id}" if many else story.id
     sources = []
     for number, one in enumerate(found.groups):
@@ -304,7 +295,7 @@ def _decide(
     """Do what is not done yet; returns group -> reason of those whose work broke off: the next call does them again."""
     todo = [task for task in tasks if not task.decision.exists()]
     report.resumed = len(tasks) - len(todo)
-    jobs = max(1, min(jobs or os.cpu_count() or 1, len(todo)))
+    jobs = processes(jobs, len(todo))
     if decided is not None:
         decided(report.resumed, len(tasks))
     broken: dict[str, str] = {}
@@ -316,6 +307,13 @@ def _decide(
         if decided is not None:
             decided(report.resumed + number, len(tasks))
     return broken
+
+
+def _decision(task: _Task, broken: dict[str, str]) -> Decision:
+    """What was decided of a group; one whose work broke off fell at its pictures."""
+    if (reason := broken.get(task.source.id)) is not None:
+        return started(task.source).fall("pictures", reason)
+    return Decision(**json.loads(task.decision.read_text(encoding="utf-8")))
 
 
 def _work(task: _Task) -> bool:

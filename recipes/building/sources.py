@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...datamodules.msymon import TimeFormat
+from .parts import Failure
 
 #: subtitle formats of pysubs2; where a video has several the first counts
 SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sub", ".ttml", ".tmp", ".sbv")
@@ -80,8 +81,8 @@ def video_files(folder: Path) -> list[Path]:
     return files
 
 
-def find_stories(videos: Path, narrations: list[Narration]) -> tuple[list[Story], list[tuple[str, str]]]:
-    """Stories in order of their names, and (video, reason) for each that has no subtitles in any language.
+def find_stories(videos: Path, narrations: list[Narration]) -> tuple[list[Story], list[Failure]]:
+    """Stories in order of their names, and a failure for each video that has no subtitles in any language.
 
     Raises:
         FileNotFoundError: a folder is missing.
@@ -102,7 +103,7 @@ def find_stories(videos: Path, narrations: list[Narration]) -> tuple[list[Story]
                 subtitles[narration.language] = found
         if not subtitles:
             places = " or ".join(f"{narration.language} subtitles in {narration.subtitles}" for narration in narrations)
-            failures.append((file.name, f"no {places}{_other_languages(file.stem, listings.values())}"))
+            failures.append(Failure(file.name, f"no {places}{_other_languages(file.stem, listings.values())}"))
         else:
             safe = safe_id(file.stem)
             notes = [] if safe == file.stem else [f"named {file.stem!r} on disk"]

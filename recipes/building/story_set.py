@@ -10,24 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...datamodules import captions, msymon, shards
-from ...datamodules.files import write_whole
-from ...datamodules.manifest import MANIFEST
 from ...datamodules.records import AnnotatedVideo, Sentence
+from . import parts
+from .parts import Failure, check_out, finish, key_of, part_id, parts_folder, processes, stat_of, write_report
 from .shots import Cutter
 from .sources import Narration, Story, find_stories
 from .splits import assign, read_splits
 from .story_clips import Pictures, cut_video
 from .workers import each
 
-PARTS, REPORT = ".parts", "build.json"
 #: part of every key: raise it where the same input would now give other parts
 VERSION = 3
 
@@ -55,19 +53,10 @@ class Settings:
 
 
 @dataclass
-class Failure:
-    """A video that could not be built, and why."""
-
-    video: str
-    reason: str
-
-
-@dataclass
-class Report:
-    """What a build came to; written to `build.json` beside the shards.
+class Report(parts.Report):
+    """What a build came to; written to ``build.json`` beside the shards.
 
     Attributes:
-        settings: how it was made.
         counts: split -> videos, clips, sentences.
         built: parts made now.
         resumed: parts that an earlier run had made.
@@ -77,11 +66,6 @@ class Report:
         untold: language -> videos of the set that have no subtitles in it.
     """
 
-    settings: dict[str, Any]
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    built: int = 0
-    resumed: int = 0
-    failures: list[Failure] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
     absent: dict[str, list[str]] = field(default_factory=dict)
     untold: dict[str, list[str]] = field(default_factory=dict)
@@ -131,74 +115,61 @@ def build_story(
         OSError: the disk is full, or `out` cannot be written.
     """
     check_out(out, replace)
-    many = len(narrations) > 1
-    annotations = {n.language: _annotations(n) for n in narrations}
+    annotations = {narration.language: _annotations(narration) for narration in narrations}
     stories, failures = find_stories(videos, narrations)
     assigned = assign(
         {story.name: [code for code, videos in annotations.items() if story.name in videos] for story in stories},
         read_splits(splits) if splits else None,
         seed,
     )
-    divided = len({name for videos in annotations.values() for name in videos} & set(assigned))
-    report = Report(settings.to_dict() | {"splits": str(splits) if splits else _rule(divided, seed)})
-    report.failures = [Failure(*failure) for failure in failures]
-    for code, annotated in annotations.items():
-        if absent := sorted(set(annotated) - {story.name for story in stories}):
-            report.absent[code] = absent
-        if untold := [story.name for story in stories if code not in story.subtitles]:
-            report.untold[code] = untold
+    rule = str(splits) if splits else _rule(annotations, assigned, seed)
+    report = Report(settings.to_dict() | {"splits": rule}, failures=failures)
+    report.absent = _absent(stories, annotations)
+    report.untold = _untold(stories, narrations)
 
-    folder = out / PARTS
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs = max(1, min(jobs or os.cpu_count() or 1, len(stories)))
-    tasks, done = _plan(stories, annotations, settings, folder, many, jobs)
+    folder = parts_folder(out)
+    jobs = processes(jobs, len(stories))
+    tasks, done = _plan(stories, annotations, settings, folder, many=len(narrations) > 1, jobs=jobs)
     report.resumed = len(done)
     if started is not None:
         started(len(tasks))
     for task, outcome in each(_build, tasks, jobs, folder):
+        done |= _built(task, outcome, report)
         if advance is not None:
             advance()
-        for code, part in task.parts.items():
-            reason = outcome if isinstance(outcome, str) else outcome.get(code)
-            if reason is None:
-                done[part] = task.story.name
-                report.built += 1
-            else:
-                report.failures.append(Failure(part.stem.rpartition(".")[0], reason))
     if not done:
         write_report(out, report)
         reasons = "; ".join(f"{failure.video}: {failure.reason}" for failure in report.failures[:3])
         raise ValueError(f"no video could be built from {videos} ({len(report.failures)} failed: {reasons})")
 
-    by_split: dict[str, list[Path]] = {}
-    for part in sorted(done, key=lambda part: part.name):
-        by_split.setdefault(assigned[done[part]], []).append(part)
-        if notes := _notes(part):
-            report.notes[part.stem.rpartition(".")[0]] = notes
-    manifest = shards.pack(out, by_split, report.settings, replace=replace)
+    report.notes = {part_id(part): notes for part in sorted(done) if (notes := _notes(part))}
+    manifest = shards.pack(out, _by_split(done, assigned), report.settings, replace=replace)
     report.counts = {split: asdict(count) for split, count in sorted(manifest.counts.items())}
-    report.failures.sort(key=lambda failure: failure.video)
-    write_report(out, report)
-    if not report.failures:  # otherwise they are kept, for the run that follows when the fault is mended
-        shutil.rmtree(folder)
+    finish(out, report)
     return report
 
 
-def check_out(out: Path, replace: bool) -> None:
-    """Raises ValueError where a set is in `out` that is not to be replaced, and as `shards.check_free`."""
-    if (out / MANIFEST).exists() and not replace:
-        raise ValueError(
-            f"{out} holds a shard set already; --replace builds it again, using what has not changed; "
-            "or choose another folder"
-        )
-    shards.check_free(out, replace=replace)
-
-
-def _rule(annotated: int, seed: int) -> str:
+def _rule(annotations: dict[str, dict[str, AnnotatedVideo]], stories: Iterable[str], seed: int) -> str:
     """How stories are divided without a file that says so; see `assign`."""
+    annotated = len({name for videos in annotations.values() for name in videos} & set(stories))
     if not annotated:
         return "all to train, as none is annotated"
     return f"20/20/60 of the {annotated} annotated videos to train, val and test, seed {seed}; the others train"
+
+
+def _absent(stories: list[Story], annotations: dict[str, dict[str, AnnotatedVideo]]) -> dict[str, list[str]]:
+    """Language -> annotated videos that are not among the stories."""
+    names = {story.name for story in stories}
+    return {code: absent for code, videos in annotations.items() if (absent := sorted(set(videos) - names))}
+
+
+def _untold(stories: list[Story], narrations: list[Narration]) -> dict[str, list[str]]:
+    """Language -> stories that have no subtitles in it."""
+    lacking = {
+        narration.language: [story.name for story in stories if narration.language not in story.subtitles]
+        for narration in narrations
+    }
+    return {code: names for code, names in lacking.items() if names}
 
 
 def _annotations(narration: Narration) -> dict[str, AnnotatedVideo]:
@@ -215,6 +186,7 @@ def _plan(
     annotations: dict[str, dict[str, AnnotatedVideo]],
     settings: Settings,
     folder: Path,
+    *,
     many: bool,
     jobs: int,
 ) -> tuple[list[_Task], dict[Path, str]]:
@@ -223,7 +195,7 @@ def _plan(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     tasks, done = [], {}
     for story in stories:
-        parts = {}
+        missing = {}
         known = {}
         for code, subtitles in story.subtitles.items():
             annotated = annotations[code].get(story.name)
@@ -236,10 +208,31 @@ def _plan(
             if part.exists():
                 done[part] = story.name
             else:
-                parts[code] = part
-        if parts:
-            tasks.append(_Task(story, parts, known, settings, threads))
+                missing[code] = part
+        if missing:
+            tasks.append(_Task(story, missing, known, settings, threads))
     return tasks, done
+
+
+def _built(task: _Task, outcome: dict[str, str] | str, report: Report) -> dict[Path, str]:
+    """Enter one video's outcome, reasons by language or one for all, in the report.  Returns its parts -> story."""
+    written = {}
+    for code, part in task.parts.items():
+        reason = outcome if isinstance(outcome, str) else outcome.get(code)
+        if reason is None:
+            written[part] = task.story.name
+            report.built += 1
+        else:
+            report.failures.append(Failure(part_id(part), reason))
+    return written
+
+
+def _by_split(done: dict[Path, str], assigned: dict[str, str]) -> dict[str, list[Path]]:
+    """Split -> its parts, in order of their names."""
+    by_split: dict[str, list[Path]] = {}
+    for part in sorted(done):
+        by_split.setdefault(assigned[done[part]], []).append(part)
+    return by_split
 
 
 def _build(task: _Task) -> dict[str, str]:
@@ -258,7 +251,7 @@ def _build(task: _Task) -> dict[str, str]:
     for code, (sentences, notes) in spoken.items():
         part = task.parts[code]
         video = AnnotatedVideo(
-            id=part.stem.rpartition(".")[0],
+            id=part_id(part),
             url=task.story.video.name,
             duration=clips.duration,
             sentences=sentences,
@@ -317,19 +310,3 @@ def _notes(part: Path) -> list[str]:
     with tarfile.open(part) as tar:
         record = tar.extractfile(tar.next() or "")
         return AnnotatedVideo.from_dict(json.loads(record.read())).notes if record else []
-
-
-def stat_of(path: Path) -> list[Any]:
-    """What tells whether a file is still the same, without reading it."""
-    stat = path.stat()
-    return [path.name, stat.st_size, stat.st_mtime_ns]
-
-
-def key_of(*inputs: Any) -> str:
-    """A name for all that went into a part."""
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def write_report(out: Path, report: Any) -> None:
-    """Write what a build came to, a dataclass, beside the shards, whole."""
-    write_whole(out / REPORT, (json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n").encode())

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +20,9 @@ from ...datamodules.tracks import link
 from ...datamodules.waveforms import read_sound
 from .conversation import cut_tubes
 from .faces import KnownFaces, read_known
+from .parts import Failure, Report, finish, key_of, parts_folder, processes, stat_of
 from .sources import safe_id, video_files
 from .splits import read_splits
-from .story_set import PARTS, Failure, key_of, stat_of, write_report
 from .workers import each
 
 #: part of every key: raise it where the same input would now give other parts
@@ -39,24 +36,6 @@ FORM = (
     '{"videos": {"NAME": {"fps": 25, "faces": {"ann": [[x0, y0, x1, y1], null, ...]}, '
     '"cues": [{"start": 0.5, "end": 2.1, "person": "ann"}]}}}'
 )
-
-
-@dataclass
-class Report:
-    """What a build came to; written to ``build.json`` beside the shards.
-
-    Attributes:
-        settings: how it was made.
-        counts: split -> tracks, frames, and frames in which the face speaks.
-        built, resumed: videos that were done now, and by an earlier run.
-        failures: videos that gave no track.
-    """
-
-    settings: dict[str, Any]
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    built: int = 0
-    resumed: int = 0
-    failures: list[Failure] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -93,6 +72,10 @@ def build_tracks(
         jobs: processes; default one for each core.
         decided: called with (videos done, videos).
 
+    Returns:
+        The report: it counts videos that were done now and by an earlier run, and for each split tracks, frames, and
+        frames in which the face speaks.
+
     Raises:
         FileNotFoundError: a file or a folder is missing.
         ValueError: files that say something else, or no track; faults of single videos are in the report instead.
@@ -105,15 +88,10 @@ def build_tracks(
     if not files:
         raise ValueError(f"no video of {videos} is both in {truth} and in {splits}")
     report = Report({"kind": TRACKS, "version": VERSION, "size": size, "truth": str(truth)})
-    folder = out / PARTS
-    folder.mkdir(parents=True, exist_ok=True)
-    tasks = []
-    for file in files:
-        faces = {name: boxes.tobytes().hex() for name, boxes in known[file.stem].boxes.items()}
-        key = key_of(VERSION, size, stat_of(file), faces, spoken[file.stem])
-        name = folder / f"{safe_id(file.stem)}.{key}"
-        tasks.append(_Task(file, known[file.stem], spoken[file.stem], size, name, name.with_name(f"{name.name}.json")))
+    folder = parts_folder(out)
+    tasks = [_task(file, known[file.stem], spoken[file.stem], size, folder) for file in files]
     _cut(tasks, report, folder, jobs, decided)
+
     parts: dict[str, list[Path]] = {}
     for task in tasks:
         if task.done.exists():
@@ -126,9 +104,7 @@ def build_tracks(
         reason = report.failures[0].reason if report.failures else f"no face is seen for {SHORTEST} frames"
         raise ValueError(f"no face track could be made from {videos}: {reason}")
     shards.pack(out, {split: files for split, files in parts.items() if files}, report.settings)
-    write_report(out, report)
-    if not report.failures:  # otherwise they are kept, for the run that follows when the fault is mended
-        shutil.rmtree(folder)
+    finish(out, report)
     return report
 
 
@@ -147,12 +123,21 @@ def _spoken(truth: Path) -> dict[str, dict[str, list[tuple[float, float]]]]:
     return found
 
 
+def _task(
+    video: Path, known: KnownFaces, spoken: dict[str, list[tuple[float, float]]], size: int, folder: Path
+) -> _Task:
+    faces = {name: boxes.tobytes().hex() for name, boxes in known.boxes.items()}
+    key = key_of(VERSION, size, stat_of(video), faces, spoken)
+    tracks = folder / f"{safe_id(video.stem)}.{key}"
+    return _Task(video, known, spoken, size, tracks, tracks.with_name(f"{tracks.name}.json"))
+
+
 def _cut(
     tasks: list[_Task], report: Report, folder: Path, jobs: int | None, decided: Callable[[int, int], None] | None
 ) -> None:
     todo = [task for task in tasks if not task.done.exists()]
     report.resumed = len(tasks) - len(todo)
-    jobs = max(1, min(jobs or os.cpu_count() or 1, len(todo)))
+    jobs = processes(jobs, len(todo))
     for number, (task, outcome) in enumerate(each(_work, todo, jobs, folder), start=1):
         if isinstance(outcome, str):
             report.failures.append(Failure(task.video.name, outcome))

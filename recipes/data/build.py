@@ -11,9 +11,10 @@ import click
 
 from ...datamodules.captions import Cut
 from ...datamodules.msymon import TimeFormat
+from ..building.parts import REPORT
 from ..building.shots import METHODS, Method, choose
 from ..building.story_clips import Pictures
-from ..building.story_set import REPORT, Report, Settings, build_story
+from ..building.story_set import Report, Settings, build_story
 from ..console import err, print_table, progress
 from . import build_speaking, build_subtitles, build_yms
 from .build_options import exit_if_failed, narrations_of

@@ -9,8 +9,8 @@ from pathlib import Path
 from ...datamodules.captions import Cut
 from ...datamodules.languages import language_code
 from ...datamodules.msymon import TimeFormat
+from ..building.parts import REPORT, Failure
 from ..building.sources import Narration
-from ..building.story_set import REPORT, Failure
 from ..console import err
 
 FAILED = 1

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from ..building.track_set import Report, build_tracks
+from ..building.parts import Report
+from ..building.track_set import build_tracks
 from ..console import err, print_table, progress
 from .build_options import exit_if_failed
 

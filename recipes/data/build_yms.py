@@ -5,9 +5,8 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import itertools
-import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -19,9 +18,10 @@ from av.video.frame import VideoFrame
 
 from ...datamodules import media, shards, yms
 from ...datamodules.records import AnnotatedVideo, Interval
+from ..building.parts import PARTS, Failure, check_out, finish, key_of, stat_of, write_report
 from ..building.sources import video_files
 from ..building.story_clips import Clips, Pictures
-from ..building.story_set import PARTS, Failure, Report, check_out, key_of, stat_of, with_words, write_report
+from ..building.story_set import Report, with_words
 from ..building.workers import each
 from ..console import progress
 from ..published import release
@@ -32,6 +32,16 @@ SLACK_SECONDS = 2.0
 SPLITS = ("train", "val", "test")
 #: part of every part's key: raise it where the same input would now give other parts
 VERSION = 1
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One video of a split, its file, and the part to write."""
+
+    split: str
+    video: AnnotatedVideo
+    file: Path
+    part: Path
 
 
 def build_yms(
@@ -63,34 +73,35 @@ def build_yms(
     """
     check_out(out, replace)
     pictures = pictures or Pictures()
-    files = {path.stem: path for path in video_files(videos)}
     settings = {"version": VERSION, "shots": "published", "variant": variant, **asdict(pictures)}
     report = Report(settings | {"splits": "published"})
-    folder = out / PARTS
-    by_split: dict[str, list[Path]] = {}
     listed = [(split, video) for split in SPLITS for video in yms.read(root, split, variant=variant)]
-    found = [(split, video, _file(video, files)) for split, video in listed]
-    present = [(split, video, file) for split, video, file in found if file is not None]
-    if absent := [video.id for _, video, file in found if file is None]:
-        report.absent["en"] = absent
-    if not present:
+    files = {path.stem: path for path in video_files(videos)}
+    folder = out / PARTS
+    tasks = [
+        _Task(split, video, file, folder / f"{video.id}.{key_of(settings, stat_of(file), video.to_dict())}.tar")
+        for split, video in listed
+        if (file := _file(video, files)) is not None
+    ]
+    if not tasks:
         raise ValueError(f"none of the videos of YMS is in {videos}; name them 0001.mp4, or by their YouTube id")
+    here = {task.video.id for task in tasks}
+    if absent := [video.id for _, video in listed if video.id not in here]:
+        report.absent["en"] = absent
+
     folder.mkdir(parents=True, exist_ok=True)
     if started is not None:
-        started(len(present))
-    tasks = [
-        (split, video, file, folder / f"{video.id}.{key_of(settings, stat_of(file), video.to_dict())}.tar")
-        for split, video, file in present
-    ]
-    for (split, video, _, part), outcome in each(partial(_build, pictures=pictures), tasks, 1, folder):
+        started(len(tasks))
+    by_split: dict[str, list[Path]] = {}
+    for task, outcome in each(partial(_build, pictures=pictures), tasks, 1, folder):
         if isinstance(outcome, str):
-            report.failures.append(Failure(video.id, outcome))
+            report.failures.append(Failure(task.video.id, outcome))
         else:
             report.built += outcome
             report.resumed += not outcome
-            by_split.setdefault(split, []).append(part)
-            if video.notes:
-                report.notes[video.id] = video.notes
+            by_split.setdefault(task.split, []).append(task.part)
+            if task.video.notes:
+                report.notes[task.video.id] = task.video.notes
         if advance is not None:
             advance()
     if not by_split:
@@ -98,21 +109,19 @@ def build_yms(
         raise ValueError(f"no video could be built from {videos}: {report.failures[0].reason}")
     manifest = shards.pack(out, by_split, report.settings, replace=replace)
     report.counts = {split: asdict(count) for split, count in sorted(manifest.counts.items())}
-    write_report(out, report)
-    if not report.failures:
-        shutil.rmtree(folder)
+    finish(out, report)
     return report
 
 
-def _build(task: tuple[str, AnnotatedVideo, Path, Path], pictures: Pictures) -> bool:
-    """Write the part of one video, unless an earlier run did: whether it was written."""
-    _, video, file, part = task
-    if part.exists():
+def _build(task: _Task, pictures: Pictures) -> bool:
+    """Write the part of one video, unless an earlier run did.  Returns whether it was written."""
+    video = task.video
+    if task.part.exists():
         return False
-    cut = cut_at(file, video.clips or [], pictures)
-    told = with_words(video.sentences, video.notes)
-    known = dataclasses.replace(video, url=file.name, clips=cut.spans, duration=cut.duration, sentences=told)
-    shards.write_video(part, known, cut.pictures)
+    cut = cut_at(task.file, video.clips or [], pictures)
+    sentences = with_words(video.sentences, video.notes)
+    built = dataclasses.replace(video, url=task.file.name, clips=cut.spans, duration=cut.duration, sentences=sentences)
+    shards.write_video(task.part, built, cut.pictures)
     return True
 
 

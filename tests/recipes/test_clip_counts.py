@@ -14,7 +14,7 @@ from weaksync.datamodules.records import Cue, SpokenClip
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.recipes.building.conversation import Decision
 from weaksync.recipes.building.conversation_set import Sentences, funnel
-from weaksync.recipes.building.story_set import Failure
+from weaksync.recipes.building.parts import Failure
 from weaksync.recipes.counting.clips import count_clips, funnel_rows
 from weaksync.recipes.data import check as data_check
 from weaksync.recipes.data import stats as data_stats
