@@ -197,11 +197,11 @@ class Budget:
         for fault in faults:
             self.skipped.append(fault)
             if len(self.skipped) > self.limit:
-                raise BadSample(fault) if self.limit == 0 else TooManyBad(fault, len(self.skipped), self.limit)
+                raise BadSample(fault) if self.limit == 0 else TooManyBadSamples(fault, len(self.skipped), self.limit)
             warnings.warn(f"left out a bad sample ({len(self.skipped)} of at most {self.limit}): {fault}", stacklevel=3)
 
 
-class TooManyBad(BadSample):
+class TooManyBadSamples(BadSample):
     """More bad samples than the budget allows; `fault` is the one that was too many."""
 
     def __init__(self, fault: Fault, count: int, limit: int) -> None:
@@ -209,14 +209,14 @@ class TooManyBad(BadSample):
         self.args = (f"{count} bad samples, {limit} are tolerated (max_bad); the last: {fault}",)
 
 
-class Stepped(Protocol[Batch]):
+class StepReader(Protocol[Batch]):
     """A data set of steps, as `workers_loader` drives it."""
 
     def __getitem__(self, place: Any) -> Read[Batch]: ...
 
 
 def workers_loader(
-    steps: Stepped[Batch], places: list[Any], workers: int, context: str | None, ahead: int = 2
+    steps: StepReader[Batch], places: list[Any], workers: int, context: str | None, ahead: int = 2
 ) -> DataLoader[Read[Batch]]:
     """Run `steps` over `places` in order, in worker processes where `workers` > 0, each keeping `ahead` steps ready."""
     return DataLoader(steps, sampler=places, **worker_options(workers, context, ahead))  # type: ignore[arg-type]
@@ -230,7 +230,7 @@ def worker_options(workers: int, context: str | None, ahead: int = 2) -> dict[st
     return {
         "batch_size": None,
         "collate_fn": _as_it_is,
-        "worker_init_fn": _stand_apart,
+        "worker_init_fn": _leave_process_group,
         "num_workers": workers,
         "multiprocessing_context": context if workers else None,
         "prefetch_factor": ahead if workers else None,
@@ -238,7 +238,7 @@ def worker_options(workers: int, context: str | None, ahead: int = 2) -> dict[st
     }
 
 
-def _stand_apart(worker: int) -> None:
+def _leave_process_group(worker: int) -> None:
     """Leave the group of processes: a signal to all of it is the main one's to answer, which then ends its workers."""
     os.setpgid(0, 0)
 

@@ -14,7 +14,7 @@ from .files import write_whole
 Task = TypeVar("Task")
 
 
-def claim(path: Path, version: int, settings: dict[str, Any], *, others: str) -> dict[str, Any]:
+def write_settings(path: Path, version: int, settings: dict[str, Any], *, others: str) -> dict[str, Any]:
     """Write what a folder holds, or find that it says the same already; returns that.
 
     Args:
@@ -36,7 +36,7 @@ def claim(path: Path, version: int, settings: dict[str, Any], *, others: str) ->
     return ours
 
 
-def each_done(work: Callable[[Task], object], tasks: Sequence[Task], jobs: int) -> Iterator[int]:
+def run_tasks(work: Callable[[Task], object], tasks: Sequence[Task], jobs: int) -> Iterator[int]:
     """Do tasks, in several processes if `jobs` says so; yields how many are done, from none to all."""
     yield 0
     if jobs <= 1 or len(tasks) <= 1:

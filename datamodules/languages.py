@@ -121,7 +121,7 @@ def split_sentences(text: str, language: str) -> list[str]:
             if start < 0:
                 raise ValueError(f"cannot find the sentence {part!r} in its text")  # the segmenter rewrote it
             cursor = start + len(part)
-            if sentences and _goes_on(sentences[-1], part, titles):
+            if sentences and _continues(sentences[-1], part, titles):
                 sentences[-1] += text[end:cursor]
             else:
                 quotes = len(part) - len(part.lstrip(_CLOSING)) if sentences and start == end else 0
@@ -132,7 +132,7 @@ def split_sentences(text: str, language: str) -> list[str]:
     return sentences
 
 
-def _goes_on(before: str, after: str, titles: frozenset[str]) -> bool:
+def _continues(before: str, after: str, titles: frozenset[str]) -> bool:
     """Whether `after` belongs to the sentence `before`: closing quotes, or a name after a title."""
     if not after.strip(_CLOSING + " "):
         return True

@@ -91,11 +91,11 @@ def align(
         model = dual_encoder(model, "align a video file", advice=advice)
     notes: list[str] = []
     language = known_language(model, language, notes)
-    told = read_sentences(text, language, cut=sentences, encoding=encoding, notes=notes)
+    read = read_sentences(text, language, cut=sentences, encoding=encoding, notes=notes)
     if decoder is None and model.decoder is None:
         notes.append("the model saw no annotated video that could tune its drop costs: default ones were used")
     decoder = limited(decoder or (Decoder.from_dict(model.decoder) if model.decoder else DEFAULT), within, band)
-    timed = any(sentence.narration is not None for sentence in told)
+    timed = any(sentence.narration is not None for sentence in read)
     if decoder.within is not None and not timed:
         raise ValueError(
             f"nothing says when the text is told, so no clip is within {decoder.within:g} s: give subtitles"
@@ -103,24 +103,24 @@ def align(
 
     made = cut_video(Path(video), cutter, stored_pictures(model, notes))
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    similarity = compare(model, made, [sentence.text for sentence in told], batch_size=batch_size, track=track)
+    similarity = compare(model, made, [sentence.text for sentence in read], batch_size=batch_size, track=track)
     gaps = None
     if timed:
-        narrations = torch.tensor([sentence.narration or (nan, nan) for sentence in told], dtype=torch.float64)
+        narrations = torch.tensor([sentence.narration or (nan, nan) for sentence in read], dtype=torch.float64)
         gaps = [narration_gaps(torch.tensor(made.spans, dtype=torch.float64), narrations)]
     elif decoder.timing:
         notes.append("the text has no times, so similarity alone decided: subtitles align better")
     return Alignment(
         clips=np.array(made.spans, dtype=np.float64).reshape(-1, 2),
         labels=decoder.decode([similarity], gaps)[0].numpy(),
-        sentences=told,
+        sentences=read,
         similarity=similarity.numpy(),
         video=str(video),
         model=name,
         language=language,
         duration=made.duration,
         decoder=decoder.to_dict(),
-        annotated=any(sentence.segment is not None for sentence in told),
+        annotated=any(sentence.segment is not None for sentence in read),
         notes=[cutter.reason, *notes],
         doubt=doubt_of(similarity, decoder),
         pictures=_small_pictures(made),

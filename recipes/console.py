@@ -87,7 +87,7 @@ def progress(unit: str) -> Progress:
 Track = Callable[[str, int, int], None]
 
 
-def untold(what: str, done: int, total: int) -> None:
+def no_track(what: str, done: int, total: int) -> None:
     """A `Track` for work that nobody watches."""
 
 

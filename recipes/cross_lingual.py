@@ -19,7 +19,7 @@ from .scoring.paper import in_order
 from .scoring.scores import ALONE, run_scores, score
 from .scoring.similarities import similarities
 from .texts import translated_to, translations_for
-from .training.launch import leads, say
+from .training.launch import is_rank_zero, say
 
 #: figure -> its name, in the order of Figure 4 and Tables 15 and 16
 FIGURES = {"f1": "F1", "clip_accuracy": "Clip Accuracy", "sentence_iou": "Sentence IoU"}
@@ -207,7 +207,7 @@ def command(
             workers=workers,
             track=lambda: bar.advance(task),
         )
-    if not leads():
+    if not is_rank_zero():
         return
     for figure, words in list(FIGURES.items())[: 1 if as_json else None]:
         lines = [[model, *values] for model, values in zip(found.models, found.table(figure), strict=True)]

@@ -44,9 +44,9 @@ def command(
         found = index(
             model, pool, out, language=language, split=split, cut=cut, whole=whole, search=search, track=track
         )
-    for text, reason in found.facts.left_out.items():
+    for text, reason in found.info.left_out.items():
         err.print(f"left out: {text}: {reason}", highlight=False, markup=False, soft_wrap=True)
-    facts, size = found.facts, sum(found.facts.sizes.values())
-    rows = [(facts.subtitles, facts.steps / facts.subtitles, facts.seconds / 60, size / 1e6, size // facts.subtitles)]
+    info, size = found.info, sum(found.info.sizes.values())
+    rows = [(info.subtitles, info.steps / info.subtitles, info.seconds / 60, size / 1e6, size // info.subtitles)]
     columns = ("subtitles", "steps of one", "minutes", "MB", "bytes of one")
     print_table(str(out), columns, rows, as_json=as_json)

@@ -11,7 +11,7 @@ import click
 from ..datamodules.files import write_whole
 from ..zoo.matcher import Matcher
 from .building.speaking import BASELINE
-from .console import Track, err, print_table, progress, tracker, untold
+from .console import Track, err, no_track, print_table, progress, tracker
 from .matching.clip_options import clip_options
 from .matching.dubbing import dub, encode_for_page, encode_sound
 from .matching.matches import Match
@@ -39,7 +39,7 @@ def match(
     narrow: int | None = None,
     language: str | None = None,
     keep: str | Path | None = None,
-    track: Track | None = None,
+    track: Track = no_track,
 ) -> Match:
     """Find the subtitles of a pool that fit a clip best.
 
@@ -76,7 +76,7 @@ def match(
         )
 
 
-def save(found: Match, out: str | Path, *, track: Track | None = None) -> list[Path]:
+def save(found: Match, out: str | Path, *, track: Track = no_track) -> list[Path]:
     """Write match.json and report.html into the folder `out`, each of them whole or not at all.
 
     The report holds the clip, made small, and how the first candidates would say it: it needs no other file.
@@ -85,20 +85,19 @@ def save(found: Match, out: str | Path, *, track: Track | None = None) -> list[P
         OSError: the folder cannot be made or written to.
         ValueError: the video can no longer be read.
     """
-    tell = track or untold
     out = Path(out)
     writable(out)
     heard = found.candidates[:HEARD]
-    tell("report", 0, 1 + len(heard))
+    track("report", 0, 1 + len(heard))
     clip = encode_for_page(found.video, found.start, found.end)
     speech = []
     for number, one in enumerate(heard, start=1):
-        tell("report", number, 1 + len(heard))
+        track("report", number, 1 + len(heard))
         speech.append(encode_sound(dub(one.speech, one.spoken, one.fit, found.duration)))
     contents = {JSON: found.to_json(), REPORT: render(found, clip=clip, sound=True, speech=speech)}
     for name, content in contents.items():
         write_whole(out / name, content.encode())
-    tell("report", 1 + len(heard), 1 + len(heard))
+    track("report", 1 + len(heard), 1 + len(heard))
     return [out / name for name in contents]
 
 

@@ -11,14 +11,14 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 DEVICES = click.Choice(get_args(Device))
 
 
-class InOrder(click.Group):
+class OrderedGroup(click.Group):
     """Lists its verbs in the order in which they were added, such as that of the paper's tables."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
 
-def leave_out(context: click.Context, *options: str, why: str) -> None:
+def refuse_options(context: click.Context, *options: str, why: str) -> None:
     """Raises UsageError where one of the options was given."""
     given = [f"--{name}" for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if given:

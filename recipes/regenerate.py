@@ -18,7 +18,7 @@ from ..datamodules.files import write_whole
 from ..datamodules.waveforms import Samples, read_sound
 from ..zoo.matcher import Matcher
 from .building.speaking import BASELINE
-from .console import Track, err, print_table, progress, tracker, untold
+from .console import Track, err, no_track, print_table, progress, tracker
 from .matching.clip_options import clip_options
 from .matching.dubbing import RATE, Background, dub, encode_clip, encode_for_page, encode_sound, mixed
 from .matching.matches import Candidate, Match
@@ -82,7 +82,7 @@ def regenerate(
     narrow: int | None = None,
     language: str | None = None,
     keep: str | Path | None = None,
-    track: Track | None = None,
+    track: Track = no_track,
 ) -> Regenerated:
     """Find another subtitle for a clip, and say it there.
 
@@ -159,19 +159,18 @@ def _roles(made: Regenerated) -> dict[str, str]:
     return {each.id: role for each, role in zip(made.match.candidates, ("re-generated", "original"), strict=False)}
 
 
-def save(made: Regenerated, out: str | Path, *, track: Track | None = None) -> list[Path]:
+def save(made: Regenerated, out: str | Path, *, track: Track = no_track) -> list[Path]:
     """Write regenerated.json and .srt, dubbed.mp4 and report.html into a folder, each of them whole or not at all.
 
     Raises:
         OSError: the folder cannot be made or written to.
         ValueError: the video can no longer be read.
     """
-    tell = track or untold
     out, found = Path(out), made.match
     writable(out)
-    tell("writing", 0, 2)
+    track("writing", 0, 2)
     encode_clip(found.video, found.start, found.end, made.sound, target=out / VIDEO)
-    tell("writing", 1, 2)
+    track("writing", 1, 2)
     clip = encode_for_page(found.video, found.start, found.end)
     speech = [encode_sound(made.sound)]
     for other in found.candidates[1:]:
@@ -182,7 +181,7 @@ def save(made: Regenerated, out: str | Path, *, track: Track | None = None) -> l
     contents = {JSON: made.to_json(), SRT: made.to_srt(), REPORT: page}
     for name, content in contents.items():
         write_whole(out / name, content.encode())
-    tell("writing", 2, 2)
+    track("writing", 2, 2)
     return [out / VIDEO, *(out / name for name in contents)]
 
 

@@ -49,10 +49,10 @@ def command(recipe: str, overrides: tuple[str, ...], resume: bool, force: bool, 
         return
     if not isinstance(read, StoryRecipe):
         raise click.UsageError(f"--each-language is for dual encoders; data.languages chooses those of {recipe}")
-    from .training.launch import goes_on, leads  # imports torch
-    from .training.strategies import show, train_each
+    from .training.launch import is_rank_zero, resumed_by  # imports torch
+    from .training.strategies import show, train_per_language
 
-    with goes_on(f"the same command with --resume{' instead of --force' if force else ''}"):
-        scores = train_each(read, resume=resume, force=force)
-    if leads():
+    with resumed_by(f"the same command with --resume{' instead of --force' if force else ''}"):
+        scores = train_per_language(read, resume=resume, force=force)
+    if is_rank_zero():
         show(read, scores)

@@ -116,7 +116,7 @@ class LipSync(Task):
         loss: Tensor = found.loss
         return loss
 
-    def examine(self, batch: TubeBatch, stage: str) -> list[ClipSync]:
+    def evaluate_batch(self, batch: TubeBatch, stage: str) -> list[ClipSync]:
         return [self.synchronised(batch)]
 
     @torch.no_grad()

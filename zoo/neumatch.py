@@ -100,7 +100,7 @@ class ActionAlignment(Task):
             dist.all_reduce(count)
         return total * world_size() / count  # the mean over the actions of all ranks, scaled for the averaging of DDP
 
-    def examine(self, batch: FeatureVideo, stage: str) -> list[VideoSimilarity]:
+    def evaluate_batch(self, batch: FeatureVideo, stage: str) -> list[VideoSimilarity]:
         return [self.labelled(batch)]
 
     def labelled(self, video: FeatureVideo) -> VideoSimilarity:

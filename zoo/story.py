@@ -89,7 +89,7 @@ class StoryAlignment(Task):
         self.log_dict(figures, on_step=True, on_epoch=True, batch_size=size)
         return out.loss
 
-    def examine(self, batch: VideoBatch, stage: str) -> list[VideoSimilarity]:
+    def evaluate_batch(self, batch: VideoBatch, stage: str) -> list[VideoSimilarity]:
         return [self.similarity(batch, keep_vectors=stage == "test")]
 
     def predict_step(self, batch: VideoBatch, batch_index: int) -> VideoSimilarity:

@@ -171,7 +171,7 @@ class SubtitleMatching(Task):
             dist.all_reduce(count)
         return each.sum() * world_size() / count.clamp(min=1)
 
-    def examine(self, batch: SubtitleBatch | SpokenBatch, stage: str) -> list[CodedClip]:
+    def evaluate_batch(self, batch: SubtitleBatch | SpokenBatch, stage: str) -> list[CodedClip]:
         return code(self.model, self.streams(batch))
 
     @property

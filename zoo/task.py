@@ -29,7 +29,7 @@ class Task(L.LightningModule, ABC):
         self._found: list[Any] = []
 
     @abstractmethod
-    def examine(self, batch: Any, stage: str) -> list[Any]:
+    def evaluate_batch(self, batch: Any, stage: str) -> list[Any]:
         """What is found of the items of an evaluation batch, each with an ``id``; `stage` is ``val`` or ``test``."""
 
     @abstractmethod
@@ -41,10 +41,10 @@ class Task(L.LightningModule, ABC):
         self.model.train()
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
-        self._found += self.examine(batch, "val")
+        self._found += self.evaluate_batch(batch, "val")
 
     def test_step(self, batch: Any, batch_index: int) -> None:
-        self._found += self.examine(batch, "test")
+        self._found += self.evaluate_batch(batch, "test")
 
     def on_validation_epoch_end(self) -> None:
         self._end("val")

@@ -69,7 +69,7 @@ class WhoSpeaks(Task):
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
         return loss
 
-    def examine(self, batch: TubeBatch, stage: str) -> list[ScoredTrack]:
+    def evaluate_batch(self, batch: TubeBatch, stage: str) -> list[ScoredTrack]:
         return [self.scored(batch)]
 
     def scored(self, batch: TubeBatch) -> ScoredTrack:

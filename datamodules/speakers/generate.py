@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..files import whole_path, write_whole
-from ..generating import claim, each_done
+from ..generating import run_tasks, write_settings
 from ..media import frames_at
 from ..speech import Espeak
 from .film import Face, encode
@@ -75,7 +75,7 @@ def generate(
     _check(settings)
     check_pool(settings, pool)
     folder = Path(folder)
-    claimed = claim(folder / "settings.json", VERSION, asdict(settings), others="other speakers")
+    claimed = write_settings(folder / "settings.json", VERSION, asdict(settings), others="other speakers")
     for name in ("videos", "truth", *(f"subtitles/{code}" for code in languages)):
         (folder / name).mkdir(parents=True, exist_ok=True)
     names = [f"clip-{index:05d}" for index in range(clips)]
@@ -172,7 +172,7 @@ def _film(
     folder: Path, settings: Settings, missing: list[int], jobs: int, progress: Callable[[int, int], None] | None
 ) -> None:
     done = settings.clips - len(missing)
-    for number in each_done(_film_one, [(folder, settings, index) for index in missing], jobs):
+    for number in run_tasks(_film_one, [(folder, settings, index) for index in missing], jobs):
         if progress:
             progress(done + number, settings.clips)
 

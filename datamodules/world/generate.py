@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..files import write_whole
-from ..generating import claim, each_done
+from ..generating import run_tasks, write_settings
 from ..records import AnnotatedVideo, Sentence
 from .film import encode
 from .language import LANGUAGES, load, tell
@@ -83,7 +83,7 @@ def generate(
     settings = Settings(stories, seed, tuple(languages), sentences, val, test)
     folder = Path(folder)
     parts = splits(settings)
-    claim(folder / "world.json", VERSION, asdict(settings), others="another world")
+    write_settings(folder / "world.json", VERSION, asdict(settings), others="another world")
     plots = [plot(seed, index, sentences=sentences) for index in range(stories)]
     records = {code: [record(seed, story, code) for story in plots] for code in languages}
     for code, videos in records.items():
@@ -130,7 +130,7 @@ def _film(folder: Path, settings: Settings, jobs: int, progress: Callable[[int, 
     missing = [index for index in range(settings.stories) if not (folder / f"story-{index:04d}.mp4").exists()]
     done = settings.stories - len(missing)
     tasks = [(folder, settings.seed, index, settings.sentences) for index in missing]
-    for number in each_done(_film_one, tasks, jobs):
+    for number in run_tasks(_film_one, tasks, jobs):
         if progress:
             progress(done + number, settings.stories)
 

@@ -54,10 +54,10 @@ def story(number: int, seconds: float, sentences: int) -> VideoSimilarity:
     chance = torch.Generator().manual_seed(number)
     n = max(1, round(seconds / CLIP_SECONDS))
     cuts = torch.linspace(0, seconds, n + 1, dtype=torch.float64)
-    told = torch.linspace(0, seconds, sentences + 1, dtype=torch.float64)
+    bounds = torch.linspace(0, seconds, sentences + 1, dtype=torch.float64)
     similarity = 0.08 * torch.randn(n, sentences, generator=chance)
     similarity[torch.arange(n), torch.arange(n) * sentences // n] += 0.2
-    spans = torch.stack([told[:-1], told[1:]], dim=1)
+    spans = torch.stack([bounds[:-1], bounds[1:]], dim=1)
     return VideoSimilarity(
         f"{number:04}", "", similarity, torch.stack([cuts[:-1], cuts[1:]], dim=1), spans, spans + 2, True
     )

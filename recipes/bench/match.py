@@ -25,7 +25,7 @@ from ...zoo.fusion import PAPER_WEIGHTS
 from ...zoo.matcher import Matcher
 from ..console import print_table, progress
 from ..matching.narrowing import Narrowing, write_search
-from ..matching.pool import INDEX, STEPS, SUBTITLES, Facts, Subtitle, open_index, write_array
+from ..matching.pool import INDEX, STEPS, SUBTITLES, PoolInfo, Subtitle, open_index, write_array
 from ..matching.ranking import rank
 from .timing import peak_memory
 
@@ -55,8 +55,8 @@ def write_random(folder: Path, subtitles: int, *, seed: int = 0) -> None:
     (folder / SUBTITLES).write_text("".join(f"{json.dumps(text.to_dict())}\n" for text in texts), encoding="utf-8")
     sizes = {name: (folder / name).stat().st_size for name in (STEPS, SUBTITLES, *(f"{cue}.npy" for cue in CUES))}
     cues = dict.fromkeys(CUES, WIDTH)
-    facts = Facts("", "random", DIM, cues, subtitles, total, 0.0, {"en": subtitles}, [], sizes)
-    (folder / INDEX).write_text(facts.to_json(), encoding="utf-8")
+    info = PoolInfo("", "random", DIM, cues, subtitles, total, 0.0, {"en": subtitles}, [], sizes)
+    (folder / INDEX).write_text(info.to_json(), encoding="utf-8")
     write_search(open_index(folder))
 
 
@@ -130,7 +130,7 @@ def command(subtitles: int, steps: int, narrow: int, threads: int, repeats: int,
                 rows.append(
                     (name, aligned, wall, processor, part["product"], part["recurrence"], both, round(peak_memory()))
                 )
-            size = sum(index.facts.sizes.values())
+            size = sum(index.info.sizes.values())
     finally:
         torch.set_num_threads(before)
     title = (

@@ -27,7 +27,7 @@ from .faces import DetectFaces, KnownFaces
 from .parts import REPORT, Failure, check_out, finish, key_of, parts_folder, processes, stat_of, write_report
 from .sources import Narration, Story, find_stories
 from .splits import read_splits
-from .story_set import with_words
+from .story_set import drop_wordless
 from .workers import each
 
 #: part of every key: raise it where the same input would now give other parts
@@ -236,7 +236,7 @@ def _sources(story: Story, language: str, settings: Settings, sentences: Sentenc
     path = story.subtitles[language]
     read = captions.said(captions.read(path, language=language, encoding=settings.encoding, notes=notes), notes)
     check_words(" ".join(caption.text for caption in read), language, str(path))
-    said = with_words(captions.sentences(read, language, cut=settings.sentences, notes=notes), notes)
+    said = drop_wordless(captions.sentences(read, language, cut=settings.sentences, notes=notes), notes)
     spans = [(one.narration or (0.0, 0.0)) for one in said]
     known = None
     if settings.known is not None:

@@ -18,7 +18,7 @@ from ...datamodules import media
 from ...datamodules.records import Interval
 from ...zoo.converters import transnetv2
 from ...zoo.models.transnet import STEP, TransNetV2, scenes
-from ..console import Track, untold
+from ..console import Track, no_track
 
 Method = Literal["auto", "transnetv2", "content"]
 METHODS = ("auto", "transnetv2", "content")
@@ -77,7 +77,7 @@ def shots(
     method: Method = "auto",
     weights: str | Path | None = None,
     threads: int = 0,
-    track: Track = untold,
+    track: Track = no_track,
 ) -> list[Interval]:
     """Shots of a video as [start, end) in seconds, in order; together they are the whole of it.
 
@@ -95,7 +95,9 @@ def shots(
     return list(itertools.pairwise(edges))
 
 
-def transnet_cuts(reader: media.VideoReader, model: TransNetV2, track: Track = untold) -> tuple[list[float], list[int]]:
+def transnet_cuts(
+    reader: media.VideoReader, model: TransNetV2, track: Track = no_track
+) -> tuple[list[float], list[int]]:
     """Times of all frames in seconds, and the numbers of those that begin a shot, the first included.
 
     The frames of a gradual transition belong to the shot before it.

@@ -62,8 +62,8 @@ class SetCounts:
         self._spread("words of a sentence", [len(sentence) for sentence in sentences])
         self._spread("sentences of a video", [len(sentences)])
         self._spread("minutes of a video", [seconds / 60])
-        told = weak_labels(clips, video.narrations())
-        weak = int((told >= 0).sum())
+        labels = weak_labels(clips, video.narrations())
+        weak = int((labels >= 0).sum())
         self.weak_pairs[split] = self.weak_pairs.get(split, 0) + weak
         if video.annotated:
             self.annotated_videos += 1
@@ -71,7 +71,7 @@ class SetCounts:
             shown = weak_labels(clips, video.segments())
             self.annotated_pairs[split] = self.annotated_pairs.get(split, 0) + int((shown >= 0).sum())
             self.judged_pairs += weak
-            self.right_pairs += int(((told >= 0) & (told == shown)).sum())
+            self.right_pairs += int(((labels >= 0) & (labels == shown)).sum())
 
     def _spread(self, name: str, values: list[float]) -> None:
         self.spreads.setdefault(name, []).extend(values)

@@ -23,7 +23,7 @@ from ..derived.features import weights_hash
 from ..models import dual_encoder
 from ..scoring.similarities import model_decoder, similarities
 from ..texts import translations_for
-from ..training.launch import leads, say
+from ..training.launch import is_rank_zero, say
 
 #: a pair is right where people's segment of the sentence covers so much of the clip
 RIGHT = 0.5
@@ -78,7 +78,7 @@ def align(
     records = [record for record in parent.videos("train", languages) if record.id in labels]
     if not records:
         raise ValueError(f"{shards} has no training video with clips and sentences: there is nothing to align")
-    if leads():
+    if is_rank_zero():
         producer = f"{model.registry_name} {weights_hash(model)}"
         made = origin(parent, ALIGNMENTS, producer)
         rows = [
@@ -133,7 +133,7 @@ def command(
     kept = list(languages) or None
     texts = translations_for(model, found.translated, shards, kept, translations)
     pairs = align(found, shards, out, languages=kept, translations=texts, workers=workers)
-    if leads():
+    if is_rank_zero():
         rows = [[name, each.count, each.right] for name, each in pairs.items()]
         print_table(f"clip-sentence pairs of {shards}", ["pairs", "count", "people agree"], rows, as_json=as_json)
         if no_better(pairs["weak"], pairs["aligned"]):

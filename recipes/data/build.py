@@ -97,7 +97,7 @@ def story(
             started=lambda total: bar.update(task, total=total),
             advance=lambda: bar.advance(task),
         )
-    tell_splits(report)
+    print_splits(report)
     show(report, out, as_json)
     exit_if_failed(report.failures, out)
 
@@ -107,7 +107,7 @@ command.add_command(build_subtitles.command, "subtitles")
 command.add_command(build_yms.command, "yms")
 
 
-def tell_splits(report: Report) -> None:
+def print_splits(report: Report) -> None:
     """Print by which rule the stories were divided, and what cannot be done where a split is empty."""
     err.print(f"splits: {report.settings['splits']}", highlight=False, markup=False, soft_wrap=True)
     if lacking := [f"no {split}, so {what}" for split, what in WITHOUT.items() if split not in report.counts]:

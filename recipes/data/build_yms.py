@@ -21,7 +21,7 @@ from ...datamodules.records import AnnotatedVideo, Interval
 from ..building.parts import PARTS, Failure, check_out, finish, key_of, stat_of, write_report
 from ..building.sources import video_files
 from ..building.story_clips import Clips, Pictures
-from ..building.story_set import Report, with_words
+from ..building.story_set import Report, drop_wordless
 from ..building.workers import each
 from ..console import progress
 from ..published import release
@@ -119,7 +119,7 @@ def _build(task: _Task, pictures: Pictures) -> bool:
     if task.part.exists():
         return False
     cut = cut_at(task.file, video.clips or [], pictures)
-    sentences = with_words(video.sentences, video.notes)
+    sentences = drop_wordless(video.sentences, video.notes)
     built = dataclasses.replace(video, url=task.file.name, clips=cut.spans, duration=cut.duration, sentences=sentences)
     shards.write_video(task.part, built, cut.pictures)
     return True

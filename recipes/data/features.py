@@ -15,7 +15,7 @@ from ...datamodules.index import open_set
 from ...datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS
 from ..console import err, print_table, progress
 from ..derived.features import Precision, encoded, imported, usable
-from ..options import leave_out
+from ..options import refuse_options
 
 _PATH = click.Path(path_type=Path)
 
@@ -71,19 +71,26 @@ def command(
         raise click.UsageError("give one of --model and --import, or a --stream")
     if folder is not None:
         own = "features of your own are taken as they are"
-        leave_out(context, "translations", "precision", "workers", "seed", why=own)
+        refuse_options(context, "translations", "precision", "workers", "seed", why=own)
     with progress("videos") as bar:
         task = bar.add_task("encoding", total=None)
-        told: dict[str, Any] = {
+        callbacks: dict[str, Any] = {
             "started": lambda total: bar.update(task, total=total),
             "advance": lambda: bar.advance(task),
         }
         if model is not None:
             manifest = encoded(
-                source, model, out, translations=translations, precision=precision, workers=workers, seed=seed, **told
+                source,
+                model,
+                out,
+                translations=translations,
+                precision=precision,
+                workers=workers,
+                seed=seed,
+                **callbacks,
             )
         elif folder is not None:
-            manifest = imported(source, folder, out, **told)
+            manifest = imported(source, folder, out, **callbacks)
     parent = open_set(source)
     clips = {split: sum(len(video.clips or []) for video in usable(parent, split)) for split in manifest.counts}
     rows = [[split, each.videos, clips[split], each.sentences] for split, each in manifest.counts.items()]

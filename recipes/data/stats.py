@@ -17,7 +17,7 @@ from ..console import err, print_table, progress
 from ..counting.clips import FUNNEL, ClipCounts, count_clips, funnel_rows
 from ..counting.releases import MsymonCounts, msymon_counts, yms_counts
 from ..counting.sets import SetCounts, count
-from ..options import leave_out
+from ..options import refuse_options
 from ..published import languages_present, release
 from ..scoring import paper
 from .check import words
@@ -74,7 +74,7 @@ def command(context: click.Context, target: str, data: Path | None, figure: Path
         counts = release_stats(target, data)
         show(f"{target}, as published", counts, as_json)
         return
-    leave_out(context, "data", why=f"{target} is a folder, and --data is where the releases msymon and yms lie")
+    refuse_options(context, "data", why=f"{target} is a folder, and --data is where the releases msymon and yms lie")
     derived = Manifest.read(Path(target))
     if derived.origin is not None:
         if figure is not None:
@@ -114,11 +114,11 @@ def release_stats(target: str, data: Path | None) -> dict[str, dict[str, Any]]:
     if root is None:
         raise FileNotFoundError(f"neither {data / name} nor {data} holds {mark}; that is not the {target} release")
     if target == "msymon":
-        return {language: each.table() | in_the_paper(language) for language, each in msymon_stats(root).items()}
+        return {language: each.table() | paper_figures(language) for language, each in msymon_stats(root).items()}
     return {variant: asdict(yms_counts(root, variant)) for variant in ("sentences", "phrases")}
 
 
-def in_the_paper(language: str) -> dict[str, float | None]:
+def paper_figures(language: str) -> dict[str, float | None]:
     """What Table 1 says of the figures that a release has, too."""
     return {
         "paper: listed videos": paper.TABLE_1.cell("videos", language),

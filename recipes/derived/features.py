@@ -70,15 +70,15 @@ def encoded(
     producer = f"{name} {weights_hash(encoder)}"
     settings: dict[str, Any] = {"precision": precision}
     texts = translations_for(model, encoder.translated, shards, translations=translations)
-    told: dict[str, AnnotatedVideo] = {}
+    translated: dict[str, AnnotatedVideo] = {}
     if texts is not None:
-        told, settings["translations"] = _in_translation(parent, texts)
+        translated, settings["translations"] = _in_translation(parent, texts)
         producer += f"/{settings['translations']['to']}"  # the same weights say something else of other words
     device = "cuda" if torch.cuda.is_available() else "cpu"
     encoder.to(device)
 
     def arrays(videos: list[AnnotatedVideo]) -> Iterator[Arrays]:
-        videos = [told.get(video.id, video) for video in videos]
+        videos = [translated.get(video.id, video) for video in videos]
         reading = VideoLoader(Videos(parent, videos, encoder.preprocess, encoder.tokenize), 0, 1, workers, None)
         for batch in reading:
             clips, sentences = encode(encoder, batch.pixels, batch.input_ids, batch.attention_mask)
@@ -182,8 +182,8 @@ def usable(parent: ShardSet, split: str) -> list[AnnotatedVideo]:
 
 def parts_key(made_of: Origin, settings: dict[str, Any]) -> str:
     """What unfinished parts belong to: the same parent, producer and settings give the same."""
-    told = json.dumps([made_of.fingerprints, made_of.producer, settings], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    inputs = json.dumps([made_of.fingerprints, made_of.producer, settings], sort_keys=True)
+    return hashlib.sha256(inputs.encode()).hexdigest()[:16]
 
 
 def _from_npz(path: Path, video: AnnotatedVideo) -> Arrays:

@@ -122,10 +122,10 @@ def translate_set(
     foreign = [video for _, video in videos if video.language != to]
     report.tallies = {code: Tally() for code in settings["languages"]}
     if isinstance(translator, WorldTranslator):
-        told = _by_the_world(translator, foreign, to, started, advance)
+        translated = _by_the_world(translator, foreign, to, started, advance)
     else:
-        told = _in_blocks(translator, foreign, out / PARTS, report, started, advance)
-    records = [(split, _record(video, told.get(video.id), report.tallies)) for split, video in videos]
+        translated = _in_blocks(translator, foreign, out / PARTS, report, started, advance)
+    records = [(split, _record(video, translated.get(video.id), report.tallies)) for split, video in videos]
     tallies = {code: asdict(tally) for code, tally in report.tallies.items()}
     derived.write_derived(out, records, settings | {"sentences": tallies}, origin)
     shutil.rmtree(out / PARTS, ignore_errors=True)
@@ -160,12 +160,14 @@ def _by_the_world(
     """Video -> its sentences.  Errors depend on where a sentence stands, so equal ones are not translated once."""
     if started is not None:
         started(sum(len(video.sentences) for video in videos))
-    told = {}
+    translated = {}
     for video in videos:
-        told[video.id] = translator.translate(video.id, [each.text for each in video.sentences], video.language, to)
+        translated[video.id] = translator.translate(
+            video.id, [each.text for each in video.sentences], video.language, to
+        )
         if advance is not None:
             advance(len(video.sentences))
-    return told
+    return translated
 
 
 def _in_blocks(
@@ -220,18 +222,18 @@ def _name(block: Block, translator: Seq2Seq, to: str) -> str:
     return f"{block.source}.{hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]}.json"
 
 
-def _record(video: AnnotatedVideo, told: Sequence[str] | None, tallies: dict[str, Tally]) -> dict[str, Any]:
-    """The text record of the derived set; `told` is None for a video in the target language."""
+def _record(video: AnnotatedVideo, translated: Sequence[str] | None, tallies: dict[str, Tally]) -> dict[str, Any]:
+    """The text record of the derived set; `translated` is None for a video in the target language."""
     record = video.to_dict() | {"clips": None}
     tally = tallies[video.language]
     tally.sentences += len(video.sentences)
     for place, sentence in enumerate(record["sentences"]):
         sentence["original"] = sentence["text"]
-        if told is None:
+        if translated is None:
             tally.copied += 1
-        elif any(letter.isalnum() for letter in told[place]):
+        elif any(letter.isalnum() for letter in translated[place]):
             tally.translated += 1
-            sentence["text"] = told[place]
+            sentence["text"] = translated[place]
         else:
             tally.kept += 1
     return record

@@ -23,7 +23,7 @@ from ...datamodules.speech import Espeak
 from ...datamodules.speech_set import cue_spans, open_speech, spoken, subtitle_files, write_speech
 from ...zoo.matcher import Matcher, Voice
 from ...zoo.speech import Vits
-from ..console import Track, err, untold
+from ..console import Track, err, no_track
 from ..data.speech import synthesizer
 from ..runs import source_of
 from .narrowing import write_search
@@ -32,7 +32,7 @@ from .pool import (
     SEARCH,
     STEPS,
     SUBTITLES,
-    Facts,
+    PoolInfo,
     Source,
     Subtitle,
     SubtitleIndex,
@@ -55,7 +55,7 @@ def index(
     cut: Cut = "auto",
     whole: bool = False,
     search: bool = False,
-    track: Track | None = None,
+    track: Track = no_track,
 ) -> SubtitleIndex:
     """Make an index of a pool, or go on with one that was stopped; one that is whole is opened.
 
@@ -76,26 +76,25 @@ def index(
         ValueError: an empty pool, two subtitles of one id, a language without a voice, speech in another voice, or an
             `out` that holds the index of another model or pool.
     """
-    tell = track or untold
     matcher = load_matcher(model)
     pools = [Path(pool)] if isinstance(pool, str | Path) else [Path(each) for each in pool]
     if not pools:
         raise ValueError("the pool is empty: name subtitle files, or folders of them")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    sets = [_speech(matcher, each, out, language, cut, None if whole else Grouping(), tell) for each in pools]
+    sets = [_speech(matcher, each, out, language, cut, None if whole else Grouping(), track) for each in pools]
     parts = [(shards, name) for shards in sets for name in ([split] if split is not None else shards.splits)]
     sources = [_source(out, shards, name) for shards, name in parts]
     if is_index(out):
         found = open_index(out)
-        if found.facts.sources != sources:
+        if found.info.sources != sources:
             raise ValueError(f"{out} holds an index of another pool: name another --out, or remove it")
         found.check(matcher)
     else:
-        _make(matcher, str(model) if isinstance(model, str | Path) else "", parts, sources, out, tell)
+        _make(matcher, str(model) if isinstance(model, str | Path) else "", parts, sources, out, track)
         found = open_index(out)
     if search and not (out / SEARCH).is_file():
-        write_search(found, lambda done, total: tell("search", done, total))
+        write_search(found, lambda done, total: track("search", done, total))
     return found
 
 
@@ -125,7 +124,7 @@ def pool_language(matcher: Matcher, language: str | None, what: object) -> str:
 
 
 def _speech(
-    matcher: Matcher, pool: Path, out: Path, language: str | None, cut: Cut, grouping: Grouping | None, tell: Track
+    matcher: Matcher, pool: Path, out: Path, language: str | None, cut: Cut, grouping: Grouping | None, track: Track
 ) -> ShardSet:
     """The set of speech of a pool; subtitles are spoken into the folder of the index, once."""
     if (pool / MANIFEST).is_file():
@@ -148,7 +147,7 @@ def _speech(
             language=code,
             cut=cut,
             grouping=grouping,
-            progress=lambda done, total: tell("speaking", done, total),
+            progress=lambda done, total: track("speaking", done, total),
         )
         for file, reason in report.left_out.items():
             err.print(f"left out: {file}: {reason}", highlight=False, markup=False, soft_wrap=True)
@@ -188,7 +187,7 @@ def _make(
     parts: list[tuple[ShardSet, str]],
     sources: list[Source],
     out: Path,
-    tell: Track,
+    track: Track,
 ) -> None:
     texts = [
         (number, shards, entry.id) for number, (shards, split) in enumerate(parts) for entry in shards.split(split)
@@ -202,7 +201,7 @@ def _make(
     left_out: dict[str, str] = {}
     subtitles: list[tuple[Subtitle, int, int]] = []  # with the file that holds it, and the row in that
     for first in range(0, len(texts), TOGETHER):
-        tell("encoding", first, len(texts))
+        track("encoding", first, len(texts))
         number = first // TOGETHER
         path = work / f"{number:06d}.json"
         if not path.is_file():
@@ -210,7 +209,7 @@ def _make(
         kept = json.loads(path.read_text(encoding="utf-8"))
         left_out |= kept["left_out"]
         subtitles += [(Subtitle.from_dict(each), number, row) for row, each in enumerate(kept["subtitles"])]
-    tell("encoding", len(texts), len(texts))
+    track("encoding", len(texts), len(texts))
     if not subtitles:
         text, reason = next(iter(left_out.items()), ("", "there are none"))
         raise ValueError(f"none of {len(texts)} subtitles can be put into an index; {text}: {reason}")
@@ -294,7 +293,7 @@ def _pack(
             file.write(json.dumps(subtitle.to_dict(), ensure_ascii=False).encode() + b"\n")
     (out / SEARCH).unlink(missing_ok=True)
     languages = Counter(subtitle.language for subtitle, _, _ in subtitles)
-    facts = Facts(
+    info = PoolInfo(
         fingerprint=matcher.fingerprint,
         model=model,
         dim=matcher.dim,
@@ -308,4 +307,4 @@ def _pack(
         left_out=left_out,
     )
     with whole_file(out / INDEX) as file:
-        file.write(facts.to_json().encode())
+        file.write(info.to_json().encode())

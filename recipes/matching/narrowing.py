@@ -39,7 +39,7 @@ def write_search(index: SubtitleIndex, track: Callable[[int, int], None] | None 
     cues = index.pool.cues
     if not cues:
         raise ValueError(f"{index.folder} has no global cues to narrow by: its model matches by lips alone")
-    width, count = sum(index.facts.cues.values()), len(index)
+    width, count = sum(index.info.cues.values()), len(index)
     if count < MANY:
         search = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     else:
@@ -73,7 +73,7 @@ class Narrowing:
         self.search: Any = require("faiss", "search").read_index(str(path))
         if self.search.ntotal != len(index):
             raise ValueError(f"{path} is of another pool: remove it, and {index.maker(index.folder)} --search makes it")
-        self.cues = list(index.facts.cues)
+        self.cues = list(index.info.cues)
 
     def columns(self, clip: ClipCode, matcher: Matcher, keep: int) -> Tensor:
         """The `keep` subtitles whose global cues fit best, (keep,) int64, ascending."""

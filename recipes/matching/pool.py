@@ -76,7 +76,7 @@ class Source:
 
 
 @dataclass
-class Facts:
+class PoolInfo:
     """What ``index.json`` says.
 
     Attributes:
@@ -108,7 +108,7 @@ class Facts:
         return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: object) -> Facts:
+    def from_json(cls, text: str, where: object) -> PoolInfo:
         try:
             raw = json.loads(text)
             found = raw.pop("format"), raw.pop("version")
@@ -124,14 +124,14 @@ class SubtitleIndex:
 
     Attributes:
         folder: of the index.
-        facts: what it is.
+        info: what ``index.json`` says of it.
         subtitles: in the order of the columns of `pool`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.facts = read_facts(folder)
-        for name, size in self.facts.sizes.items():
+        self.info = read_info(folder)
+        for name, size in self.info.sizes.items():
             path = folder / name
             again = f"remove {folder / INDEX}, and {self.maker(folder)} makes it again"
             if not path.is_file():
@@ -151,7 +151,7 @@ class SubtitleIndex:
     def pool(self) -> Pool:
         """The features, mapped and not read."""
         lengths = torch.tensor([subtitle.steps for subtitle in self.subtitles])
-        cues = {name: _mapped(self.folder / f"{name}.npy") for name in self.facts.cues}
+        cues = {name: _mapped(self.folder / f"{name}.npy") for name in self.info.cues}
         return Pool(_mapped(self.folder / STEPS), lengths, [one.language for one in self.subtitles], cues)
 
     @cached_property
@@ -168,22 +168,22 @@ class SubtitleIndex:
         """
         subtitle = self.subtitles[column]
         if subtitle.source not in self._sets:
-            self._sets[subtitle.source] = self._open(self.facts.sources[subtitle.source])
+            self._sets[subtitle.source] = self._open(self.info.sources[subtitle.source])
         return spoken(self._sets[subtitle.source], subtitle.id)
 
     def maker(self, out: str | Path) -> str:
         """The command that makes an index of the same subtitles, as a shell reads it."""
-        pools = dict.fromkeys(str(self.folder / source.folder) for source in self.facts.sources)
-        splits = {source.split for source in self.facts.sources}
+        pools = dict.fromkeys(str(self.folder / source.folder) for source in self.info.sources)
+        splits = {source.split for source in self.info.sources}
         # what subtitle files are spoken into has that split alone; the speech of clips has theirs
         chosen = ["--split", *splits] if len(splits) == 1 and splits != {SPLIT} else []
         return shlex.join(["weaksync", "index", *pools, *chosen, "--model", "DIR", "--out", str(out)])
 
     def check(self, matcher: Matcher) -> None:
         """Raises ValueError where another matcher made the index."""
-        if matcher.fingerprint != self.facts.fingerprint:
+        if matcher.fingerprint != self.info.fingerprint:
             raise ValueError(
-                f"{self.folder} was made by another model ({self.facts.model}): its features mean nothing to this one; "
+                f"{self.folder} was made by another model ({self.info.model}): its features mean nothing to this one; "
                 f"{self.maker('OTHER')} makes one by this model"
             )
 
@@ -200,14 +200,14 @@ class SubtitleIndex:
         return shards
 
 
-def read_facts(folder: Path) -> Facts:
+def read_info(folder: Path) -> PoolInfo:
     """Raises FileNotFoundError where there is no index, ValueError where it cannot be read."""
     path = folder / INDEX
     if not path.is_file():
         # who names the pool itself wants an index of it
         pool, out = (folder, "INDEX") if folder.is_dir() and any(folder.iterdir()) else ("POOL", folder)
         raise FileNotFoundError(f"no index in {folder} (no {INDEX}): weaksync index {pool} --model DIR --out {out}")
-    return Facts.from_json(path.read_text(encoding="utf-8"), path)
+    return PoolInfo.from_json(path.read_text(encoding="utf-8"), path)
 
 
 def open_index(folder: str | Path) -> SubtitleIndex:

@@ -12,7 +12,7 @@ from time import perf_counter
 
 from ...zoo.matcher import Matcher
 from ..building.speaking import choose as choose_speaking
-from ..console import Track, untold
+from ..console import Track
 from .candidates import candidate, speaking_of, variants
 from .indexing import index, load_matcher
 from .matches import Match
@@ -34,13 +34,13 @@ class Search:
         model: what the matcher is called.
         matcher: on its device.
         index: that it searches.
-        tell: called with what is done, how much of it, and how much there is.
+        track: called with what is done, how much of it, and how much there is.
     """
 
     model: str
     matcher: Matcher
     index: SubtitleIndex
-    tell: Track
+    track: Track
 
     def match(
         self,
@@ -63,7 +63,7 @@ class Search:
         """
         matcher, pool = self.matcher, self.index
         narrowing = Narrowing(pool) if narrow is not None and narrow < len(pool) else None
-        self.tell("clip", 0, 2)
+        self.track("clip", 0, 2)
         moments = [perf_counter()]
         with find_clip(
             video,
@@ -74,10 +74,10 @@ class Search:
             size=matcher.syncnet.config.image_size,
             device=str(matcher.device),
         ) as query:
-            self.tell("clip", 1, 2)
+            self.track("clip", 1, 2)
             moments.append(perf_counter())
             clip = query.encode(matcher)
-            self.tell("clip", 2, 2)
+            self.track("clip", 2, 2)
         moments.append(perf_counter())
         found = rank(
             matcher,
@@ -86,7 +86,7 @@ class Search:
             narrowing=narrowing,
             keep=narrow or 0,
             also=also,
-            track=lambda done, total: self.tell("aligning", done, total),
+            track=lambda done, total: self.track("aligning", done, total),
         )
         moments.append(perf_counter())
         rows = choose(found)
@@ -115,7 +115,7 @@ def opened(
     keep: str | Path | None,
     language: str | None,
     narrow: int | None,
-    track: Track | None,
+    track: Track,
 ) -> Iterator[Search]:
     """A pool open for a model: an index, or what subtitles are made into, removed again where nobody wants to keep it.
 
@@ -123,18 +123,17 @@ def opened(
 
     Raises as `weaksync.recipes.index.index`, and ValueError where another model made the index.
     """
-    tell = track or untold
     matcher, name = load_matcher(model), "a matcher in memory" if isinstance(model, Matcher) else str(model)
     if isinstance(pool, SubtitleIndex):
         pool.check(matcher)
-        yield Search(name, matcher, pool, tell)
+        yield Search(name, matcher, pool, track)
         return
     pools = [Path(pool)] if isinstance(pool, str | Path) else [Path(each) for each in pool]
     if len(pools) == 1 and is_index(pools[0]):
         found = open_index(pools[0])
         found.check(matcher)
-        yield Search(name, matcher, found, tell)
+        yield Search(name, matcher, found, track)
         return
     with tempfile.TemporaryDirectory(prefix="weaksync-") if keep is None else nullcontext(keep) as out:
-        made = index(matcher, pools, out, language=language, search=narrow is not None, track=tell)
-        yield Search(name, matcher, made, tell)
+        made = index(matcher, pools, out, language=language, search=narrow is not None, track=track)
+        yield Search(name, matcher, made, track)

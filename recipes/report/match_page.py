@@ -40,10 +40,10 @@ def render(
     candidates = []
     for number, each in enumerate(match.candidates):
         scaled = np.rint((each.similarity - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
-        told = each.to_dict()
+        fields = each.to_dict()
         candidates.append(
             {
-                **{name: told[name] for name in ("id", "language", "ranks", "costs", "sentences")},
+                **{name: fields[name] for name in ("id", "language", "ranks", "costs", "sentences")},
                 "role": (roles or {}).get(each.id, ""),
                 "labels": each.labels.tolist(),
                 "textTimes": each.text_times.round(3).tolist(),

@@ -9,18 +9,18 @@ import click
 from ..cli import LazyGroup
 
 
-class GoesOn(LazyGroup):
+class ResumableGroup(LazyGroup):
     """Verbs that take what is made already, so that the same command goes on where it was stopped."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from ..training.launch import goes_on  # imports torch
+        from ..training.launch import resumed_by  # imports torch
 
-        with goes_on("the same command"):
+        with resumed_by("the same command"):
             return super().invoke(ctx)
 
 
 @click.group(
-    cls=GoesOn,
+    cls=ResumableGroup,
     verbs={
         "story": ("reproduce.story", "Story alignment (M-SyMoN)."),
         "subtitles": ("reproduce.subtitles", "Subtitle matching (Video2Subtitle)."),

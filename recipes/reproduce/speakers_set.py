@@ -15,7 +15,7 @@ from ..building.conversation import Rules
 from ..building.conversation_set import Settings, build_clips
 from ..building.faces import read_known
 from ..building.sources import Narration
-from ..console import Track, untold
+from ..console import Track, no_track
 from ..training.picture_nets import picture_nets
 
 SPEAKERS, CLIPS, POOL, NETS = "speakers", "clips", "pool", "nets"
@@ -38,7 +38,7 @@ class SpeakersSize:
     seed: int = 0
 
 
-def speakers_set(folder: Path, size: SpeakersSize, *, jobs: int = 1, track: Track = untold) -> tuple[Path, Path]:
+def speakers_set(folder: Path, size: SpeakersSize, *, jobs: int = 1, track: Track = no_track) -> tuple[Path, Path]:
     """Make what is missing of synthetic speakers below `folder`; what an earlier call made is kept.
 
     Args:

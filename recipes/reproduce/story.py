@@ -11,11 +11,11 @@ import click
 
 from ...datamodules.manifest import MANIFEST
 from ..data.stats import msymon_stats, shard_stats
-from ..options import InOrder, leave_out
+from ..options import OrderedGroup, refuse_options
 from ..published import release
 from ..scoring.comparison import Comparison
 from ..scoring.paper import STRATEGIES, TABLES
-from ..training.launch import leads, say
+from ..training.launch import is_rank_zero, say
 from . import neumatch
 from . import story_tables as tables
 from .ceilings import ceilings_command
@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _YMS_ROWS = ("multilingual", "individual", "translate", "two_stage", "two_stage_supervision")
 
 
-@click.group(cls=InOrder)
+@click.group(cls=OrderedGroup)
 def command() -> None:
     """Story alignment (M-SyMoN): its tables, with your own figures, and the difference.
 
@@ -96,7 +96,7 @@ def counted(name: str, data: Path) -> Comparison:
 
 def finish(comparison: Comparison, out: Path | None) -> None:
     """Print a comparison, and write it where that is asked."""
-    if not leads():
+    if not is_rank_zero():
         return
     click.echo(comparison.text())
     if out is not None:
@@ -157,11 +157,11 @@ def _training(name: str) -> click.Command:
         features: Path | None = None,
     ) -> None:
         if world is not None and data is None:
-            leave_out(context, "translations", "model", why="a world has its own")
+            refuse_options(context, "translations", "model", why="a world has its own")
             size = WorldSize(stories, in_world(world, languages), seed)
             given = world_runs(world, size, languages, overrides, root=runs)
         elif data is not None and world is None:
-            leave_out(context, "stories", "seed", why="they are those of --world; seed=1 is the seed of runs")
+            refuse_options(context, "stories", "seed", why="they are those of --world; seed=1 is the seed of runs")
             given = Runs(data, runs or Path("runs"), languages_in(data, languages), translations, model, overrides)
         else:
             raise click.UsageError("give --data SHARDS, or --world FOLDER for a synthetic one")

@@ -11,7 +11,7 @@ import click
 from ...datamodules.streams import OBJECT, SCENE
 from ..console import progress, tracker
 from ..models import dual_encoder
-from ..options import InOrder, leave_out
+from ..options import OrderedGroup, refuse_options
 from ..scoring.comparison import Comparison
 from ..scoring.paper_subtitles import PICTURES, TABLES
 from ..training.launch import say
@@ -23,7 +23,7 @@ _PATH = click.Path(path_type=Path)
 _SIZE = SpeakersSize()
 
 
-@click.group(cls=InOrder)
+@click.group(cls=OrderedGroup)
 def command() -> None:
     """Subtitle matching (Video2Subtitle): its tables and figures, with your own, and the difference.
 
@@ -144,13 +144,13 @@ def _verb(name: str) -> click.Command:
         if (clips is None) == (world is None):
             raise click.UsageError("give --clips CLIPS, or --world FOLDER for synthetic speakers")
         if world is not None:
-            leave_out(context, "pool", why="the synthetic speakers have their own")
+            refuse_options(context, "pool", why="the synthetic speakers have their own")
             clips, pool = made(world, SpeakersSize(videos, texts, seed))
             root = runs or world / "runs"
             overrides = (*(f"{cue}.net={world / NETS / cue}" for cue in (OBJECT, SCENE)), *overrides)
         else:
             assert clips is not None
-            leave_out(context, "videos", "texts", "seed", why="they are those of --world")
+            refuse_options(context, "videos", "texts", "seed", why="they are those of --world")
             root = runs or Path("runs")
         apart = bool(more.pop("apart", False))
         truth = None if world is None else world / SPEAKERS / "speakers.json"

@@ -11,7 +11,7 @@ from ...zoo.models.neumatch import NeuMATCH
 from ...zoo.neumatch import AS_LABELLED, ActionAlignment
 from ..settings.config import TrainerConfig
 from ..training.features import check_features
-from ..training.launch import answering_signals, progress_bar, trainer
+from ..training.launch import progress_bar, signal_exit_codes, trainer
 
 
 def evaluate(
@@ -40,6 +40,6 @@ def evaluate(
     check_features(model, data)
     runner = trainer(settings or TrainerConfig(), logger=False, enable_checkpointing=False, callbacks=progress_bar())
     task = ActionAlignment(model)
-    with answering_signals():
+    with signal_exit_codes():
         runner.test(task, datamodule=data, verbose=False)
     return score(task.videos, AS_LABELLED)

@@ -28,7 +28,7 @@ from ..matching.ranking import FUSION
 from ..runs import RECIPE
 from ..settings import config as recipes
 from ..settings.matching import MatchingRecipe
-from ..training.launch import leads, together
+from ..training.launch import is_rank_zero, together
 from .comparison import shown, shown_chance
 from .paper_subtitles import MEDIAN, RECALLS
 from .pools import PoolScores, Query
@@ -148,12 +148,12 @@ def evaluate_command(
     if len(pool) != 1:
         raise ValueError("a matcher chooses from one index: give --pool INDEX, which weaksync index made")
     with together(), progress("clips") as bar:
-        task = bar.add_task(split, total=None, visible=leads())
+        task = bar.add_task(split, total=None, visible=is_rank_zero())
 
         def track(done: int, of: int) -> None:
             bar.update(task, completed=done, total=of)
 
-        found = evaluate_matcher(model, clips, pool[0], split=split, track=track if leads() else None)
+        found = evaluate_matcher(model, clips, pool[0], split=split, track=track if is_rank_zero() else None)
     present(found, split, out, as_json)
 
 
@@ -186,7 +186,7 @@ def narrowing(share: float) -> str:
 
 def present(found: MatcherEvaluation, split: str, out: Path | None, as_json: bool) -> None:
     """Print an evaluation, and write evaluation.json to `out`; the first process alone."""
-    if not leads():
+    if not is_rank_zero():
         return
     plain = found.to_dict()
     if as_json:

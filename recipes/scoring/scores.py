@@ -18,7 +18,7 @@ from ...zoo.metrics import AlignmentScores, Interval, bootstrap
 from ...zoo.models.dual_encoder import DualEncoder
 from ..runs import RECIPE, model_folder
 from ..settings.story import load
-from ..training.launch import leads
+from ..training.launch import is_rank_zero
 from .similarities import limited, model_decoder, similarities
 
 FOLDER = "evaluations"
@@ -137,7 +137,7 @@ def run_scores(
 
     validation = read("val") if "val" in set_.splits else []
     scores = score(model, read(split), validation, f"{split} of {shards} in {language}")
-    if leads():
+    if is_rank_zero():
         kept.parent.mkdir(exist_ok=True)
         plain = {"of": identity} | asdict(scores)
         write_whole(kept, json.dumps(plain, indent=1).encode())

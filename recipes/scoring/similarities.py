@@ -12,7 +12,7 @@ from ...zoo.models.dual_encoder import DualEncoder
 from ...zoo.story import StoryAlignment
 from ...zoo.tuning import tune
 from ..settings.config import TrainerConfig
-from ..training.launch import answering_signals, progress_bar, say, trainer
+from ..training.launch import progress_bar, say, signal_exit_codes, trainer
 
 
 def similarities(
@@ -38,7 +38,7 @@ def similarities(
     )
     runner = trainer(settings or TrainerConfig(), logger=False, enable_checkpointing=False, callbacks=progress_bar())
     task = StoryAlignment(model)
-    with answering_signals():
+    with signal_exit_codes():
         runner.test(task, datamodule=data, verbose=False)
     return task.videos
 

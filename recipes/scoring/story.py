@@ -25,7 +25,7 @@ from ..settings.config import Recipe, TrainerConfig
 from ..settings.features import FeatureRecipe
 from ..settings.story import StoryRecipe
 from ..texts import translated_to, translations_for
-from ..training.launch import leads, say
+from ..training.launch import is_rank_zero, say
 from .similarities import model_decoder
 from .tables import show, shown_gain
 
@@ -146,7 +146,7 @@ def present(
     Args:
         gain: over which model, and how much.
     """
-    if not leads():
+    if not is_rank_zero():
         return
     plain: dict[str, Any] = evaluation.to_dict()
     if gain is not None:

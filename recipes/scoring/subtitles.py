@@ -30,7 +30,7 @@ from ..report.pool import curves
 from ..runs import RECIPE, SYNCNET, model_folder
 from ..settings import config as recipes
 from ..settings.subtitles import SubtitleRecipe
-from ..training.launch import answering_signals, leads, progress_bar, say, trainer
+from ..training.launch import is_rank_zero, progress_bar, say, signal_exit_codes, trainer
 from ..training.subtitles import check_streams, clips_of, digest, least_steps
 from .comparison import shown, shown_chance
 from .paper_subtitles import MEDIAN, RECALLS
@@ -153,7 +153,7 @@ def evaluate(
     task = SubtitleMatching(model.eval(), alignment_weight=0.0, syncnet=syncnet)
     task.more = further(model, more, clips) if more else None
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "callbacks": progress_bar()}
-    with answering_signals():
+    with signal_exit_codes():
         trainer(recipe.trainer, **quiet).test(task, datamodule=clips, verbose=False)
     of_id = {clip.id: clip for clip in clips.split(split).clips}
     asked = [of_id[each.id] for each in task.ranked]
@@ -229,7 +229,7 @@ def _scores(run: Path, split: str, more: Sequence[str | Path]) -> PoolScores:
 
 def present(evaluation: Evaluation, split: str, out: Path | None, as_json: bool) -> None:
     """Print an evaluation, and write its files to `out`; the first process alone."""
-    if not leads():
+    if not is_rank_zero():
         return
     plain = evaluation.to_dict()
     if as_json:

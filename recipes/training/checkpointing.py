@@ -74,7 +74,7 @@ class NewestCheckpoints(ModelCheckpoint):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
-        self.told = False
+        self.stop_requested = False
         if stage == "fit" and threading.current_thread() is threading.main_thread():  # no other gets signals
             self.before = signal.signal(signal.SIGUSR1, self._note)
 
@@ -84,7 +84,7 @@ class NewestCheckpoints(ModelCheckpoint):
             signal.signal(signal.SIGUSR1, self.before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.told = True
+        self.stop_requested = True
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -92,7 +92,7 @@ class NewestCheckpoints(ModelCheckpoint):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        ends = trainer.strategy.reduce_boolean_decision(self.told, all=False)
+        ends = trainer.strategy.reduce_boolean_decision(self.stop_requested, all=False)
         alone = trainer.received_sigterm and trainer.world_size == 1
         last = trainer.global_step == trainer.max_steps
         if (ends or alone or last) and not self._should_skip_saving_checkpoint(trainer):

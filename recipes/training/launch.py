@@ -70,7 +70,7 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
         raise ValueError(f"trainer: {fault}") from fault
 
 
-def leads() -> bool:
+def is_rank_zero() -> bool:
     """Whether this is the first of all processes: the one that prints and writes."""
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))) == 0
 
@@ -102,7 +102,7 @@ def together() -> Iterator[None]:
 
 def say(line: str) -> None:
     """A line on standard error, from the first process alone."""
-    if leads():
+    if is_rank_zero():
         err.print(line, highlight=False, soft_wrap=True)
 
 
@@ -111,29 +111,29 @@ def progress_bar() -> list[Callback]:
     return [RichProgressBar()] if err.is_terminal else [EpochLines()]
 
 
-#: the command that goes on with what is running, and which part of it that is; empty for a run by itself
+#: the command that resumes what is running, and which part of it that is; empty for a run by itself
 _COMMAND: ContextVar[str] = ContextVar("command", default="")
 _PART: ContextVar[str] = ContextVar("part", default="")
 
 
 @contextmanager
-def goes_on(by: str) -> Iterator[None]:
-    """Long work that goes on where it was interrupted, which is said then; within other such work, that counts.
+def resumed_by(command: str) -> Iterator[None]:
+    """Long work that can be resumed: an interruption is reported with the command for it; the outermost block counts.
 
     Args:
-        by: the command that goes on with it.
+        command: what resumes the work.
 
     Raises:
-        SystemExit: with exit code 130, for an interruption that has been told.
+        SystemExit: with exit code 130, for an interruption that has been reported.
     """
     if _COMMAND.get():
         yield
         return
-    before = _COMMAND.set(by), _PART.set("")
+    before = _COMMAND.set(command), _PART.set("")
     try:
         yield
-    except KeyboardInterrupt as stop:  # outside of training, where `SayWhere` says it
-        say(f"{_stopped()}: {by} goes on")
+    except KeyboardInterrupt as stop:  # outside of training, where `ReportInterruption` reports it
+        say(f"{_stopped()}: {command} goes on")
         raise SystemExit(128 + signal.SIGINT) from stop
     finally:
         _COMMAND.reset(before[0])
@@ -142,12 +142,12 @@ def goes_on(by: str) -> Iterator[None]:
 
 @contextmanager
 def part(name: str) -> Iterator[None]:
-    """A part of long work, for the words that tell where it was interrupted."""
+    """A part of long work, named where an interruption is reported."""
     before = _PART.set(name)
     try:
         yield
     finally:
-        if not isinstance(sys.exception(), KeyboardInterrupt):  # which is still to be told
+        if not isinstance(sys.exception(), KeyboardInterrupt):  # which is still to be reported
             _PART.reset(before)
 
 
@@ -155,8 +155,8 @@ def _stopped() -> str:
     return f"stopped in {_PART.get()}" if _PART.get() else "stopped"
 
 
-class SayWhere(Callback):
-    """What a run says that is interrupted or told to end: where it is, and how it goes on.
+class ReportInterruption(Callback):
+    """Says where a run was interrupted, or told to end, and which command resumes it.
 
     Args:
         checkpoints: folder of the run's checkpoints.
@@ -176,15 +176,16 @@ class SayWhere(Callback):
 
 
 @contextmanager
-def answering_signals(*, told: bool = False) -> Iterator[None]:
-    """Lightning ends a process that got SIGTERM with exit code 0, and one that was interrupted with 1; whoever started
-    it expects 143 and 130.
+def signal_exit_codes(*, reported: bool = False) -> Iterator[None]:
+    """End with the exit codes that a shell expects: 143 after SIGTERM and 130 after an interruption.
+
+    Lightning ends with 0 and 1.
 
     Args:
-        told: the Trainer says where it was interrupted, by `SayWhere`.
+        reported: the Trainer has a `ReportInterruption`.
 
     Raises:
-        KeyboardInterrupt: for an interruption that is still to be told.
+        KeyboardInterrupt: for an interruption that is still to be reported.
         SystemExit: for one that has been.
     """
     try:
@@ -194,7 +195,7 @@ def answering_signals(*, told: bool = False) -> Iterator[None]:
     except SystemExit as stop:
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        raise (SystemExit(128 + signal.SIGINT) if told else KeyboardInterrupt()) from stop
+        raise (SystemExit(128 + signal.SIGINT) if reported else KeyboardInterrupt()) from stop
 
 
 class EpochLines(Callback):

@@ -17,7 +17,7 @@ from ..matching.costs import Reads, split_costs
 from ..matching.narrowing import kept_recall
 from ..runs import MODEL, RECIPE
 from ..settings.matching import MatchingRecipe
-from .launch import goes_on, part, processes, say
+from .launch import part, processes, resumed_by, say
 from .run import changes, known_run, prepare, refuse_run
 from .stages import Stages
 
@@ -50,7 +50,7 @@ def train(recipe: MatchingRecipe, *, resume: bool = False, force: bool = False) 
     if folder.is_dir():
         say(f"{recipe.folder} is trained already (--force trains it anew)")
         return recipe.folder
-    with goes_on(f"weaksync train {recipe.folder / RECIPE} --resume"):
+    with resumed_by(f"weaksync train {recipe.folder / RECIPE} --resume"):
         parts = {ALIGNMENT: stages.alignment(), **{name: stages.cue(name) for name in recipe.cues}}
         with part("stage fusion"):
             matcher = assemble(stages, parts)

@@ -109,5 +109,5 @@ def _lessons(net: PictureNet, pixels: Tensor, labels: Tensor, steps: int) -> Ite
 
 @torch.inference_mode()
 def _right(net: PictureNet, pixels: Tensor, labels: Tensor) -> float:
-    told = torch.cat([net(some) for some in pixels.split(BATCH)])
-    return float(((told > 0) == (labels > 0)).all(1).float().mean())
+    logits = torch.cat([net(some) for some in pixels.split(BATCH)])
+    return float(((logits > 0) == (labels > 0)).all(1).float().mean())

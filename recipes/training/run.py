@@ -22,7 +22,7 @@ from ..runs import CHECKPOINTS, METRICS, MODEL, RECIPE, source_of
 from ..settings import config as recipes
 from ..settings.config import ModelConfig, Recipe, Settings
 from .checkpointing import DurableCheckpointIO, NewestCheckpoints, damage, latest_good
-from .launch import SayWhere, answering_signals, leads, progress_bar, say, trainer
+from .launch import ReportInterruption, is_rank_zero, progress_bar, say, signal_exit_codes, trainer
 
 #: settings with which a run may go on changed: no checkpoint holds them.  The schedule is that of the new length
 MAY_CHANGE = (
@@ -75,7 +75,7 @@ def run(
     A recipe without an epoch is finished as it is.  Arguments, the run's folder and errors as `recipes.train.train`.
     """
     folder = recipe.folder
-    if not (resume or force) and leads():  # the others begin later, when the first has made the folder
+    if not (resume or force) and is_rank_zero():  # the others begin later, when the first has made the folder
         refuse_run(folder)
     if resume and has_ended(recipe):
         return folder
@@ -94,7 +94,7 @@ def run(
     if runner.is_global_zero:
         prepare(folder, recipe, force=force)
     runner.strategy.barrier("the folder of the run")
-    with answering_signals(told=True):
+    with signal_exit_codes(reported=True):
         if recipe.trainer.max_epochs:
             runner.fit(training.task, datamodule=training.data, ckpt_path=start, weights_only=True)
         if best.best_model_path:  # a run of a few steps has none
@@ -175,7 +175,7 @@ def watch(recipe: Recipe, *, validates: bool, monitor: str = "val/f1") -> tuple[
         save_on_train_epoch_end=True,
         enable_version_counter=False,  # one that is damaged is written over
     )
-    callbacks = [newest, LearningRateMonitor("step"), SayWhere(folder), *progress_bar()]
+    callbacks = [newest, LearningRateMonitor("step"), ReportInterruption(folder), *progress_bar()]
     if not validates:
         return newest, callbacks
     best = ModelCheckpoint(folder, "best", monitor=monitor, mode="max", enable_version_counter=False)

@@ -16,7 +16,7 @@ from ..runs import MODEL, RECIPE
 from ..scoring import paper
 from ..scoring.scores import ALONE, RunScores, run_scores
 from ..settings.story import StoryRecipe
-from .launch import leads, part, say
+from .launch import is_rank_zero, part, say
 from .preflight import LANGUAGE, check
 from .story import train
 
@@ -39,7 +39,7 @@ def for_language(recipe: StoryRecipe, language: str) -> StoryRecipe:
     )
 
 
-def train_each(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> dict[str, RunScores]:
+def train_per_language(recipe: StoryRecipe, *, resume: bool = False, force: bool = False) -> dict[str, RunScores]:
     """Train a recipe on each language by itself, and score each run on the test videos of its language.
 
     Args:
@@ -68,14 +68,14 @@ def train_each(recipe: StoryRecipe, *, resume: bool = False, force: bool = False
         scores[language] = run_scores(
             one.folder, one.data.shards, language, translations=one.data.translations, workers=one.data.workers
         )
-    if leads():
+    if is_rank_zero():
         recipe.folder.mkdir(parents=True, exist_ok=True)
         write_whole(recipe.folder / ROW, json.dumps(row(recipe, scores), indent=1, ensure_ascii=False).encode())
     return scores
 
 
 def row(recipe: StoryRecipe, scores: dict[str, RunScores]) -> dict[str, Any]:
-    """What `train_each` writes down: for each language its run and its figures, as fractions, with intervals."""
+    """What `train_per_language` writes: for each language its run and its figures, as fractions, with intervals."""
     languages: dict[str, Any] = {}
     for language, found in scores.items():
         languages[language] = {"run": f"{recipe.name}-{language}", "videos": found.videos, **found.figures()}

@@ -17,7 +17,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weaksync.datamodules.elastic import Budget, GroupOrder, TooManyBad, even_share
+from weaksync.datamodules.elastic import Budget, GroupOrder, TooManyBadSamples, even_share
 from weaksync.datamodules.pairs import VideoPairs, WeakPairs, chance, deal, group_count
 from weaksync.datamodules.sample_set import PlainTokenize, PlainTransform, make_set
 from weaksync.datamodules.story import StoryDataModule
@@ -215,7 +215,10 @@ def test_the_budget_counts_says_and_ends():
     with pytest.raises(BadSample, match=r"s\.tar: v/00000: 0\.jpg: bad"):
         Budget(0, 100).spend(faults)
     budget = Budget(0.03, 100)
-    with pytest.warns(UserWarning, match="left out"), pytest.raises(TooManyBad, match="4 bad samples, 3 are tolerated"):
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(TooManyBadSamples, match="4 bad samples, 3 are tolerated"),
+    ):
         budget.spend(faults)
     for wrong in (-1, 1.0, 2.5):
         with pytest.raises(ValueError, match="max_bad"):

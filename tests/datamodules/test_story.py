@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from weaksync.datamodules.elastic import TooManyBad
+from weaksync.datamodules.elastic import TooManyBadSamples
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.records import AnnotatedVideo, Sentence
 from weaksync.datamodules.sample_set import PlainTokenize, PlainTransform, make_set
@@ -197,7 +197,7 @@ def test_a_tolerated_share_is_left_out_said_and_counted(folder, tmp_path):
 @pytest.mark.filterwarnings("ignore:left out")
 def test_more_than_the_budget_ends_training(folder, tmp_path):
     flip(shutil.copytree(folder, tmp_path / "set"), 0.1)
-    with pytest.raises(TooManyBad, match="3 bad samples, 2 are tolerated"):
+    with pytest.raises(TooManyBadSamples, match="3 bad samples, 2 are tolerated"):
         list(module(tmp_path / "set", max_bad=0.01).train_dataloader())
 
 

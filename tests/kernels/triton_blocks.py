@@ -32,25 +32,41 @@ from .triton_pairs import (  # noqa: F401 (fixtures)
     wide_pairs,
 )
 
+#: none, one that a program moves along, and one that takes several blocks
+BANDS = (None, 45, 100)
+
+
+def assert_planned(band: int | None) -> None:
+    """For `wide_pairs` in small blocks."""
+    plan = launch.plan(5, 290, band)
+    assert plan.chunked
+    assert plan.narrow is (band is not None)
+    assert plan.moving is (band == 45)
+
 
 def test_a_narrow_plan_holds_the_band() -> None:
     for texts in (1, 127, 129, 1000, 2049, 5000, 100_000):
         for band in (0, 3, 58, 200, 600, 1018, 1019, 2000, 50_000):
             plan, in_memory = launch.plan(texts, texts, band), launch.plan_in_memory(texts, band)
-            assert plan.narrow <= (2 * band + 3 + plan.layout.columns <= plan.held == plan.layout.width < texts)
-            assert plan.narrow or plan.chunked == (texts > launch.LAYOUTS[-1].width)
+            needed = 2 * band + 3 + plan.layout.columns
+            assert plan.narrow <= (needed <= plan.held < texts)
+            assert plan.held <= max(2 * needed + 10, 128)
+            assert plan.moving == (plan.narrow and needed <= launch.LAYOUTS[-1].width)
+            assert plan.moving <= (plan.held == plan.layout.width)
+            assert plan.moving or plan.chunked == (texts > launch.LAYOUTS[-1].width)
             assert in_memory.narrow is (in_memory.held < texts)
             assert in_memory.held >= min(texts, 2 * band + 3 + in_memory.layout.columns)
             assert in_memory.held <= 2 * band + 16
-    assert launch.plan(5000, 5000, 600).narrow
+    assert launch.plan(5000, 5000, 600).moving
+    assert launch.plan(10_000, 10_000, 1200).held == 2 * 1200 + 12
     assert not launch.plan(2, 5000, 600).narrow
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("band", [None, 45])
+@pytest.mark.parametrize("band", BANDS)
 def test_long_dtw(band: int | None) -> None:
     batch = wide_pairs(41)
-    assert launch.plan(5, 290, band).narrow is (band is not None)
+    assert_planned(band)
     options = {"band": band}
     found = backend.soft_dtw(batch.cost, batch.steps, batch.texts, gamma=0.3, with_alignment=True, **options)
     truth = reference.soft_dtw(batch.cost.double(), batch.steps, batch.texts, gamma=0.3, with_alignment=True, **options)
@@ -64,13 +80,13 @@ def test_long_dtw(band: int | None) -> None:
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("band", [None, 45])
+@pytest.mark.parametrize("band", BANDS)
 @pytest.mark.parametrize("contiguous", [True, False])
 def test_long_drop_dtw(contiguous: bool, band: int | None) -> None:
     batch = wide_pairs(42, forbidden=0.05)
     video, text = drop_costs(batch, {})
     assert text is not None
-    assert launch.plan(5, 290, band).narrow is (band is not None)
+    assert_planned(band)
     assert_drop_dtw(batch, video, text * 0.1, contiguous, band)
 
 

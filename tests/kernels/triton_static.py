@@ -34,7 +34,7 @@ TARGETS = {
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
 #: 256 columns: eight on each of 32 lanes, or four on each of 64
-FLAGS = {"BAND": False, "NARROW": False, "CHUNKED": False}
+FLAGS = {"BAND": False, "NARROW": False, "MOVING": False, "CHUNKED": False}
 EVERY = {"EVERY": 8}
 DSTA = {"BAND": False, "NARROW": False, "WINDOWED": False, "MARGIN": 1}
 
@@ -76,12 +76,13 @@ CASES = [
     Case("Drop-DTW trace", "drop_dtw", "trace", {"CONTIGUOUS": True, "NARROW": False, "BLOCK": 256}),
     Case("spoiled pairs", "rows", "find_spoiled", {"BLOCK": 1024}, warps=4),
 ]
-#: bands that are held narrow, rows of several blocks, and the widest rows that one program holds
+#: bands that programs move along, rows of several blocks, with a band and without, and the widest rows of one program
 STORED = EVERY | {"STORE": True}
-MOVING = FLAGS | {"BAND": True, "NARROW": True, "CHUNKED": True}
+MOVING = FLAGS | {"BAND": True, "NARROW": True, "MOVING": True, "CHUNKED": True}
 LONG = FLAGS | {"CHUNKED": True}
+LONG_BAND = LONG | {"BAND": True, "NARROW": True}
 DSTA_MOVING = DSTA | {"BAND": True, "NARROW": True}
-LONG_DROP, MOVING_DROP = DROP | LONG, DROP | MOVING
+LONG_DROP, LONG_BAND_DROP, MOVING_DROP = DROP | LONG, DROP | LONG_BAND, DROP | MOVING
 WINDOW = DSTA | {"WINDOWED": True}
 WINDOW_MOVING = WINDOW | DSTA_MOVING | {"WINDOWED": True}
 SOFT, HARD, STORED_ROWS = {"SOFT": True}, {"SOFT": False}, {"STORE": True}
@@ -91,6 +92,8 @@ CASES += [
     Case("soft-DTW band backward", "soft_dtw", "backward", MOVING, targets=TWO),
     Case("soft-DTW long forward", "soft_dtw", "forward", LONG | STORED, 1024, 4, TWO),
     Case("soft-DTW long backward", "soft_dtw", "backward", LONG, 1024, 4, TWO),
+    Case("soft-DTW long band forward", "soft_dtw", "forward", LONG_BAND | STORED, 1024, 4, TWO),
+    Case("soft-DTW long band backward", "soft_dtw", "backward", LONG_BAND, 1024, 4, TWO),
     Case("soft-DSTA band forward", "soft_dsta", "forward", DSTA_MOVING | STORED, targets=TWO),
     Case("soft-DSTA band backward", "soft_dsta", "backward", DSTA_MOVING | EVERY, targets=TWO),
     Case("soft-DSTA 2048 window forward", "soft_dsta", "forward", WINDOW | STORED, 2048, 8, TWO),
@@ -103,13 +106,17 @@ CASES += [
     Case("DSTA window band labels", "long_dsta", "forward", WINDOW_MOVING | HARD | STORED_ROWS, 128, 1, TWO),
     Case("soft Drop-DTW long forward", "soft_drop_dtw", "forward", LONG_DROP | STORED, 1024, 4, TWO),
     Case("soft Drop-DTW long backward", "soft_drop_dtw", "backward", LONG_DROP | EVERY, 1024, 4, TWO),
+    Case("soft Drop-DTW long band forward", "soft_drop_dtw", "forward", LONG_BAND_DROP | STORED, 1024, 4, TWO),
+    Case("soft Drop-DTW long band backward", "soft_drop_dtw", "backward", LONG_BAND_DROP | EVERY, 1024, 4, TWO),
     Case("soft Drop-DTW band forward", "soft_drop_dtw", "forward", MOVING_DROP | STORED, targets=TWO),
     Case("soft Drop-DTW band backward", "soft_drop_dtw", "backward", MOVING_DROP | EVERY, targets=TWO),
     Case("DTW band path", "dtw", "forward", MOVING | {"STORE": True}, targets=TWO),
     Case("DTW long path", "dtw", "forward", LONG | {"STORE": True}, 1024, 4, TWO),
+    Case("DTW long band path", "dtw", "forward", LONG_BAND | {"STORE": True}, 1024, 4, TWO),
     Case("DSTA band labels", "dsta", "forward", DSTA_MOVING | {"STORE": True}, targets=TWO),
     Case("Drop-DTW band labels", "drop_dtw", "forward", MOVING_DROP | {"STORE": True}, targets=TWO),
     Case("Drop-DTW long labels", "drop_dtw", "forward", LONG_DROP | {"STORE": True}, 1024, 4, TWO),
+    Case("Drop-DTW long band labels", "drop_dtw", "forward", LONG_BAND_DROP | {"STORE": True}, 1024, 4, TWO),
 ]
 
 

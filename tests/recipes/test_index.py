@@ -58,10 +58,10 @@ def test_an_index_holds_what_the_matcher_makes_of_each_text(matcher, made):
 
 def test_short_ones_come_first_and_sizes_are_told(made):
     steps = [subtitle.steps for subtitle in made.subtitles]
-    assert steps == sorted(steps) and made.facts.steps == sum(steps)
+    assert steps == sorted(steps) and made.info.steps == sum(steps)
     stored = np.load(made.folder / "steps.npy", mmap_mode="r")
     assert stored.dtype == np.float16 and stored.shape == (sum(steps), 128)
-    assert made.facts.sizes["steps.npy"] == (made.folder / "steps.npy").stat().st_size
+    assert made.info.sizes["steps.npy"] == (made.folder / "steps.npy").stat().st_size
 
 
 def test_a_call_that_was_stopped_goes_on(matcher, made, tmp_path, monkeypatch):
@@ -121,7 +121,7 @@ def test_a_set_of_speech_is_a_pool(matcher, made, tmp_path):
 def test_the_command_that_makes_an_index_again_is_whole(made, tmp_path):
     def maker(*sources):
         again = copy(made)
-        again.facts = replace(made.facts, sources=[Source(folder, split, "", "") for folder, split in sources])
+        again.info = replace(made.info, sources=[Source(folder, split, "", "") for folder, split in sources])
         return shlex.split(again.maker("OUT"))
 
     ends = ["--model", "DIR", "--out", "OUT"]
@@ -198,4 +198,4 @@ def test_the_command_tells_bytes(matcher, made, tmp_path):
     done = CliRunner().invoke(command, arguments, catch_exceptions=False)
     (row,) = json.loads(done.stdout)
     assert row["subtitles"] == len(TEXTS)
-    assert row["bytes of one"] == sum(made.facts.sizes.values()) // len(TEXTS)
+    assert row["bytes of one"] == sum(made.info.sizes.values()) // len(TEXTS)

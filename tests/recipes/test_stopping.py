@@ -19,7 +19,7 @@ from weaksync.recipes.settings import config
 from weaksync.recipes.settings.config import TrainerConfig
 from weaksync.recipes.settings.matching import MatchingRecipe
 from weaksync.recipes.training import stages as matching_stages
-from weaksync.recipes.training.launch import answering_signals, goes_on, part, trainer
+from weaksync.recipes.training.launch import part, resumed_by, signal_exit_codes, trainer
 from weaksync.recipes.training.matching import train
 from weaksync.zoo.lipsync import LipSync
 from weaksync.zoo.subtitles import SubtitleMatching
@@ -79,14 +79,14 @@ def test_a_matcher_says_its_stage(
 
 
 def test_within_longer_work_the_whole_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end, goes_on("the same command"), part("one"):
+    with pytest.raises(SystemExit) as end, resumed_by("the same command"), part("one"):
         with pytest.raises(ValueError, match="caught"), part("two"):
             raise ValueError("caught")
-        with goes_on("another"), part("three"):
+        with resumed_by("another"), part("three"):
             pass
         raise KeyboardInterrupt
     assert end.value.code == 130
-    with pytest.raises(SystemExit), goes_on("it"):
+    with pytest.raises(SystemExit), resumed_by("it"):
         raise KeyboardInterrupt
     assert capfd.readouterr().err.splitlines() == ["stopped in one: the same command goes on", "stopped: it goes on"]
 
@@ -105,7 +105,7 @@ def test_scoring_says_that_it_was_stopped(
         listens = signal.getsignal(signal.SIGINT)
         runner = trainer(TrainerConfig(accelerator="cpu"), logger=False, enable_checkpointing=False)
         try:
-            with goes_on("the same command") if longer else nullcontext(), answering_signals():
+            with resumed_by("the same command") if longer else nullcontext(), signal_exit_codes():
                 runner.test(Interrupted(), [0], verbose=False)
         finally:
             signal.signal(signal.SIGINT, listens)  # Lightning lets go of it
@@ -125,7 +125,7 @@ def test_runs_of_each_language_go_on_by_a_command_that_is_taken(
     def interrupted(*given: Any, **more: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("weaksync.recipes.training.strategies.train_each", interrupted)
+    monkeypatch.setattr("weaksync.recipes.training.strategies.train_per_language", interrupted)
     with pytest.raises(SystemExit) as end:
         cli.main(["train", "story/weak", "--each-language", option])
     assert end.value.code == 130

@@ -15,7 +15,7 @@ from weaksync.recipes.scoring.scores import ALONE, WITHIN, run_scores
 from weaksync.recipes.settings import config
 from weaksync.recipes.settings.story import StoryRecipe
 from weaksync.recipes.training.preflight import check
-from weaksync.recipes.training.strategies import for_language, languages_of, train_each
+from weaksync.recipes.training.strategies import for_language, languages_of, train_per_language
 
 SMALL = "model.arguments={embed_dim: 8, num_heads: [1, 1, 1], text_width: 16, text_heads: 2, text_ffn: 32}"
 QUICK = [
@@ -47,7 +47,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def root(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    train_each(recipe(shards, folder))
+    train_per_language(recipe(shards, folder))
     return folder
 
 
@@ -100,7 +100,7 @@ def test_what_is_done_is_kept_and_the_rest_goes_on(
     shards: Path, root: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match=r"individual-en holds a run: --resume keeps what is done"):
-        train_each(recipe(shards, root))
+        train_per_language(recipe(shards, root))
     done = (root / "individual-en" / "model" / "model.safetensors").stat().st_mtime_ns
     monkeypatch.setattr(
         scores, "similarities", lambda *a, **k: pytest.fail("an evaluation that was kept is done again")
@@ -126,7 +126,7 @@ def test_scores_are_kept_by_what_they_are_of(shards: Path, root: Path, tmp_path:
 
 def test_a_first_stage_that_is_missing_is_named(shards: Path, root: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no run or checkpoint at .*translate, from which two_stage-en is to"):
-        train_each(recipe(shards, tmp_path, f"model.name={tmp_path}/translate", name="two_stage"))
+        train_per_language(recipe(shards, tmp_path, f"model.name={tmp_path}/translate", name="two_stage"))
     with pytest.raises(ValueError, match=r"a run for each language: train them all with --each-language"):
         check(recipe(shards, tmp_path, "model.name=runs/two_stage-{language}", name="two_stage_supervision"))
     (tmp_path / "begun").mkdir()

@@ -148,7 +148,7 @@ def _cross_entropy(logits: Tensor, positive: Tensor, candidate: Tensor) -> Tenso
 
 
 @dataclass
-class Everyone:
+class GatheredPairs:
     """The pairs of all ranks, B of them.
 
     Attributes:
@@ -167,15 +167,15 @@ class Everyone:
     world: int
 
 
-def gather(clips: Tensor, texts: Tensor, video: Tensor, sentence: Tensor, weight: Tensor) -> Everyone:
+def gather(clips: Tensor, texts: Tensor, video: Tensor, sentence: Tensor, weight: Tensor) -> GatheredPairs:
     """The pairs of all ranks, in the order of ranks; ranks may have different numbers of them."""
     world = world_size()
     if world == 1:
-        return Everyone(clips, texts, video, sentence, weight, 0, 1)
+        return GatheredPairs(clips, texts, video, sentence, weight, 0, 1)
     sizes = sizes_of_ranks(len(clips), clips.device)
     both = all_rows(torch.cat([clips, texts], dim=1), sizes)
     ids = all_rows(torch.stack([video, sentence], dim=1), sizes)
     weights = all_rows(weight.float(), sizes)
     width = clips.shape[1]
     first = sum(sizes[: dist.get_rank()])
-    return Everyone(both[:, :width], both[:, width:], ids[:, 0], ids[:, 1], weights, first, world)
+    return GatheredPairs(both[:, :width], both[:, width:], ids[:, 0], ids[:, 1], weights, first, world)
