@@ -15,11 +15,10 @@ from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import parse_qs, urlparse
 
 from .languages import LANGUAGES
-from .records import AnnotatedVideo, Interval, Sentence
+from .records import SPLITS, AnnotatedVideo, Interval, Sentence
 
 TimeFormat = Literal["auto", "frames30", "decimal"]
 
-SPLITS = ("train", "val", "test")
 _FOLDERS = {"zh": "ch"}
 
 FRAMES_PER_SECOND = 30

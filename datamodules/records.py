@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 Interval = tuple[float, float]
 
+#: the splits of a set, in the order in which they are shown
+SPLITS = ("train", "val", "test")
+
 
 @dataclass
 class Sentence:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datamodules.records import Interval, Sentence
+from ..datamodules.srt import srt_cue
 
 #: raised when a reader of an older alignment.json could no longer understand what we write
 SCHEMA_VERSION = 1
@@ -152,7 +153,7 @@ class Alignment:
             for span in spans
         ]
         return "".join(
-            f"{number}\n{_srt_time(start)} --> {_srt_time(end)}\n{_srt_text(text)}\n\n"
+            srt_cue(number, start, end, _srt_text(text)) + "\n"
             for number, ((start, end), text) in enumerate(sorted(cues, key=lambda cue: cue[0]), start=1)
         )
 
@@ -187,12 +188,6 @@ def _decimals(values: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _interval(span: Any) -> Interval | None:
     return None if span is None else (float(span[0]), float(span[1]))
-
-
-def _srt_time(seconds: float) -> str:
-    milliseconds = round(seconds * 1000)
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02},{rest % 1000:03}"
 
 
 def _srt_text(text: str) -> str:

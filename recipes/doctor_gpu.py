@@ -18,8 +18,8 @@ GRADIENT, VALUE = 1e-5, 1e-5
 SHARP_GRADIENT = 3e-4
 #: B, n, m: one warp, a row of one block, rows of several warps, and of several blocks
 SIZES = ((4, 33, 61), (2, 200, 256), (1, 500, 1500), (1, 64, 3000))
-#: a band that is held narrow in the last two sizes
-BAND = 150
+#: bands in columns: one that programs move along in the last two sizes, and one that takes several blocks in the last
+BAND, WIDE_BAND = 150, 1200
 
 
 def findings(device: str, *, sizes: tuple[tuple[int, int, int], ...] = SIZES) -> list[tuple[str, str, str]]:
@@ -46,10 +46,12 @@ SOFT: dict[str, tuple[str, dict[str, Any]]] = {
     "soft-DTW": ("soft_dtw", {"gamma": 0.1}),
     "soft-DTW, gamma 0.001": ("soft_dtw", {"gamma": 0.001}),
     "soft-DTW, band": ("soft_dtw", {"gamma": 0.1, "band": BAND}),
+    "soft-DTW, wide band": ("soft_dtw", {"gamma": 0.1, "band": WIDE_BAND}),
     "soft-DSTA": ("soft_dsta", {"gamma": 0.1}),
     "soft-DSTA, window 50": ("soft_dsta", {"gamma": 0.1, "window": 50}),
     "soft-DSTA, band": ("soft_dsta", {"gamma": 0.1, "band": BAND}),
     "soft Drop-DTW": ("soft_drop_dtw", {"drop_video": 0.4, "drop_text": 0.6, "gamma": 0.1}),
+    "soft Drop-DTW, band": ("soft_drop_dtw", {"drop_video": 0.4, "drop_text": 0.6, "gamma": 0.1, "band": BAND}),
     "soft Drop-DTW, every text matched": ("soft_drop_dtw", {"drop_video": 0.4, "gamma": 0.1}),
     "soft Drop-DTW, gaps": (
         "soft_drop_dtw",
@@ -62,9 +64,11 @@ def _hard() -> dict[str, Callable[[Tensor], tuple[Tensor, ...]]]:
     return {
         "DTW": kernels.dtw_path,
         "DTW, band": partial(kernels.dtw_path, band=BAND),
+        "DTW, wide band": partial(kernels.dtw_path, band=WIDE_BAND),
         "DSTA": kernels.dsta_path,
         "DSTA, window 50": partial(kernels.dsta_path, window=50),
         "Drop-DTW": partial(kernels.drop_dtw, drop_video=0.4, drop_text=0.6),
+        "Drop-DTW, band": partial(kernels.drop_dtw, drop_video=0.4, drop_text=0.6, band=BAND),
     }
 
 

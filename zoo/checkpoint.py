@@ -22,7 +22,7 @@ from . import registry
 from .card import model_card
 from .converters import WHOLE, convert, layout_of
 from .download import fetch, upload
-from .folders import SUMS, file_hash, read_sums, replace_folder, write_sums, write_synced
+from .folders import SUMS, file_hash, read_sums, replace_folder, write_sums
 from .tokenizers import SentenceTokenizer
 
 FORMAT = "weaksync"
@@ -114,7 +114,8 @@ class Pretrained(nn.Module):
             (temporary / WEIGHTS).chmod((temporary / CONFIG).stat().st_mode)  # safetensors makes it private
             if has_text:
                 self.tokenize.save(temporary)
-            write_synced(temporary / CARD, model_card(registry.find_model(self.registry_name), config))
+            card = model_card(registry.find_model(self.registry_name), config)
+            (temporary / CARD).write_text(card, encoding="utf-8")
             # the card is for people, who edit it
             names = sorted(path.name for path in temporary.iterdir() if path.name != CARD)
             write_sums(temporary, names)
@@ -342,4 +343,4 @@ def _read_json(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write_synced(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

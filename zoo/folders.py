@@ -39,9 +39,8 @@ def replace_folder(folder: Path, *, is_ours: Callable[[Path], bool]) -> Iterator
     try:
         temporary.chmod(0o777 & ~_umask())
         yield temporary
-        for path in temporary.iterdir():
+        for path in (*temporary.rglob("*"), temporary):
             _sync(path)
-        _sync(temporary)
         if folder.exists():
             _exchange(temporary, folder)
         else:
@@ -52,23 +51,24 @@ def replace_folder(folder: Path, *, is_ours: Callable[[Path], bool]) -> Iterator
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_synced(path: Path, text: str) -> None:
-    """Write a text file and force it to disk."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def folder_hash(folder: Path) -> str:
+    """SHA-256 of the names and hashes of the files in a folder, those of its folders left out, in hexadecimal."""
+    whole = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        whole.update(f"{path.name} {file_hash(path)}\n".encode())
+    return whole.hexdigest()
+
+
 def write_sums(folder: Path, names: Iterable[str]) -> None:
     """Write the hashes of a folder's files."""
-    write_synced(folder / SUMS, "".join(f"{file_hash(folder / name)}  {name}\n" for name in names))
+    lines = [f"{file_hash(folder / name)}  {name}\n" for name in names]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def read_sums(folder: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ from .checkpoint import MATCHER as CONFIG
 from .checkpoint import Pretrained, load
 from .codes import ClipCode, Pool, TextCode, alignment_costs, cue_costs, half_units
 from .download import fetch
-from .folders import SUMS, file_hash, read_sums, replace_folder, write_sums, write_synced
+from .folders import SUMS, file_hash, read_sums, replace_folder, write_sums
 from .fusion import PAPER_WEIGHTS, fuse
 from .glove import WordVectors
 from .models.cues import ActionCue, PictureCue, PictureNet
@@ -289,7 +289,8 @@ class Matcher:
                 part.save_pretrained(temporary / name)
             if self.words is not None:
                 save_words(self.words, temporary / "words")
-            write_synced(temporary / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+            text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+            (temporary / CONFIG).write_text(text, encoding="utf-8")
             write_sums(temporary, [name for name, _ in _files(temporary)])
         return folder
 

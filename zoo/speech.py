@@ -17,6 +17,7 @@ import torch
 
 from ..datamodules.batches import SPEECH_RATE, Speech, Word, resample, utterances
 from .download import from_disk
+from .folders import folder_hash
 
 #: our code -> the ISO 639-3 code by which MMS names its voices; it has none for Chinese
 MMS_CODES = {"en": "eng", "es": "spa", "fr": "fra", "pt": "por", "hi": "hin", "ru": "rus", "de": "deu", "tr": "tur"}
@@ -133,11 +134,7 @@ def _read(source: str, device: str) -> tuple[Any, Any]:
 
 @lru_cache(maxsize=16)
 def _digest(folder: str) -> str:
-    whole = hashlib.sha256()
-    for path in sorted(path for path in Path(folder).iterdir() if path.is_file()):
-        with path.open("rb") as file:
-            whole.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return whole.hexdigest()
+    return folder_hash(Path(folder))
 
 
 def _check(source: str, model: Any, tokenizer: Any, speaker: int, language: str) -> None:

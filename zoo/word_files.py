@@ -6,7 +6,6 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from .folders import write_synced
 from .glove import HashedWords, WordVectors
 
 #: what makes vectors of words
@@ -19,10 +18,10 @@ def save_words(words: Words, folder: Path) -> None:
     """Write words.txt, one a line in the order of the table, and vectors.safetensors; or hashed.txt, the dimensions."""
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(words, HashedWords):
-        write_synced(folder / _HASHED, f"{words.dim}\n")
+        (folder / _HASHED).write_text(f"{words.dim}\n")
         return
     listed = sorted(words.rows, key=lambda word: words.rows[word])
-    write_synced(folder / _LIST, "".join(f"{word}\n" for word in listed))
+    (folder / _LIST).write_text("".join(f"{word}\n" for word in listed), encoding="utf-8")
     save_file({"vectors": words.table.contiguous()}, folder / _TABLE)
     (folder / _TABLE).chmod((folder / _LIST).stat().st_mode)  # safetensors makes it private
 

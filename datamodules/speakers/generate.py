@@ -15,12 +15,13 @@ from PIL import Image
 from ..files import whole_path, write_whole
 from ..generating import run_tasks, write_settings
 from ..media import frames_at
+from ..records import SPLITS
 from ..speech import Espeak
 from .film import Face, encode
 from .scenes import HEIGHT, WIDTH
 from .script import FPS, Clip, Settings, people_of, split_of, write
 from .subtitles import check_pool, cues, srt, write_pool
-from .topics import SPLITS, check_language
+from .topics import check_language
 
 #: raised whenever a seed would give other texts, times, sounds or pictures; results name it
 VERSION = 1

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..files import write_whole
+from ..srt import srt_cue
 from .script import DOMAINS, Settings, Spoken, people_of, talk
 from .topics import LANGUAGES, TOPICS, Line, lines, split_of
 
@@ -21,7 +22,7 @@ def srt(spoken: Sequence[Spoken]) -> bytes:
     """A subtitle file."""
     cues = []
     for number, said in enumerate(spoken, start=1):
-        cues.append(f"{number}\n{_clock(said.start)} --> {_clock(said.end)}\n{said.text}\n")
+        cues.append(srt_cue(number, said.start, said.end, said.text))
     return "\n".join(cues).encode()
 
 
@@ -30,8 +31,8 @@ def cues(spoken: Sequence[Spoken]) -> list[dict[str, Any]]:
     return [
         {
             "text": said.text,
-            "start": _milliseconds(said.start) / 1000,
-            "end": _milliseconds(said.end) / 1000,
+            "start": round(said.start * 1000) / 1000,
+            "end": round(said.end * 1000) / 1000,
             "person": said.person.id,
             "rate": said.rate,
         }
@@ -133,12 +134,3 @@ class _Deck:
 
 def _of_test(settings: Settings, language: str, topic: str) -> list[Line]:
     return [each for each in lines(language, topic) if split_of(each.text, settings.val, settings.test) == "test"]
-
-
-def _clock(seconds: float) -> str:
-    whole, rest = divmod(_milliseconds(seconds), 1000)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d},{rest:03d}"
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)

@@ -18,7 +18,6 @@ TOPICS = ("cooking", "garden", "music", "school", "travel", "money", "beauty", "
 LANGUAGES = ("en", "es", "fr")
 #: things of a topic; each can be said, and shown (`objects`)
 THINGS = 4
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

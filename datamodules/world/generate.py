@@ -13,6 +13,7 @@ import numpy as np
 from ..files import write_whole
 from ..generating import run_tasks, write_settings
 from ..records import AnnotatedVideo, Sentence
+from ..srt import srt_cue
 from .film import encode
 from .language import LANGUAGES, load, tell
 from .narrate import narrate
@@ -158,14 +159,8 @@ def _srt(video: AnnotatedVideo) -> str:
     cues = []
     for number, sentence in enumerate(video.sentences, start=1):
         assert sentence.narration is not None
-        start, end = (_clock(seconds) for seconds in sentence.narration)
-        cues.append(f"{number}\n{start} --> {end}\n{sentence.text}\n")
+        cues.append(srt_cue(number, *sentence.narration, sentence.text))
     return "\n".join(cues)
-
-
-def _clock(seconds: float) -> str:
-    whole, milliseconds = divmod(round(seconds * 1000), 1000)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d},{milliseconds:03d}"
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -22,8 +23,9 @@ from .peers import Peer
 GAMMA = 0.1
 DROP_VIDEO, DROP_TEXT = 0.4, 0.6
 
-#: of the table; `Measured.row` fills them
+#: of the table; `Measured.row` fills the first
 COLUMNS = ("job", "size", "ns a cell", "error", "fastest peer", "ratio")
+GPU_COLUMNS = (*COLUMNS, "copies")
 
 Call = Callable[[Tensor], Tensor]
 
@@ -58,14 +60,14 @@ class Job:
 
     def error(self, cost: Tensor) -> float:
         """max |g - g64| / max |g64| of the first pair; for a hard recurrence, its relative error in the value."""
-        one, truth = cost[:1].clone(), cost[:1].double()
+        one, truth = cost[:1].clone(), cost[:1].double().cpu()
         if not self.soft:
             exact = self.value(truth).item()
             return abs(self.value(one).item() - exact) / abs(exact)
         gradients = []
         for leaf in (one.requires_grad_(), truth.requires_grad_()):
             (gradient,) = torch.autograd.grad(self.value(leaf).sum(), leaf)
-            gradients.append(gradient.double())
+            gradients.append(gradient.double().cpu())
         return float((gradients[0] - gradients[1]).abs().max() / gradients[1].abs().max())
 
 
@@ -138,26 +140,39 @@ def measure(job: Job, *, device: str = "cpu", repeats: int = 9) -> Measured:
 
 
 def _seconds(run: Callable[[Tensor], object], cost: Tensor, soft: bool) -> float:
-    """Seconds a run, over as many as it takes to fill a twentieth of a second."""
+    """Seconds a run, over as many as it takes to fill a twentieth of a second.
+
+    A GPU is waited for only after the last of them, so that it, too, has the next run while it does one.
+    """
     leaf = cost.clone().requires_grad_(soft)
+    if cost.is_cuda:
+        runs = math.ceil(0.05 / _seconds_of(1, run, leaf))
+        return _seconds_of(runs, run, leaf) / runs
     runs = 0
-    _wait(cost)
     start = time.perf_counter()
     while (taken := time.perf_counter() - start) < 0.05:
         leaf.grad = None
         run(leaf)
-        _wait(cost)
         runs += 1
     return taken / runs
 
 
-def _wait(cost: Tensor) -> None:
-    if cost.is_cuda:
-        torch.cuda.synchronize(cost.device)
+def _seconds_of(runs: int, run: Callable[[Tensor], object], leaf: Tensor) -> float:
+    """Seconds of so many runs on a GPU, from when it has nothing to do until then."""
+    torch.cuda.synchronize(leaf.device)
+    start = time.perf_counter()
+    for _ in range(runs):
+        leaf.grad = None
+        run(leaf)
+    torch.cuda.synchronize(leaf.device)
+    return time.perf_counter() - start
 
 
 def copy_floor(device: str) -> float:
-    """ns for each cell to read and write a table of costs once: what no kernel can be faster than."""
+    """ns for each cell to read and write a table of costs once, out of memory and not a cache.
+
+    Nothing that writes a gradient is faster, unless its costs lie in a cache.
+    """
     cost = torch.rand(64, 1000, 1000, device=device)
     return 1e9 * statistics.median(_seconds(torch.clone, cost, False) for _ in range(9)) / cost.numel()
 
@@ -173,7 +188,8 @@ def command(device: str, threads: int, only: str, repeats: int, as_json: bool) -
 
     Sizes are B x n x m, and times in ns for each cell of the table; wN is a window of N texts.  The error is that of
     the gradient against float64, relative to its largest entry, or of the value where there is no gradient.  The ratio
-    says how often this library does the job while its fastest peer does it once.
+    says how often this library does the job while its fastest peer does it once.  On a GPU, copies says how often a cell
+    of a large table could be copied in the time of the job.
 
     Peers are what is installed of tslearn, pysdtw, dtaidistance and numba (pip install 'weaksync[bench]').
     """
@@ -181,6 +197,8 @@ def command(device: str, threads: int, only: str, repeats: int, as_json: bool) -
         raise ValueError(f"the kernels run on cpu and cuda, not on {device!r}")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError("no GPU is visible here: leave --device at cpu")
+    if device.startswith("cuda") and (torch.device(device).index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"there is no {device} here: GPUs count from cuda:0 to cuda:{torch.cuda.device_count() - 1}")
     chosen = [job for job in jobs(device) if only.lower() in job.name.lower()]
     if not chosen:
         raise ValueError(f"no job is named like {only!r}; there are {', '.join(sorted({job.name for job in jobs()}))}")
@@ -192,9 +210,11 @@ def command(device: str, threads: int, only: str, repeats: int, as_json: bool) -
             found = [measure(job, device=device, repeats=repeats) for job in bar.track(chosen, description="kernels")]
         backend = ops.describe(device)
         title = f"{backend}, {threads} thread{'s' * (threads > 1)}, medians of up to {repeats} turns"
-        print_table(title, COLUMNS, [one.row() for one in found], as_json=as_json)
+        floor, on_gpu = copy_floor(device), device != "cpu"
+        rows = [(*one.row(), one.ns / floor) if on_gpu else one.row() for one in found]
+        print_table(title, GPU_COLUMNS if on_gpu else COLUMNS, rows, as_json=as_json)
         if not as_json:
-            err.print(f"copying the costs takes {copy_floor(device):.2f} ns a cell")
+            err.print(f"copying the costs takes {floor:.2f} ns a cell")
             if absent := peers.missing():
                 note = f"no {', '.join(absent)} here: pip install 'weaksync[bench]' fills the columns of peers"
                 err.print(escape(note))

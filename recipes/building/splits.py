@@ -7,6 +7,8 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+from ...datamodules.records import SPLITS
+
 #: shares of the annotated stories (M-SyMoN, section 4.4); the rest is test
 TRAIN, VAL = 0.2, 0.2
 
@@ -54,7 +56,7 @@ def read_splits(path: Path) -> dict[str, str]:
             f'{path}: should be {{"train": ["story", ...], "val": [...], "test": [...]}} ({fault})'
         ) from fault
     splits = dict(rows)
-    if unknown := sorted(set(splits.values()) - {"train", "val", "test"}):
+    if unknown := sorted(set(splits.values()) - set(SPLITS)):
         raise ValueError(f"{path}: split {unknown[0]!r}; a story is in train, val or test")
     if len(splits) < len(rows):
         seen: set[str] = set()

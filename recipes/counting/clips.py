@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...datamodules.records import SpokenClip
-from .sets import words_of
+from .sets import split_order, words_of
 
 #: a step of the funnel -> what it asks for
 ASKED = {
@@ -87,9 +87,8 @@ def count_clips(clips: Iterable[tuple[str, SpokenClip]]) -> dict[str, ClipCounts
     for split, clip in clips:
         counts.setdefault((split, clip.domain), ClipCounts()).add(clip)
         together.add(clip)
-    order = {"train": 0, "val": 1, "test": 2}
-    ordered = sorted(counts.items(), key=lambda item: (order.get(item[0][0], 3), item[0]))
-    named = {" ".join(filter(None, key)): count for key, count in ordered}
+    ordered = sorted(counts, key=lambda key: (split_order(key[0]), key))
+    named = {" ".join(filter(None, key)): counts[key] for key in ordered}
     return named if len(named) < 2 else named | {"all": together}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...datamodules import msymon, yms
 from ...datamodules.msymon import FRAMES_PER_SECOND, Row, fraction
+from ...datamodules.records import SPLITS
 
 
 @dataclass
@@ -76,7 +77,7 @@ class MsymonCounts:
 def msymon_counts(root: Path, language: str) -> MsymonCounts:
     """Count one language of the release in `root`.  Raises as `datamodules.msymon.read_rows`."""
     counts = MsymonCounts()
-    for split in msymon.SPLITS:
+    for split in SPLITS:
         videos = msymon.read_rows(root / "annotations" / msymon.folder_of(language) / f"{split}.json")
         setattr(counts, f"{split}_videos", len(videos))
         for rows in videos.values():
@@ -165,7 +166,7 @@ def yms_counts(root: Path, variant: yms.Variant) -> YmsCounts:
         far += int((np.abs(ends[:, None] - cuts[None, :]).min(axis=1) > 0.5).sum())
     return YmsCounts(
         videos=len(videos),
-        videos_in_splits=sum(len(yms.read(root, split, variant=variant)) for split in ("train", "val", "test")),
+        videos_in_splits=sum(len(yms.read(root, split, variant=variant)) for split in SPLITS),
         clips=len(clips),
         hours_of_clips=float((clips[:, 1] - clips[:, 0]).sum() / 3600),
         mean_clip_seconds=float((clips[:, 1] - clips[:, 0]).mean()),

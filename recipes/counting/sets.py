@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ...datamodules.records import AnnotatedVideo, weak_labels
+from ...datamodules.records import SPLITS, AnnotatedVideo, weak_labels
 
 
 @dataclass
@@ -89,8 +89,8 @@ class SetCounts:
             "movies": len(self.movies) or None,
             "annotated videos": self.annotated_videos,
             "annotated hours": self.annotated_seconds / 3600,
-            **{f"weak pairs, {split}": self.weak_pairs[split] for split in _in_order(self.weak_pairs)},
-            **{f"annotated pairs, {split}": self.annotated_pairs[split] for split in _in_order(self.annotated_pairs)},
+            **_by_split("weak pairs", self.weak_pairs),
+            **_by_split("annotated pairs", self.annotated_pairs),
             "times agree with people": self.timestamp_agreement(),
         }
 
@@ -120,10 +120,13 @@ def words_of(text: str, language: str) -> list[str]:
     return [word for word in stripped if word]
 
 
-def _in_order(splits: Iterable[str]) -> list[str]:
-    """train, val, test, and then any others."""
-    known = {"train": 0, "val": 1, "test": 2}
-    return sorted(splits, key=lambda split: (known.get(split, 3), split))
+def _by_split(what: str, counts: dict[str, int]) -> dict[str, float | int | None]:
+    return {f"{what}, {split}": counts[split] for split in sorted(counts, key=split_order)}
+
+
+def split_order(split: str) -> tuple[int, str]:
+    """To sort by: `SPLITS`, and then any others by their names."""
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS)), split
 
 
 def _strip(word: str) -> str:

@@ -11,6 +11,7 @@ import click
 
 from ...datamodules.captions import Cut
 from ...datamodules.groups import Grouping
+from ...datamodules.records import SPLITS
 from ..building import faces, speaking
 from ..building.conversation import Rules
 from ..building.conversation_set import Report, Settings, build_clips
@@ -124,7 +125,7 @@ def show(report: Report, out: Path, as_json: bool) -> None:
         rows = [[split, *count.values()] for split, count in report.counts.items()]
         print_table(f"{out}", ["split", "clips", "sentences"], rows)
     err.print(f"splits: {report.settings['splits']}", highlight=False, markup=False, soft_wrap=True)
-    if lacking := [split for split in ("train", "val", "test") if split not in report.counts]:
+    if lacking := [split for split in SPLITS if split not in report.counts]:
         err.print(f"no clip in {', '.join(lacking)} (--splits says which video is where)", highlight=False)
     if report.resumed:
         err.print(f"from an earlier run: {report.resumed} groups; new: {report.built}", highlight=False)

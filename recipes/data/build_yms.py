@@ -17,7 +17,7 @@ import click
 from av.video.frame import VideoFrame
 
 from ...datamodules import media, shards, yms
-from ...datamodules.records import AnnotatedVideo, Interval
+from ...datamodules.records import SPLITS, AnnotatedVideo, Interval
 from ..building.parts import PARTS, Failure, check_out, finish, key_of, stat_of, write_report
 from ..building.sources import video_files
 from ..building.story_clips import Clips, Pictures
@@ -29,7 +29,6 @@ from .build_options import exit_if_failed
 
 #: how much shorter than its published clips a file may be; the last clip ends there then
 SLACK_SECONDS = 2.0
-SPLITS = ("train", "val", "test")
 #: part of every part's key: raise it where the same input would now give other parts
 VERSION = 1
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ...datamodules.records import SPLITS
 from ...datamodules.speakers import DOMAINS, LANGUAGES, contact_sheet, generate
 from ..console import err, print_table, progress
 
@@ -85,7 +86,7 @@ def command(
                 bar.console.print(f"{folder / 'nets' / net.cue}: right on {net.right:.0%} of pictures it has not seen")
     videos = list(whole["videos"].values())
     columns = ["split", "domain", "clips", "people", "minutes", "sentences", "words/min", "hidden", "unseen"]
-    groups = [(split, domain) for split in ("train", "val", "test") for domain in DOMAINS]
+    groups = [(split, domain) for split in SPLITS for domain in DOMAINS]
     rows = [
         [split, domain, *_count([v for v in videos if (v["split"], v["domain"]) == (split, domain)])]
         for split, domain in groups

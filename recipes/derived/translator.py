@@ -6,7 +6,6 @@ mBART-50), by ``<2en>`` before the text (MADLAD-400), or by being made for one p
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import torch
 
 from ...datamodules.languages import LANGUAGES, language_code
 from ...zoo.download import from_disk
+from ...zoo.folders import folder_hash
 from ..options import Device, chosen_device
 
 NLLB = "facebook/nllb-200-distilled-600M"
@@ -101,11 +101,7 @@ class Seq2Seq:
         """Its name, and the revision of the hub or the hash of the folder's files."""
         if not Path(self.source).is_dir():
             return f"{self.source}@{self.config._commit_hash}"
-        whole = hashlib.sha256()
-        for path in sorted(path for path in Path(self.source).iterdir() if path.is_file()):
-            with path.open("rb") as file:
-                whole.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-        return f"{Path(self.source).resolve().name}@sha256:{whole.hexdigest()}"
+        return f"{Path(self.source).resolve().name}@sha256:{folder_hash(Path(self.source))}"
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ...datamodules import msymon, yms
-from ...datamodules.records import AnnotatedVideo
+from ...datamodules.records import SPLITS, AnnotatedVideo
 from ..console import err, print_table
 from ..published import languages_present, release
 from ..scoring import paper
@@ -20,7 +20,7 @@ from ..scoring.ceilings import Ceilings, ceilings
 
 @click.command("ceilings")
 @click.option("--data", "root", type=click.Path(path_type=Path), required=True, help="Folder with m-symon/ and yms/.")
-@click.option("--split", type=click.Choice(msymon.SPLITS), default="test", show_default=True, help="Which videos.")
+@click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True, help="Which videos.")
 @click.option(
     "--time-format",
     type=click.Choice(["auto", "frames30", "decimal"]),

@@ -16,10 +16,8 @@ from ...zoo.metrics import Interval
 from ..scoring.comparison import Comparison
 from ..scoring.paper import Table
 from ..scoring.paper_subtitles import ALIGNERS, CUE_NAMES, CUES, DOMAINS, FIGURES, TABLE_1, TABLE_2, TABLE_3, row
-from ..scoring.pools import PoolScores, Query
+from ..scoring.pools import SHARES, PoolScores, Query
 
-#: what is counted on the axes of the curves
-SHARES = {"hidden": "frames whose lips cannot be seen, %", "offscreen": "speech whose speaker is not seen, %"}
 #: one of the fusions has a row of its own that the paper lacks
 _PAPER_WEIGHTS = "paper"
 
@@ -130,13 +128,13 @@ def write_curves(scores: PoolScores, folder: Path, name: str) -> list[Path]:
 
     Nothing is written where the truth is unknown.  Returns the paths.
     """
-    known = [share for share in SHARES if any(getattr(query, share) is not None for query in scores.queries)]
-    if not known:
+    if not scores.known_shares:
         return []
     from ..report.pool import curves  # matplotlib takes longer to import than the rest
 
     found = {
-        share: {ALIGNERS.get(model, model): scores.curve(model, share) for model in scores.ranks} for share in known
+        share: {ALIGNERS.get(model, model): scores.curve(model, share) for model in scores.ranks}
+        for share in scores.known_shares
     }
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

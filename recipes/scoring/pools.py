@@ -16,6 +16,8 @@ from .paper_subtitles import MEDIAN, RECALLS
 
 #: how many of the first places each column of the tables counts
 PLACES = dict(zip(RECALLS, (1, 5, 10), strict=True))
+#: what of a clip cannot be seen, an attribute of `Query`, and how it is called below a curve
+SHARES = {"hidden": "frames whose lips are hidden, in %", "offscreen": "speech from off screen, in %"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class PoolScores:
     queries: Sequence[Query]
     pool: int
     ranks: Mapping[str, Sequence[Ranks]]
+
+    @property
+    def known_shares(self) -> list[str]:
+        """Those of `SHARES` that are known of some clip."""
+        return [share for share in SHARES if any(getattr(query, share) is not None for query in self.queries)]
 
     @classmethod
     def of(cls, queries: Sequence[Query], costs: Mapping[str, Sequence[Tensor]], right: Tensor) -> PoolScores:

@@ -34,10 +34,8 @@ from ..training.launch import is_rank_zero, progress_bar, say, signal_exit_codes
 from ..training.subtitles import check_streams, clips_of, digest, least_steps
 from .comparison import shown, shown_chance
 from .paper_subtitles import MEDIAN, RECALLS
-from .pools import PoolScores, Query
+from .pools import SHARES, PoolScores, Query
 
-#: what of a clip cannot be seen, and how it is called below a curve
-SHARES = {"hidden": "frames whose lips are hidden, in %", "offscreen": "speech from off screen, in %"}
 #: subtitles of a pool that are encoded together
 _AT_ONCE = 64
 
@@ -60,11 +58,6 @@ class Evaluation:
         figures = {name: value for name in RECALLS if isinstance(value := found[name], Interval)}
         (ranks,) = self.scores.ranks[which]
         return {**figures, MEDIAN: median_interval(ranks.expected())}
-
-    @property
-    def shares(self) -> list[str]:
-        """Those of `SHARES` that are known of some clip."""
-        return [share for share in SHARES if any(getattr(query, share) is not None for query in self.scores.queries)]
 
     def hidden_most(self) -> float | None:
         """The share of hidden lips that half of the clips exceed or reach; None where it is not known."""
@@ -103,7 +96,7 @@ class Evaluation:
                     name: [asdict(part) for part in self.scores.curve(which, share)]
                     for which, name in self.names.items()
                 }
-                for share in self.shares
+                for share in self.scores.known_shares
             },
             "per_clip": [
                 {**asdict(query), "rank": {self.names[which]: each[place] for which, each in ranks.items()}}
@@ -249,10 +242,10 @@ def present(evaluation: Evaluation, split: str, out: Path | None, as_json: bool)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
-        if evaluation.shares:
+        if evaluation.scores.known_shares:
             found = {
                 share: {name: evaluation.scores.curve(which, share) for which, name in evaluation.names.items()}
-                for share in evaluation.shares
+                for share in evaluation.scores.known_shares
             }
             curves(found, SHARES, out / "curves.png", chance=plain["chance"]["r@1"])
             say(f"drew {out / 'curves.png'}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from weaksync.datamodules import msymon
+from weaksync.datamodules.records import SPLITS
 
 DATA = os.environ.get("WEAKSYNC_DATA")
 real = pytest.mark.skipif(not DATA, reason="set WEAKSYNC_DATA to the folder that holds m-symon and yms")
@@ -148,7 +149,7 @@ def test_urls(tmp_path):
 )
 def test_the_release_has_the_counts_that_are_known_of_it(language, counts, sentences, matched, listed):
     root = Path(str(DATA)) / "m-symon"
-    splits = [msymon.read(root, language, split, deduplicate=False) for split in msymon.SPLITS]
+    splits = [msymon.read(root, language, split, deduplicate=False) for split in SPLITS]
     videos = [video for split in splits for video in split]
     assert tuple(map(len, splits)) == counts
     assert sum(len(video.sentences) for video in videos) == sentences

@@ -15,6 +15,7 @@ import pytest
 from weaksync.datamodules import captions, speech
 from weaksync.datamodules.batches import Phoneme
 from weaksync.datamodules.languages import check_script
+from weaksync.datamodules.records import SPLITS
 from weaksync.datamodules.speakers import DOMAINS, LANGUAGES, TOPICS, contact_sheet, generate
 from weaksync.datamodules.speakers.cast import person
 from weaksync.datamodules.speakers.mouth import track
@@ -22,7 +23,7 @@ from weaksync.datamodules.speakers.objects import thing
 from weaksync.datamodules.speakers.script import Settings, people_of
 from weaksync.datamodules.speakers.script import split_of as split_of_clip
 from weaksync.datamodules.speakers.subtitles import write_pool
-from weaksync.datamodules.speakers.topics import SPLITS, THINGS, line, lines, split_of
+from weaksync.datamodules.speakers.topics import THINGS, line, lines, split_of
 
 pytest.importorskip("espeakng_loader")
 

@@ -74,7 +74,7 @@ CASES = [
     Case("DSTA trace", "dsta", "trace", DSTA | {"WINDOWED": True, "BLOCK": 256}),
     Case("Drop-DTW labels", "drop_dtw", "forward", DROP | {"STORE": True}),
     Case("Drop-DTW trace", "drop_dtw", "trace", {"CONTIGUOUS": True, "NARROW": False, "BLOCK": 256}),
-    Case("spoiled pairs", "rows", "find_spoiled", {"BLOCK": 1024}, warps=4),
+    Case("spoiled pairs", "rows", "find_spoiled", {"ROWS": 64, "BLOCK": 1024}, warps=4),
 ]
 #: bands that programs move along, rows of several blocks, with a band and without, and the widest rows of one program
 STORED = EVERY | {"STORE": True}
