@@ -1,4 +1,4 @@
-"""Checkpoint folders: the same model comes back, damage is named, and nothing is half written or unpickled."""
+"""Checkpoint folders: the same model comes back, damage is named, and nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ import json
 import pickle
 import re
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +17,14 @@ from safetensors.torch import load_file, save_file
 
 from weaksync import zoo
 from weaksync.zoo import checkpoint
-from weaksync.zoo.folders import replace_folder
 from weaksync.zoo.models.cclm import CCLM
 
-SMALL = {"embed_dim": 8, "num_heads": [1, 2, 2], "text_width": 32, "text_ffn": 64, "project_dim": 16}
-DECODER = {"drop_clip": 0.1, "drop_sentence": 0.2, "policy": "percentile", "contiguous": True}
-
-
-def small() -> CCLM:
-    torch.manual_seed(0)
-    return zoo.create("cclm-tiny", **SMALL).eval()
+from .small_checkpoint import DECODER, SMALL, save_small, small
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("zoo") / "model"
-    return small().save_pretrained(folder, decoder=DECODER, metrics={"f1": 0.25, "val": {"sentence_iou": 0.5}})
+    return save_small(tmp_path_factory.mktemp("zoo") / "model")
 
 
 @pytest.fixture
@@ -265,151 +254,3 @@ def test_names_without_weights_say_what_to_do(tmp_path: Path) -> None:
         zoo.load("cclm-tiny")
     with pytest.raises(FileNotFoundError, match=r"no checkpoint folder 'cclm-tin'.*did you mean 'cclm-tiny'"):
         zoo.load("cclm-tin")
-
-
-# ---- written whole
-
-
-def test_a_save_leaves_the_model_as_it_was(tmp_path: Path) -> None:
-    model = small()
-    assert zoo.load(model.save_pretrained(tmp_path / "with", decoder=DECODER)).decoder == DECODER
-    assert model.decoder is None and zoo.load(model.save_pretrained(tmp_path / "without")).decoder is None
-
-
-def test_saving_again_replaces_the_whole_folder(folder: Path) -> None:
-    with torch.no_grad():
-        model = small()
-        model.temp.fill_(0.3)
-    model.save_pretrained(folder)
-    assert float(zoo.load(folder).temp) == pytest.approx(0.3)
-    assert [p.name for p in folder.parent.iterdir()] == ["model"]
-
-
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ValueError, match="holds something else"):
-        small().save_pretrained(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
-    with pytest.raises(ValueError, match="is a file or a link"):
-        small().save_pretrained(tmp_path / "thesis.txt")
-
-
-def test_a_failure_while_saving_leaves_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(OSError, match="No space left"):
-        small().save_pretrained(folder)
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
-    assert [p.name for p in folder.parent.iterdir()] == ["model"]
-
-
-SAVE_FOREVER = """
-import sys
-from pathlib import Path
-from weaksync.zoo.folders import replace_folder
-for n in range(10**9):
-    with replace_folder(Path(sys.argv[1]), is_ours=lambda folder: True) as temporary:
-        for name in "ab":
-            (temporary / name).write_text(str(n) * 20000)
-    print(n, flush=True)
-"""
-
-
-@pytest.mark.parametrize("delay", [0.0, 0.003, 0.01, 0.02])
-def test_kill_9_at_any_moment_leaves_a_whole_folder(delay: float, tmp_path: Path) -> None:
-    target = tmp_path / "model"
-    process = subprocess.Popen([sys.executable, "-c", SAVE_FOREVER, str(target)], stdout=subprocess.PIPE, cwd="/")
-    assert process.stdout is not None
-    for _ in range(5):
-        process.stdout.readline()
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert (target / "a").read_text() == (target / "b").read_text() != ""
-
-
-def test_replacing_works_where_the_system_cannot_swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
-    for n in range(3):
-        with replace_folder(tmp_path / "x", is_ours=lambda folder: True) as temporary:
-            (temporary / "n").write_text(str(n))
-    assert (tmp_path / "x/n").read_text() == "2"
-    assert [p.name for p in tmp_path.iterdir()] == ["x"]
-
-
-# ---- the hub
-
-
-def cached(saved: Path, cache: Path) -> None:
-    """The hub's own cache layout."""
-    repo = cache / "models--someone--recaps"
-    (repo / "refs").mkdir(parents=True)
-    (repo / "refs/main").write_text("a" * 40)
-    shutil.copytree(saved, repo / "snapshots" / ("a" * 40))
-
-
-def test_a_cached_repository_loads_offline(saved: Path, tmp_path: Path) -> None:
-    cached(saved, tmp_path)
-    model = zoo.load("hf://someone/recaps", cache_dir=tmp_path, local_files_only=True)
-    assert model.decoder == DECODER
-    assert isinstance(CCLM.from_pretrained("hf://someone/recaps", cache_dir=tmp_path, local_files_only=True), CCLM)
-
-
-def test_an_uncached_repository_says_so(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no hf://someone/else here: .* local_files_only is set"):
-        zoo.load("hf://someone/else", cache_dir=tmp_path, local_files_only=True)
-    with pytest.raises(ValueError, match="hf://a/b/c"):
-        zoo.load("hf://a/b/c", cache_dir=tmp_path, local_files_only=True)
-
-
-def test_hub_options_are_handed_on(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
-
-    def snapshot(repo: str, **options: Any) -> str:
-        asked.update(options, repo=repo)
-        return str(saved)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
-    zoo.load("hf://someone/recaps", revision="v2", token="secret", cache_dir=tmp_path)
-    assert asked["repo"] == "someone/recaps"
-    assert (asked["revision"], asked["token"], asked["cache_dir"]) == ("v2", "secret", tmp_path)
-    assert "*.safetensors" in asked["allow_patterns"]
-    assert not any("bin" in pattern or "pt" in pattern for pattern in asked["allow_patterns"])
-
-
-@pytest.mark.parametrize("revision", [None, "main", "v2", "refs/pr/7"])
-def test_pushing_uploads_a_sound_folder(revision: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
-
-    class Hub:
-        """As the hub: a commit to a revision that it does not have is refused."""
-
-        revisions = frozenset({"main", "refs/pr/7"})
-
-        def __init__(self, token: Any = None) -> None:
-            asked["token"] = token
-
-        def create_repo(self, repo: str, **options: Any) -> str:
-            asked["repository"] = {"repo": repo, **options}
-            return f"https://hub/{repo}"
-
-        def create_branch(self, repo: str, *, branch: str, exist_ok: bool = False) -> None:
-            assert repo == asked["repository"]["repo"]
-            assert exist_ok or branch not in self.revisions
-            self.revisions |= {branch}
-
-        def upload_folder(self, *, folder_path: Path, revision: str | None, **options: Any) -> None:
-            assert checkpoint.verify(folder_path) == []
-            if (revision or "main") not in self.revisions:
-                raise OSError(f"404: revision {revision} not found")
-            asked["upload"] = {"revision": revision, **options}
-
-    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
-    url = small().push_to_hub("someone/recaps", private=True, token="secret", revision=revision, metrics={"f1": 0.5})
-    assert url == "https://hub/someone/recaps"
-    assert asked["token"] == "secret"
-    assert asked["repository"] == {"repo": "someone/recaps", "private": True, "exist_ok": True}
-    assert asked["upload"]["revision"] == revision
