@@ -6,8 +6,9 @@ checked, as that would wait for the device. A single cost / gamma of 10**30 coun
 lie beyond the table is NaN, with a gradient of 0.
 
 Rows wider than a program holds are computed in blocks; DSTA, which reads a row in both directions, then keeps its rows
-in memory (long_dsta.py). Tables kept for the backward pass or for tracing a path are as wide as the band; for a band
-beyond 1018, DTW and Drop-DTW keep whole rows.
+in memory (long_dsta.py). Tables kept for the backward pass or for tracing a path are as wide as the band, at most twice
+its 2 * band + 11 columns; only a batch with too few video steps for that keeps whole rows. A band of up to 1018 also
+saves time: the program moves along it. With a wider one, DTW and Drop-DTW take the time of whole rows.
 """
 
 from __future__ import annotations
@@ -51,12 +52,12 @@ def soft_dtw(
         spoiled = spoiled_pairs(table, steps, texts, n, m)
         _soft_dtw.forward[(batch,)](
             table, steps, texts, spoiled, value, left, up, edge, n, width // 4, *strides, scale, band or 0,
-            STORE=with_alignment, EVERY=how.layout.every, **how.constants,
+            STORE=with_alignment, EVERY=how.layout.every, **how.block_constants,
         )  # fmt: skip
         if with_alignment:
             _soft_dtw.backward[(batch,)](
                 left, up, steps, texts, spoiled, value, alignment, edge, n, width // 4, how.held // 4, band or 0,
-                **how.constants,
+                **how.block_constants,
             )  # fmt: skip
     return value, alignment[..., :m].contiguous() if with_alignment else alignment
 
@@ -91,7 +92,6 @@ def soft_dsta(
     strides = (width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4)
     shape = (n, *strides, scale, order_weight * scale, band or 0)
     constants = how.constants | {"WINDOWED": windows is not None, "MARGIN": order_margin}
-    del constants["CHUNKED"]
     with on(cost.device):
         inputs = (table, steps, texts, reach, spoiled_pairs(table, steps, texts, n, m))
         tables = (table_r, table_e)
@@ -113,7 +113,7 @@ def soft_dsta(
 def plan_dsta(steps: int, texts: int, band: int | None, windows: Tensor | None) -> tuple[Plan, bool]:
     """The plan, and whether rows lie in memory: where none fits a program, or a finite window moves with a band."""
     how = plan(steps, texts, band)
-    in_memory = how.chunked and (windows is not None or not how.narrow)
+    in_memory = how.chunked and (windows is not None or not how.moving)
     return (plan_in_memory(texts, band) if in_memory else how), in_memory
 
 
@@ -150,7 +150,11 @@ def soft_drop_dtw(
         return value, alignment[..., :n, :m] if with_alignment else alignment, *drops
     scale = -math.log2(math.e) / gamma
     shape = (rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4, scale, band or 0)
-    constants = how.constants | {"DROP_TEXT": text is not None, "CONTIGUOUS": contiguous, "EVERY": how.layout.every}
+    constants = how.block_constants | {
+        "DROP_TEXT": text is not None,
+        "CONTIGUOUS": contiguous,
+        "EVERY": how.layout.every,
+    }
     with on(cost.device):
         spoiled = spoiled_pairs(table, steps, texts, n, m)
         spoiled |= spoiled_drops(video, steps) | (0 if text is None else spoiled_drops(text, texts))
@@ -191,13 +195,13 @@ def dtw_path(
         _dtw.forward[(batch,)](
             table, steps, texts, spoiled, value, choices, edge,
             rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4, band or 0,
-            STORE=with_path, **how.constants,
+            STORE=with_path, **how.block_constants,
         )  # fmt: skip
         if with_path:
             _dtw.trace[(batch,)](
                 choices, steps, texts, value, torch.empty_like(path), path, path_lengths,
                 rows, longest, how.held // 4, band or 0,
-                NARROW=how.narrow, Q=how.constants["Q"], L=how.layout.lanes, BLOCK=256, num_warps=1,
+                NARROW=how.narrow, Q=how.constants["Q"], BLOCK=256, num_warps=1,
             )  # fmt: skip
     return value, path, path_lengths
 
@@ -224,7 +228,6 @@ def dsta_path(
     if batch == 0:
         return value, labels
     constants = how.constants | {"WINDOWED": windows is not None, "MARGIN": order_margin}
-    del constants["CHUNKED"]
     reach = steps if windows is None else windows
     strides = (width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4)
     with on(cost.device):
@@ -270,7 +273,7 @@ def drop_dtw(
     edge = table.new_empty((batch, 2, rows + 1, 2) if how.chunked else 0)
     if batch == 0:
         return value, labels
-    constants = how.constants | {"DROP_TEXT": text is not None, "CONTIGUOUS": contiguous}
+    constants = how.block_constants | {"DROP_TEXT": text is not None, "CONTIGUOUS": contiguous}
     with on(cost.device):
         spoiled = spoiled_pairs(table, steps, texts, n, m)
         spoiled |= spoiled_drops(video, steps) | (0 if text is None else spoiled_drops(text, texts))
@@ -282,7 +285,6 @@ def drop_dtw(
         if with_path:
             _drop_dtw.trace[(batch,)](
                 choices, steps, texts, value, labels, n, rows, how.held // 4, band or 0,
-                CONTIGUOUS=contiguous, NARROW=how.narrow, Q=how.constants["Q"], L=how.layout.lanes, BLOCK=256,
-                num_warps=1,
+                CONTIGUOUS=contiguous, NARROW=how.narrow, Q=how.constants["Q"], BLOCK=256, num_warps=1,
             )  # fmt: skip
     return value, labels

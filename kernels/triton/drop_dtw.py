@@ -2,13 +2,13 @@
 
 Gains (-cost) are maximised over the same states M, X, Z, W, with U = max(M, X) and V = max(Z, W). A byte for each cell
 keeps five choices, from which the labels are read back; ties prefer matching to dropping, and a new text to staying
-with the old one. Right of the columns that a moving band holds, every choice is that of the last of them.
+with the old one. Right of the columns that a narrow table holds, every choice is that of the last of them.
 """
 
 import triton
 import triton.language as tl
 
-from .rows import SIZES, band_edges, blocks, first_column, lengths, outside_row, place_of, row_at
+from .rows import SIZES, band_edges, band_start, blocks, first_column, lengths, outside_row, place_of, row_at
 from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, rebased, same, shifted, store
 
 OPEN = tl.constexpr(1)  # X beats M
@@ -55,6 +55,7 @@ def forward(
     STORE: tl.constexpr,
     BAND: tl.constexpr,
     NARROW: tl.constexpr,
+    MOVING: tl.constexpr,
     CHUNKED: tl.constexpr,
     Q: tl.constexpr,
     L: tl.constexpr,
@@ -70,9 +71,9 @@ def forward(
     drop_text += pair * limit
     choices += pair * row_at(n, choice_row4)
     edge += pair * (n + 1) * 4
-    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
+    count = blocks(M, N, MOVING, W, L) if CHUNKED else 1
     for block in range(count):
-        base = first_column(0, block, N, NARROW, W, L)
+        base = first_column(0, block, N, MOVING, W, L)
         edge_before, edge_here = edge + (block % 2) * (n + 1) * 2, edge + ((block + 1) % 2) * (n + 1) * 2
         outside = outside_row(lane, 0, M - 1 - base, False, Q)
         dz = text_gains(drop_text, base, lane, limit, M, Q)
@@ -89,10 +90,11 @@ def forward(
                 tl.store(edge_here + 1 + lane * 0, s[W - 1], lane == L - 1)
         start = tl.cast(0.0, tl.float32)  # column 0: every step so far is dropped
         for i in range(N):
+            low = 0
             if BAND:
                 low, high = band_edges(i, N, M, band)
-            if NARROW:
-                to = first_column(low, block, N, NARROW, W, L)
+            if MOVING:
+                to = first_column(low, block, N, MOVING, W, L)
                 while base < to:
                     lanes = tl.minimum((to - base) // W, L - 1)
                     base += lanes * W
@@ -132,8 +134,8 @@ def forward(
                     goes_on[q] | flag(x[q] > m[q], OPEN) | flag(w[q] > z[q], GAP) | flag(z[q] > m[q], RUN) for q in Q
                 ]
                 byte = [(byte[q] | flag(v[q] > u[q], CLOSED)).to(tl.int8) for q in Q]
-                column, held = place_of(base, choice_row, n, N, NARROW)
-                store(choices + row_at(i, choice_row // 4) + column, byte, lane, held, Q)
+                place, held, since = place_of(base, low, choice_row, n, N, NARROW, MOVING, W)
+                store(choices + row_at(i, choice_row // 4) + place, byte, lane, held, Q, since)
             start += dx
         if block == count - 1:
             t = [tl.maximum(u[q], v[q]) for q in Q]
@@ -157,7 +159,6 @@ def trace(
     CONTIGUOUS: tl.constexpr,
     NARROW: tl.constexpr,
     Q: tl.constexpr,
-    L: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     W: tl.constexpr = len(Q)
@@ -177,7 +178,7 @@ def trace(
         column = j - 1
         if NARROW:
             low, _ = band_edges(i - 1, N, M, band)
-            held = tl.minimum(column - first_column(low, 0, N, NARROW, W, L), W * L - 1)
+            held = tl.minimum(column - band_start(low, W), choice_row4 * 4 - 1)
             column = tl.where(N > 1, held, column)
         byte = tl.load(choices + row_at(i - 1, choice_row4) + column).to(tl.int32)
         open_state = tl.where((byte & OPEN) != 0, X_, M_)

@@ -7,7 +7,7 @@ where its best came from; ties prefer the diagonal, then the row above.
 import triton
 import triton.language as tl
 
-from .rows import SIZES, band_edges, blocks, first_column, lengths, outside_row, place_of, row_at
+from .rows import SIZES, band_edges, band_start, blocks, first_column, lengths, outside_row, place_of, row_at
 from .semiring import NEVER, cost_of, exponent_scan, gain_at, gains, load, rebased, same, store
 
 DIAGONAL = tl.constexpr(0)
@@ -33,6 +33,7 @@ def forward(
     STORE: tl.constexpr,
     BAND: tl.constexpr,
     NARROW: tl.constexpr,
+    MOVING: tl.constexpr,
     CHUNKED: tl.constexpr,
     Q: tl.constexpr,
     L: tl.constexpr,
@@ -46,20 +47,21 @@ def forward(
     cost += pair * pair4 * 4
     choices += pair * row_at(n, choice_row4)
     edge += pair * n * 2
-    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
+    count = blocks(M, N, MOVING, W, L) if CHUNKED else 1
     for block in range(count):
-        base = first_column(0, block, N, NARROW, W, L)
+        base = first_column(0, block, N, MOVING, W, L)
         corner = (lane == 0) & (block == 0)
         up = same(NEVER, lane, Q)
         diagonal = [tl.where(corner & (q == 0), 0.0, NEVER) for q in Q]
         outside = outside_row(lane, 0, M - 1 - base, False, Q)
         cost_row, choice_row = cost, choices
         for i in range(N):
+            low = 0
             if BAND:
                 low, high = band_edges(i, N, M, band)
-            if NARROW:
+            if MOVING:
                 before = base
-                base = first_column(low, block, N, NARROW, W, L)
+                base = first_column(low, block, N, MOVING, W, L)
                 lanes = (base - before) // W
                 up, diagonal = rebased(up, lane, lanes, NEVER, Q), rebased(diagonal, lane, lanes, NEVER, Q)
             if BAND:
@@ -72,8 +74,8 @@ def forward(
             if STORE:
                 side = [tl.where(up[q] >= left[q], UP, LEFT) for q in Q]
                 best = [tl.where(diagonal[q] >= tl.maximum(up[q], left[q]), DIAGONAL, side[q]) for q in Q]
-                column, held = place_of(base, held_row, n, N, NARROW)
-                store(choice_row + column, [one.to(tl.int8) for one in best], lane, held, Q)
+                place, held, since = place_of(base, low, held_row, n, N, NARROW, MOVING, W)
+                store(choice_row + place, [one.to(tl.int8) for one in best], lane, held, Q, since)
                 choice_row += held_row
             up, diagonal = g, left
             cost_row += row4 * 4
@@ -100,7 +102,6 @@ def trace(
     band,
     NARROW: tl.constexpr,
     Q: tl.constexpr,
-    L: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """The path from corner to corner, padded with -1: walked back first, then turned round."""
@@ -117,11 +118,11 @@ def trace(
         tl.store(backwards + length * 2, i.to(tl.int64))
         tl.store(backwards + length * 2 + 1, j.to(tl.int64))
         length += 1
-        base = M * 0
+        column = j
         if NARROW:
             low, _ = band_edges(i, N, M, band)
-            base = first_column(low, 0, N, NARROW, W, L)
-        choice = tl.load(choices + row_at(i, choice_row4) + j - base)
+            column = tl.where(N > 1, j - band_start(low, W), j)
+        choice = tl.load(choices + row_at(i, choice_row4) + column)
         # in the corner there is nothing left of column 0, so that the walk ends
         at_corner = (i == 0) & (j == 0)
         i -= tl.where((choice != LEFT) | at_corner, 1, 0)

@@ -53,24 +53,34 @@ class Plan:
     layout: Layout
     held: int  # columns of a row in a stored table, a multiple of 4
     band: int | None
-    narrow: bool  # the band is narrower than the row, and only it is held and stored
+    narrow: bool  # the band is narrower than the row, and only it is stored
+    moving: bool  # and only it is computed, by lanes that move with it
     chunked: bool  # a row may take several blocks
 
     @property
     def constants(self) -> dict[str, object]:
-        return self.layout.constants | {"BAND": self.band is not None, "NARROW": self.narrow, "CHUNKED": self.chunked}
+        """The layout and the band, which every kernel takes."""
+        return self.layout.constants | {"BAND": self.band is not None, "NARROW": self.narrow}
+
+    @property
+    def block_constants(self) -> dict[str, object]:
+        """All of it, for kernels that take a row block by block."""
+        return self.constants | {"MOVING": self.moving, "CHUNKED": self.chunked}
 
 
 def plan(steps: int, texts: int, band: int | None) -> Plan:
     """For recurrences that hold a row in registers, block by block."""
     whole, width = fitting(texts, LAYOUTS, LAYOUTS[-2]), padded(texts)
+    chunked = whole.width < texts
     if band is not None:
-        needed = columns_of(band)
+        needed = padded(columns_of(band))
         moving = fitting(needed, LAYOUTS, LAYOUTS[-2])
         # the one row of a pair of one step has no band, and takes the place of all
         if needed <= moving.width < texts <= steps * moving.width:
-            return Plan(moving, moving.width, band, narrow=True, chunked=True)
-    return Plan(whole, width, band, narrow=False, chunked=whole.width < texts)
+            return Plan(moving, moving.width, band, narrow=True, moving=True, chunked=True)
+        if chunked and needed < texts <= steps * needed:
+            return Plan(whole, needed, band, narrow=True, moving=False, chunked=True)
+    return Plan(whole, width, band, narrow=False, moving=False, chunked=chunked)
 
 
 def plan_in_memory(texts: int, band: int | None) -> Plan:
@@ -78,7 +88,7 @@ def plan_in_memory(texts: int, band: int | None) -> Plan:
     width = padded(texts)
     held = width if band is None else min(width, padded(columns_of(band)))
     layout = fitting(held, MEMORY_LAYOUTS, MEMORY_LAYOUTS[-1])
-    return Plan(layout, held, band, narrow=held < width, chunked=True)
+    return Plan(layout, held, band, narrow=held < width, moving=False, chunked=True)
 
 
 def fitting(width: int, layouts: tuple[Layout, ...], blocks: Layout) -> Layout:
@@ -113,9 +123,9 @@ def on(device: torch.device) -> contextlib.AbstractContextManager[object]:
 
 def spoiled_pairs(cost: Tensor, steps: Tensor, texts: Tensor, n: int, m: int) -> Tensor:
     """(B,) int32: not 0 for a pair whose value is NaN (see rows.find_spoiled). `cost` is aligned."""
-    spoiled = torch.empty(len(steps), dtype=torch.int32, device=cost.device)
-    rows.find_spoiled[(len(steps),)](
-        cost, steps, texts, spoiled, n, m, cost.stride(1) // 4, cost.stride(0) // 4, BLOCK=1024, num_warps=4
+    spoiled = torch.zeros(len(steps), dtype=torch.int32, device=cost.device)
+    rows.find_spoiled[(len(steps), max(-(-n // 64), 1))](
+        cost, steps, texts, spoiled, n, m, cost.stride(1) // 4, cost.stride(0) // 4, ROWS=64, BLOCK=1024, num_warps=4
     )
     return spoiled
 

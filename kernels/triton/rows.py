@@ -46,11 +46,17 @@ def band_edges(i, N, M, band):
 
 
 @triton.jit
-def first_column(low, block, N, NARROW: tl.constexpr, W: tl.constexpr, L: tl.constexpr):
-    """The column that lane 0 starts at: a multiple of W one or more left of the band, or the block's."""
+def band_start(low, W: tl.constexpr):
+    """The first column held of a band whose row begins at `low`: one left of it or more, a multiple of W."""
+    return tl.maximum(low - 1, 0) // W * W
+
+
+@triton.jit
+def first_column(low, block, N, MOVING: tl.constexpr, W: tl.constexpr, L: tl.constexpr):
+    """The column that lane 0 owns: where the band starts if lanes move with it, or the block."""
     column = block * (W * L)
-    if NARROW:
-        column = tl.where(N > 1, tl.maximum(low - 1, 0) // W * W, column)
+    if MOVING:
+        column = tl.where(N > 1, band_start(low, W), column)
     return column
 
 
@@ -61,22 +67,26 @@ def row_at(i, row4):
 
 
 @triton.jit
-def place_of(base, row, n, N, NARROW: tl.constexpr):
-    """Where the columns from `base` on begin in a row of a stored table, and how many of them it holds.
+def place_of(base, low, row, n, N, NARROW: tl.constexpr, MOVING: tl.constexpr, W: tl.constexpr):
+    """Where in a row of a stored table column `base` lies (left of the row, if negative), and which columns it holds.
 
-    A narrow table holds a band's row from its first column on; the only row of a pair of one step goes over its whole.
+    Those are since ... held - 1, both counted from `base`. A narrow table holds a band's row from `band_start` on; the
+    only row of a pair of one step goes over its whole.
     """
-    column, held = base, row
+    place, held, since = base, row, None
     if NARROW:
-        column, held = tl.where(N > 1, 0, base), tl.where(N > 1, 1, n) * row
-    return column, held - column
+        start = base if MOVING else band_start(low, W)
+        place, held = tl.where(N > 1, base - start, base), tl.where(N > 1, 1, n) * row
+        if not MOVING:
+            since = 0 - place
+    return place, held - place, since
 
 
 @triton.jit
-def blocks(M, N, NARROW: tl.constexpr, W: tl.constexpr, L: tl.constexpr):
-    """How many column blocks a pair takes. A band that moves takes one, and a pair of one step has no band."""
+def blocks(M, N, MOVING: tl.constexpr, W: tl.constexpr, L: tl.constexpr):
+    """How many column blocks a pair takes. Lanes that move take one; but a pair of one step has no band."""
     count = tl.maximum((M + W * L - 1) // (W * L), 1)
-    if NARROW:
+    if MOVING:
         count = tl.where(N > 1, 1, count)
     return count
 
@@ -111,17 +121,23 @@ def fill_unvisited(
 
 
 @triton.jit(do_not_specialize=SIZES)
-def find_spoiled(cost, steps, texts, spoiled, n, m, row4, pair4, BLOCK: tl.constexpr):
-    """spoiled[b]: whether a real cell of the pair is NaN or -inf, or its lengths lie outside 0 ... n and 0 ... m."""
+def find_spoiled(cost, steps, texts, spoiled, n, m, row4, pair4, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """spoiled[b], 0 before: whether a real cell is NaN or -inf, or the lengths lie outside 0 ... n and 0 ... m.
+
+    A program looks at ROWS rows, as a load after the other through a long pair would take as long as its recurrence.
+    Those of a pair that find a fault all write the same.
+    """
     pair = tl.program_id(0).to(tl.int64)
+    first_row = tl.program_id(1) * ROWS
     column = tl.arange(0, BLOCK)
     N, M = tl.load(steps + pair), tl.load(texts + pair)
     fits = (N >= 0) & (M >= 0) & (n >= N) & (m >= M)
     N, M = tl.where(fits, N, 0).to(tl.int32), tl.where(fits, M, 0).to(tl.int32)
     cost += pair * pair4 * 4
     found = tl.zeros((BLOCK,), dtype=tl.int32)
-    for i in range(N):
+    for i in range(first_row, tl.minimum(first_row + ROWS, N)):
         for base in range(0, M, BLOCK):
             cell = tl.load(cost + row_at(i, row4) + base + column, base + column < M, other=0.0)
             found = tl.where(cell > float("-inf"), found, UNORDERED)
-    tl.store(spoiled + pair, tl.where(fits, tl.max(found, 0), MISFIT))
+    fault = tl.where(fits, tl.max(found, 0), MISFIT)
+    tl.store(spoiled + pair, fault, fault != 0)

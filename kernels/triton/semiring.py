@@ -41,14 +41,17 @@ def same(value, lane, Q: tl.constexpr):
 
 
 @triton.jit
-def load(start, lane, limit, Q: tl.constexpr, other=0.0):
-    """The row at `start`, 16-byte aligned; columns from `limit` (a multiple of 4) on read `other`."""
+def load(start, lane, limit, Q: tl.constexpr, other=0.0, since=None):
+    """The row at `start`, 16-byte aligned; columns before `since` and from `limit` on (multiples of 4) read `other`."""
     W: tl.constexpr = len(Q)
     column = lane[:, None] * W + tl.arange(0, 4)[None, :]
     place = start + column
     row = []
     for part in tl.static_range(W // 4):
-        four = tl.load(place + 4 * part, column + 4 * part < limit, other=other)
+        inside = column + 4 * part < limit
+        if since is not None:
+            inside = inside & (column + 4 * part >= since)
+        four = tl.load(place + 4 * part, inside, other=other)
         even, odd = tl.split(tl.reshape(four, (lane.shape[0], 2, 2)))
         x0, x2 = tl.split(even)
         x1, x3 = tl.split(odd)
@@ -58,16 +61,16 @@ def load(start, lane, limit, Q: tl.constexpr, other=0.0):
 
 @triton.jit
 def store(start, x, lane, limit, Q: tl.constexpr, since=None):
-    """Writes the columns before `limit`; those of the lanes before `since` are left alone."""
+    """Writes the columns from `since` to before `limit`, both multiples of 4."""
     W: tl.constexpr = len(Q)
     column = lane[:, None] * W + tl.arange(0, 4)[None, :]
     place = start + column
     for part in tl.static_range(W // 4):
         even, odd = tl.join(x[4 * part], x[4 * part + 2]), tl.join(x[4 * part + 1], x[4 * part + 3])
-        written = column + 4 * part < limit
+        inside = column + 4 * part < limit
         if since is not None:
-            written = written & (column >= since * W)
-        tl.store(place + 4 * part, tl.reshape(tl.join(even, odd), (lane.shape[0], 4)), written)
+            inside = inside & (column + 4 * part >= since)
+        tl.store(place + 4 * part, tl.reshape(tl.join(even, odd), (lane.shape[0], 4)), inside)
 
 
 # ---------------------------------------------------------------- shifts

@@ -94,6 +94,7 @@ def forward(
     STORE: tl.constexpr,
     BAND: tl.constexpr,
     NARROW: tl.constexpr,
+    MOVING: tl.constexpr,
     CHUNKED: tl.constexpr,
     EVERY: tl.constexpr,
     Q: tl.constexpr,
@@ -111,9 +112,9 @@ def forward(
     table_r += pair * row_at(n, table_row4)
     table_e += pair * row_at(n, table_row4)
     edge += pair * (n + 1) * 8
-    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
+    count = blocks(M, N, MOVING, W, L) if CHUNKED else 1
     for block in range(count):
-        base = first_column(0, block, N, NARROW, W, L)
+        base = first_column(0, block, N, MOVING, W, L)
         edge_before, edge_here = edge + (block % 2) * (n + 1) * 4, edge + ((block + 1) % 2) * (n + 1) * 4
         outside = outside_row(lane, 0, M - 1 - base, False, Q)
         y_text = text_weights(drop_text, base, lane, limit, M, scale, Q)
@@ -133,10 +134,11 @@ def forward(
         # column 0: log2 of what the dropped steps weigh, and its rounding
         start_e, rest = 0.0 * scale + START, 0.0 * scale
         for i in range(N):
+            low = 0
             if BAND:
                 low, high = band_edges(i, N, M, band)
-            if NARROW:
-                to = first_column(low, block, N, NARROW, W, L)
+            if MOVING:
+                to = first_column(low, block, N, MOVING, W, L)
                 while base < to:
                     lanes = tl.minimum((to - base) // W, L - 1)
                     base += lanes * W
@@ -179,9 +181,9 @@ def forward(
                 if CHUNKED:
                     put_edge(edge_here + i * 4 + 6, s[W - 1], es[W - 1], lane, L - 1)
             if STORE:
-                column, held = place_of(base, table_row, n, N, NARROW)
-                store(table_r + row_at(i, table_row // 4) + column, m, lane, held, Q)
-                store(table_e + row_at(i, table_row // 4) + column, em, lane, held, Q)
+                place, held, since = place_of(base, low, table_row, n, N, NARROW, MOVING, W)
+                store(table_r + row_at(i, table_row // 4) + place, m, lane, held, Q, since)
+                store(table_e + row_at(i, table_row // 4) + place, em, lane, held, Q, since)
             if (i & (EVERY - 1)) == EVERY - 1:
                 m, em = renormalised(m, em, Q)
                 u, eu = renormalised(u, eu, Q)
@@ -228,6 +230,7 @@ def backward(
     CONTIGUOUS: tl.constexpr,
     BAND: tl.constexpr,
     NARROW: tl.constexpr,
+    MOVING: tl.constexpr,
     CHUNKED: tl.constexpr,
     EVERY: tl.constexpr,
     Q: tl.constexpr,
@@ -248,13 +251,13 @@ def backward(
     alignment += pair * row_at(n, limit4)
     matched += pair * limit
     edge += pair * (n + 1) * 8
-    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
+    count = blocks(M, N, MOVING, W, L) if CHUNKED else 1
     for turn in range(count):
         block = count - 1 - turn
         low = 0
-        if NARROW:
+        if MOVING:
             low, high = band_edges(tl.maximum(N - 1, 0), N, M, band)
-        base = first_column(low, block, N, NARROW, W, L)
+        base = first_column(low, block, N, MOVING, W, L)
         edge_before, edge_here = edge + (turn % 2) * (n + 1) * 4, edge + ((turn + 1) % 2) * (n + 1) * 4
         outside = outside_row(lane, 0, M - 1 - base, False, Q)
         y_next = next_weights(drop_text, base, lane, limit, M, scale, Q)
@@ -276,7 +279,7 @@ def backward(
                 first_eh = tl.load(right + 5, (turn > 0) & (step > 0), other=NEVER)
                 first_z = tl.load(right + 2, turn > 0, other=0.0)
                 first_ez = tl.load(right + 3, turn > 0, other=NEVER)
-            if NARROW:
+            if MOVING:
                 beyond, e_beyond = times(beyond, e_beyond, [x], [0])
                 beyond, e_beyond = renormalised(beyond, e_beyond, [0])
                 first_z, first_ez = tl.where(N > 1, beyond[0], first_z), tl.where(N > 1, e_beyond[0], first_ez)
@@ -292,14 +295,14 @@ def backward(
 
             if BAND:
                 low, high = band_edges(i, N, M, band)
-            if NARROW:
-                to = first_column(low, block, N, NARROW, W, L)
+            if MOVING:
+                to = first_column(low, block, N, MOVING, W, L)
                 while base > to:
                     lanes = tl.minimum((base - to) // W, L - 1)
                     aw, ew = rebased(aw, lane, 0 - lanes, 0.0, Q), rebased(ew, lane, 0 - lanes, NEVER, Q)
                     g, eg = rebased(g, lane, 0 - lanes, 0.0, Q), rebased(eg, lane, 0 - lanes, NEVER, Q)
                     if DROP_TEXT:
-                        store(matched + base, last_match, lane, limit - base, Q, since=L - lanes)
+                        store(matched + base, last_match, lane, limit - base, Q, since=(L - lanes) * W)
                         last_match = rebased(last_match, lane, 0 - lanes, 0.0, Q)
                         end = lane * 0 + L - lanes
                         beyond, e_beyond = [tl.gather(az[0], end, 0)], [tl.gather(ez[0], end, 0)]
@@ -311,9 +314,9 @@ def backward(
                         az, ez, _, _ = sum_scan(y_new, az, ez, lane, None, None, True, Q)
             if BAND:
                 outside = outside_row(lane, low - base, high - base, BAND, Q)
-            column, held = place_of(base, table_row, n, N, NARROW)
-            m = load(table_r + row_at(i, table_row // 4) + column, lane, held, Q)
-            em = load(table_e + row_at(i, table_row // 4) + column, lane, held, Q)
+            place, held, since = place_of(base, low, table_row, n, N, NARROW, MOVING, W)
+            m = load(table_r + row_at(i, table_row // 4) + place, lane, held, Q, since=since)
+            em = load(table_e + row_at(i, table_row // 4) + place, lane, held, Q, since=since)
             y = weights(load(cost + row_at(i, row4) + base, lane, limit - base, Q), outside, scale, Q)
             am, e_am = plus(az, ez, g, eg, None, Q)
             share = [m[q] * am[q] * tl.exp2(tl.minimum(em[q] + e_am[q], 120.0)) for q in Q]

@@ -52,6 +52,7 @@ def forward(
     STORE: tl.constexpr,
     BAND: tl.constexpr,
     NARROW: tl.constexpr,
+    MOVING: tl.constexpr,
     CHUNKED: tl.constexpr,
     EVERY: tl.constexpr,
     Q: tl.constexpr,
@@ -61,7 +62,8 @@ def forward(
 
     STORE: write the shares; without it there will be no backward pass.
     BAND: cells off the band weigh nothing; its edges are found for each row.
-    NARROW: the band is narrower than the row. Only its columns are held and stored, and lanes move right with it.
+    NARROW: the band is narrower than the row, and a stored row holds its columns alone.
+    MOVING: it fits a program, too, which holds nothing else: its lanes move right with the band.
     CHUNKED: the columns may take several blocks of W * L. A block runs down all rows, then the next one does; what goes
         over to it lies in `edge`, whose two halves blocks take in turns.
     EVERY: how many rows, a power of two, lie between two renormalisations.
@@ -76,9 +78,9 @@ def forward(
     left += pair * row_at(n, share_row4)
     up += pair * row_at(n, share_row4)
     edge += pair * n * 4
-    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
+    count = blocks(M, N, MOVING, W, L) if CHUNKED else 1
     for block in range(count):
-        base = first_column(0, block, N, NARROW, W, L)
+        base = first_column(0, block, N, MOVING, W, L)
         r, e = same(0.0, lane, Q), same(NEVER, lane, Q)  # the row above
         corner = (lane == 0) & (block == 0)
         rd = [tl.where(corner & (q == 0), 1.0, 0.0) for q in Q]  # the row above, one column to the left
@@ -86,11 +88,12 @@ def forward(
         outside = outside_row(lane, 0, M - 1 - base, False, Q)
         cost_row, left_row, up_row = cost, left, up
         for i in range(N):
+            low = 0
             if BAND:
                 low, high = band_edges(i, N, M, band)
-            if NARROW:
+            if MOVING:
                 before = base
-                base = first_column(low, block, N, NARROW, W, L)
+                base = first_column(low, block, N, MOVING, W, L)
                 lanes = (base - before) // W
                 r, e = rebased(r, lane, lanes, 0.0, Q), rebased(e, lane, lanes, NEVER, Q)
                 rd, ed = rebased(rd, lane, lanes, 0.0, Q), rebased(ed, lane, lanes, NEVER, Q)
@@ -123,9 +126,9 @@ def forward(
                 from_left = [tl.where(r[q] > b[q], 1.0 - b[q] * inverse[q], 0.0) for q in Q]
                 # + 1 says that nothing comes diagonally, as the rounding of the share must not leave a rest for it
                 share_up = [from_up[q] * inverse[q] + (from_up[q] >= b[q]).to(tl.float32) for q in Q]
-                column, held = place_of(base, share_row, n, N, NARROW)
-                store(left_row + column, from_left, lane, held, Q)
-                store(up_row + column, share_up, lane, held, Q)
+                place, held, since = place_of(base, low, share_row, n, N, NARROW, MOVING, W)
+                store(left_row + place, from_left, lane, held, Q, since)
+                store(up_row + place, share_up, lane, held, Q, since)
                 left_row += share_row
                 up_row += share_row
             if CHUNKED:
@@ -158,6 +161,7 @@ def backward(
     band,
     BAND: tl.constexpr,
     NARROW: tl.constexpr,
+    MOVING: tl.constexpr,
     CHUNKED: tl.constexpr,
     Q: tl.constexpr,
     L: tl.constexpr,
@@ -173,13 +177,13 @@ def backward(
     up += pair * row_at(n, share_row4)
     alignment += pair * row_at(n, limit4)
     edge += pair * n * 4
-    count = blocks(M, N, NARROW, W, L) if CHUNKED else 1
+    count = blocks(M, N, MOVING, W, L) if CHUNKED else 1
     for turn in range(count):
         block = count - 1 - turn
         low = 0
-        if NARROW:
+        if MOVING:
             low, _ = band_edges(tl.maximum(N - 1, 0), N, M, band)
-        base = first_column(low, block, N, NARROW, W, L)
+        base = first_column(low, block, N, MOVING, W, L)
         upward = [tl.where(lane * W == M - 1 - base - q, 1.0, 0.0) for q in Q]  # mass from the row below, by its way
         diagonal = same(0.0, lane, Q)
         left_row, up_row = left + row_at(N - 1, share_row4), up + row_at(N - 1, share_row4)
@@ -187,9 +191,10 @@ def backward(
         for t in range(done):
             i = N - 1 - t
             if NARROW:
-                before = base
                 low, _ = band_edges(i, N, M, band)
-                base = first_column(low, block, N, NARROW, W, L)
+            if MOVING:
+                before = base
+                base = first_column(low, block, N, MOVING, W, L)
                 lanes = (base - before) // W
                 upward, diagonal = rebased(upward, lane, lanes, 0.0, Q), rebased(diagonal, lane, lanes, 0.0, Q)
             first_left, first_diagonal = None, 0.0
@@ -198,8 +203,9 @@ def backward(
                 first_left = tl.load(first, turn > 0, other=0.0)
                 # its row is i + 1, two floats on, and there the second of (left, diagonal)
                 first_diagonal = tl.load(first + 3, (turn > 0) & (t > 0), other=0.0)
-            column, held = place_of(base, share_row, n, N, NARROW)
-            to_left, to_up = load(left_row + column, lane, held, Q), load(up_row + column, lane, held, Q)
+            place, held, since = place_of(base, low, share_row, n, N, NARROW, MOVING, W)
+            to_left = load(left_row + place, lane, held, Q, since=since)
+            to_up = load(up_row + place, lane, held, Q, since=since)
 
             diagonal = shifted(diagonal, lane, 1, first_diagonal, Q)
             below = [upward[q] + diagonal[q] for q in Q]

@@ -22,7 +22,7 @@ def test_doctor_names_the_backend_of_the_kernels():
 
 def test_the_checks_pass_here_and_notice_a_wrong_kernel(monkeypatch):
     rows = doctor_gpu.findings("cpu", sizes=((2, 9, 7),))
-    assert {verdict for *_, verdict in rows} == {"ok"} and len(rows) == 4 * 2 + 9 * 5 + 5 * 2
+    assert {verdict for *_, verdict in rows} == {"ok"} and len(rows) == 4 * 2 + 11 * 5 + 7 * 2
     right = kernels.soft_dtw
     monkeypatch.setattr(
         kernels,
