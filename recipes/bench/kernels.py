@@ -188,8 +188,8 @@ def command(device: str, threads: int, only: str, repeats: int, as_json: bool) -
 
     Sizes are B x n x m, and times in ns for each cell of the table; wN is a window of N texts.  The error is that of
     the gradient against float64, relative to its largest entry, or of the value where there is no gradient.  The ratio
-    says how often this library does the job while its fastest peer does it once.  On a GPU, copies says how often a cell
-    of a large table could be copied in the time of the job.
+    says how often this library does the job while its fastest peer does it once.  On a GPU, copies says how often a
+    cell of a large table could be copied in the time of the job.
 
     Peers are what is installed of tslearn, pysdtw, dtaidistance and numba (pip install 'weaksync[bench]').
     """
