@@ -13,7 +13,7 @@ from weaksync.recipes.reproduce import story as reproduce_story
 from weaksync.recipes.reproduce.neumatch import rows
 from weaksync.recipes.reproduce.story_runs import Runs
 
-from .test_train_features import features_of
+from .training.test_features import features_of
 
 CLIPS = {"train": [8, 6, 9, 7], "val": [4, 6], "test": [5, 6]}
 SMALL = ["model.arguments={width: 16}", "data.window=6", "trainer.max_epochs=2", "trainer.accelerator=cpu"]

@@ -9,7 +9,7 @@ from weaksync.datamodules.waveforms import read_sound
 from weaksync.recipes.matching.dubbing import DUCKED, RATE, dub, encode_clip, encode_sound, mixed, stretched
 from weaksync.recipes.matching.fitting import Fit
 
-from .talking import film
+from ..talking import film
 
 
 def tone(seconds, pitch, rate=16_000, loud=8000.0):

@@ -21,7 +21,7 @@ from weaksync.recipes.building.sources import Narration
 from weaksync.recipes.data.build import command
 from weaksync.zoo.speaking import LipsAndVoice
 
-from .talking import PLACES, SENTENCES, film, known, subtitles
+from ..talking import PLACES, SENTENCES, film, known, subtitles
 
 SHORT = ["--shortest", "4", "--longest", "8", "--size", "64", "--jobs", "1"]
 

@@ -35,7 +35,7 @@ from weaksync.zoo.glove import HashedWords
 from weaksync.zoo.models.cues import PictureCue
 from weaksync.zoo.models.syncnet import lip_times, speech_times
 
-from .tiny_streams import SYNCNET, Hum, clips_with_speech, streams_of
+from ..tiny_streams import SYNCNET, Hum, clips_with_speech, streams_of
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from weaksync.recipes.bench.clips import command, measure
 from weaksync.recipes.building import faces
 from weaksync.recipes.building.faces import Face
 
-from .talking import PLACES, film
+from ..talking import PLACES, film
 
 
 class Slow:

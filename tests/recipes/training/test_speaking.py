@@ -21,7 +21,7 @@ from weaksync.recipes.settings.speaking import SpeakingRecipe
 from weaksync.recipes.training.speaking import train
 from weaksync.zoo.speaking import LipsAndVoice, ScoreSpeaking
 
-from .talking import FPS, PLACES, film
+from ..talking import FPS, PLACES, film
 
 SECONDS = 4.0
 FRAMES = round(SECONDS * FPS)

@@ -34,7 +34,7 @@ from weaksync.recipes.train import train
 from weaksync.zoo.models.dual_encoder import DualEncoder
 from weaksync.zoo.tokenizers import SentenceTokenizer
 
-from .tiny_translators import PAIRS
+from ..tiny_translators import PAIRS
 
 SPLITS = {"train": [("a", "es"), ("b", "ru"), ("c", "es"), ("d", "en")], "val": [("e", "ru")], "test": [("f", "es")]}
 

@@ -17,7 +17,7 @@ from weaksync.recipes.settings import config
 from weaksync.recipes.train import train
 from weaksync.recipes.training import preflight
 
-from .test_train_features import features_of
+from .test_features import features_of
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from weaksync.recipes.settings import config, story
 from weaksync.recipes.settings.features import FeatureRecipe
 from weaksync.recipes.settings.schema import ConfigError
 
-from .verbs import weaksync
+from ..verbs import weaksync
 
 CLIPS = {"train": [8, 6, 9, 7], "val": [4, 6], "test": [5, 6]}
 

@@ -16,8 +16,8 @@ from weaksync.recipes.settings.subtitles import SubtitleRecipe
 from weaksync.zoo.models.gsm import GSM
 from weaksync.zoo.models.lipspeech import LipSpeech
 
-from .tiny_streams import clips_with_speech, streams_of
-from .verbs import weaksync
+from ..tiny_streams import clips_with_speech, streams_of
+from ..verbs import weaksync
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from weaksync.zoo.matcher import Matcher
 from weaksync.zoo.models.lipspeech import LipSpeech
 from weaksync.zoo.models.syncnet import SyncNet
 
-from .tiny_streams import clips_with_speech, streams_of
-from .verbs import weaksync
+from ..tiny_streams import clips_with_speech, streams_of
+from ..verbs import weaksync
 
 
 def sets(world: Path) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from weaksync.recipes.derived.translator import Seq2Seq, our_code
 
-from .tiny_translators import PAIRS, save_m2m, save_madlad, save_marian
+from ..tiny_translators import PAIRS, save_m2m, save_madlad, save_marian
 
 TEXTS = st.lists(st.sampled_from([*PAIRS["es"], *PAIRS["ru"], "rey", "bruja zorro."]), min_size=1, max_size=9)
 

@@ -20,7 +20,7 @@ from weaksync.recipes.building.sources import Narration
 from weaksync.zoo.converters import mtcnn
 from weaksync.zoo.speaking import LipsAndVoice
 
-from .talking import subtitles, with_sound
+from ..talking import subtitles, with_sound
 
 pytestmark = [
     pytest.mark.slow,

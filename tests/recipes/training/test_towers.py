@@ -16,7 +16,7 @@ from weaksync.recipes.training.story import build_model, train
 from weaksync.zoo.models.clip4clip import CLIP4Clip
 from weaksync.zoo.models.siglip import SigLIP
 
-from ..zoo.siglip_folder import siglip_folder
+from ...zoo.siglip_folder import siglip_folder
 
 TWO_STEPS = ["data.global_batch=2", "data.group_size=4", "data.workers=0", "trainer.max_steps=2", "optim.warmup=0"]
 ON_CPU = ["trainer.accelerator=cpu", "trainer.precision=32-true", "data.languages=null"]
