@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 import torch
@@ -15,17 +15,27 @@ INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 LARGEST_TEXT_DROP = 1e6
 
 
-def check_tensors(cost: Tensor, video_lengths: Tensor | None, text_lengths: Tensor | None) -> None:
-    """Raises ValueError unless `cost` is a floating tensor (B, n, m), and the lengths are None or tensors beside it."""
-    for name, given in (("cost", cost), ("video_lengths", video_lengths), ("text_lengths", text_lengths)):
-        if not isinstance(given, Tensor) and (given is not None or name == "cost"):
-            raise ValueError(f"{name} must be a tensor, not {type(given).__name__}; torch.as_tensor makes one")
+def costs_of(cost: Tensor, video_lengths: Tensor | None, text_lengths: Tensor | None) -> Tensor:
+    """The costs, in float32 at least.
+
+    Raises ValueError unless `cost` is a floating tensor (B, n, m), and the lengths are None or tensors beside it.
+    """
+    if not isinstance(cost, Tensor):
+        raise _no_tensor("cost", cost)
     if cost.dim() != 3:
         raise ValueError(f"cost must have shape (B, n, m), video first, not {tuple(cost.shape)}; add a batch axis")
     if not cost.is_floating_point():
         raise ValueError(f"cost must be floating, not {cost.dtype}; convert it with .float()")
-    check_device("video_lengths", video_lengths, cost)
-    check_device("text_lengths", text_lengths, cost)
+    for name, lengths in (("video_lengths", video_lengths), ("text_lengths", text_lengths)):
+        if lengths is not None:
+            if not isinstance(lengths, Tensor):
+                raise _no_tensor(name, lengths)
+            check_device(name, lengths, cost)
+    return at_least_float32(cost)
+
+
+def _no_tensor(name: str, given: object) -> ValueError:
+    return ValueError(f"{name} must be a tensor, not {type(given).__name__}; torch.as_tensor makes one")
 
 
 def check_device(name: str, given: Tensor | int | None, beside: Tensor) -> None:
@@ -40,13 +50,13 @@ def check_positive(name: str, number: float) -> None:
     """Raises ValueError unless `number` is positive and finite, and no tensor, to which no gradient would flow."""
     if isinstance(number, Tensor):
         raise ValueError(f"{name} must be a number, not a tensor: no gradient flows to it; give {name}.item()")
-    if not isinstance(number, Real) or not 0 < number < math.inf:
+    if not isinstance(number, (float, Real)) or not 0 < number < math.inf:
         raise ValueError(f"{name} must be positive and finite, not {number!r}")
 
 
 def check_not_negative(name: str, number: float) -> None:
     """Raises ValueError unless `number` is zero or positive, and finite."""
-    if not isinstance(number, Real) or not 0 <= number < math.inf:
+    if not isinstance(number, (float, Real)) or not 0 <= number < math.inf:
         raise ValueError(f"{name} must be at least 0 and finite, not {number!r}")
 
 
@@ -56,29 +66,27 @@ def check_whole(name: str, number: int | None) -> None:
         raise ValueError(f"{name} must be None or a whole number >= 0, not {number!r}")
 
 
-def lengths_of(name: str, given: Tensor | None, batch: int, longest: int, validate: bool) -> Tensor:
-    """Lengths as a (B,) tensor of integers; None means that every row is whole.
+def lengths_of(
+    name: str, given: Tensor | None, batch: int, longest: int, wait: bool
+) -> tuple[Tensor, Sequence[int] | None]:
+    """Lengths as a (B,) tensor of integers, and as numbers, where they are known; None means that every row is whole.
 
-    Lengths on another device than the CPU are taken as they are, unless `validate` asks to wait for them.
+    Lengths on another device than the CPU are not known, and taken as they are, unless one is to wait for them.
 
     Raises:
         ValueError: for another shape or type, or, naming the pair, for a length outside [0, longest].
     """
     if given is None:
-        return _whole(batch, longest)
+        return torch.full((batch,), longest, dtype=torch.int64, device="cpu"), [longest] * batch
     if given.shape != (batch,) or given.dtype not in INTEGERS:
         raise ValueError(f"{name} must be (B,) = ({batch},) integers, not {tuple(given.shape)} {given.dtype}")
-    if given.device.type == "cpu" or validate:
-        for pair, length in enumerate(given.tolist()):
-            if not 0 <= length <= longest:
-                raise ValueError(f"{name}[{pair}] is {length}, outside 0..{longest}")
-    return given
-
-
-@lru_cache(maxsize=256)
-def _whole(batch: int, length: int) -> Tensor:
-    """The same length for every pair.  Cached: callers must not write to it."""
-    return torch.full((batch,), length, dtype=torch.int64, device="cpu")
+    if not given.is_cpu and not wait:
+        return given, None
+    known = given.tolist()
+    for pair, length in enumerate(known):
+        if not 0 <= length <= longest:
+            raise ValueError(f"{name}[{pair}] is {length}, outside 0..{longest}")
+    return given.long(), known
 
 
 def check_text_drops(drops: Tensor, texts: Tensor) -> None:
@@ -164,4 +172,4 @@ def broadcast_drop(name: str, drop: Tensor | float, batch: int, steps: int, like
 
 
 def at_least_float32(cost: Tensor) -> Tensor:
-    return cost if cost.dtype == torch.float64 else cost.float()
+    return cost if cost.dtype in (torch.float32, torch.float64) else cost.float()

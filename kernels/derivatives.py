@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.compiler import is_compiling
 from torch.library import CustomOpDef
 
 from . import cpu, internals
@@ -21,28 +22,24 @@ from .dispatch import call, operator
 Operator = Callable[..., tuple[Tensor, ...]]
 
 
-def differentiable(registered: CustomOpDef, *inputs: Any) -> Tensor:
+def differentiable(registered: CustomOpDef, costs: tuple[Tensor | None, ...], settings: tuple[Any, ...]) -> Tensor:
     """The operator's value, differentiable in its costs."""
-    if torch.compiler.is_compiling():
-        return registered(*inputs)[0]
+    if is_compiling():
+        return registered(*costs, *settings)[0]
     if internals.transforms_active():
-        return _Transformed.apply(*inputs, registered)[0]
-    return _Eager.apply(*inputs, registered)
+        return _Transformed.apply(*costs, *settings, registered)[0]
+    return _Eager.apply(registered, settings, *costs)
 
 
-def alignment(registered: CustomOpDef, *inputs: Any) -> Tensor:
+def alignment(registered: CustomOpDef, costs: tuple[Tensor | None, ...], settings: tuple[Any, ...]) -> Tensor:
     """The derivative of the operator's value in the costs, to which no gradient flows."""
-    if not torch.compiler.is_compiling() and internals.transforms_active():
-        return _Transformed.apply(*inputs, registered)[1]
-    return call(registered, *inputs)[1]
+    if not is_compiling() and internals.transforms_active():
+        return _Transformed.apply(*costs, *settings, registered)[1]
+    return call(registered, *costs, *settings)[1]
 
 
 def remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.mark_non_differentiable(*output[1:])
-    _save(ctx, inputs, output)
-
-
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.set_materialize_grads(False)
     ctx.others = len(inputs) + 1 - len(output)
     ctx.save_for_backward(*output)
@@ -63,21 +60,26 @@ def _forward_mode(ctx: Any, *tangents: Any) -> None:
 
 
 class _Eager(Function):
+    """Takes the settings as one argument: autograd spends time on each."""
+
     @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Tensor:
-        *given, registered = inputs
-        output = call(registered, *given)
-        _save(ctx, inputs, output)
+    def forward(ctx: Any, registered: CustomOpDef, settings: tuple[Any, ...], *costs: Tensor | None) -> Tensor:
+        output = call(registered, *costs, *settings)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*output)
         return output[0]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
-        if grad is None or torch.is_grad_enabled() or torch.compiler.is_compiling() or not _last_time(grad):
-            return backward(ctx, grad)
-        _, *shares = ctx.saved_tensors
-        needs = ctx.needs_input_grad
-        grads = [share.mul_(_spread(grad, share)) if needs[k] else None for k, share in enumerate(shares)]
-        return *grads, *[None] * ctx.others
+        value, *shares = ctx.saved_tensors
+        grads: list[Tensor | None] = [None] * (2 + len(shares))
+        if grad is None:
+            return tuple(grads)
+        alone = not torch.is_grad_enabled() and _last_time(grad)
+        for k, share in enumerate(shares, 2):
+            if ctx.needs_input_grad[k]:
+                grads[k] = share.mul_(_spread(grad, share)) if alone else _product(value, share, grad)
+        return tuple(grads)
 
     jvp = staticmethod(_forward_mode)
 
@@ -88,7 +90,8 @@ def _last_time(grad: Tensor) -> bool:
     Scaling in place saves a second large tensor, whose page faults cost a quarter of the recurrence.
     """
     return not (
-        type(grad) is not Tensor
+        is_compiling()
+        or type(grad) is not Tensor
         or internals.is_batched(grad)
         or internals.is_legacy_batched(grad)
         or internals.keeps_graph()
@@ -167,4 +170,6 @@ def _(share: Tensor, grad: Tensor) -> Tensor:
 
 
 def _spread(grad: Tensor, share: Tensor) -> Tensor:
+    if grad.numel() == 1:
+        return grad
     return grad.view(-1, 1, 1) if share.dim() == 3 else grad[:, None]

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 from torch.library import CustomOpDef, custom_op
 from torch.nn import Parameter
 
 from . import internals
+
+_PLAIN = (Tensor, Parameter)  # and no subclass, which may do as it likes
 
 _bodies: dict[CustomOpDef, Callable[..., Any]] = {}
 
@@ -31,23 +33,21 @@ def operator(name: str) -> Callable[[Callable[..., Any]], CustomOpDef]:
 
 def call(registered: CustomOpDef, *inputs: Any) -> Any:
     """What the operator returns, without a derivative."""
-    return (
-        registered(*inputs)
-        if torch.compiler.is_compiling() or _needs_dispatcher(inputs)
-        else _bodies[registered](*inputs)
-    )
+    if is_compiling() or _needs_dispatcher(inputs):
+        return registered(*inputs)
+    return _bodies[registered](*inputs)
 
 
 def _needs_dispatcher(inputs: tuple[Any, ...]) -> bool:
     """Whether torch must see the call: not all tensors are plain ones on the CPU, or a transform, a dispatch mode, a
     trace, autocast or a profiler is active."""
     for given in inputs:
-        if isinstance(given, Tensor) and not (type(given) in (Tensor, Parameter) and given.is_cpu):
+        if given is not None and isinstance(given, Tensor) and not (type(given) in _PLAIN and given.is_cpu):
             return True
     return (
         internals.dispatch_modes() > 0
         or internals.transforms_active()
         or internals.tracing_state() is not None
-        or torch.is_autocast_enabled("cpu")
+        or internals.autocasts()
         or internals.profiling()
     )

@@ -7,14 +7,15 @@ from the next one's.  All counts here are those of the pair, without its padding
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 
-def check_dtw(steps: Tensor, texts: Tensor, band: int | None) -> None:
+def check_dtw(steps: Sequence[int], texts: Sequence[int], band: int | None) -> None:
     """Raises ValueError, naming the pair and the least feasible band, where no warping path exists."""
-    for pair, (n, m) in enumerate(zip(steps.tolist(), texts.tolist(), strict=True)):
+    for pair, (n, m) in enumerate(zip(steps, texts, strict=True)):
         _check_not_empty(pair, n, m)
         if band is None or (n > 1 and band >= max(1, _steepness(n, m))):
             continue
@@ -22,10 +23,10 @@ def check_dtw(steps: Tensor, texts: Tensor, band: int | None) -> None:
             raise ValueError(f"pair {pair} ({n} x {m}): no path inside band {band}; the least feasible band is {least}")
 
 
-def check_dsta(steps: Tensor, texts: Tensor, windows: Tensor | None, band: int | None) -> None:
+def check_dsta(steps: Sequence[int], texts: Sequence[int], windows: Sequence[int] | None, band: int | None) -> None:
     """Raises ValueError, naming the pair and the least feasible window, where the last text cannot be reached."""
-    widths = [None] * len(steps) if windows is None else windows.tolist()
-    for pair, (n, m, window) in enumerate(zip(steps.tolist(), texts.tolist(), widths, strict=True)):
+    widths = [None] * len(steps) if windows is None else windows
+    for pair, (n, m, window) in enumerate(zip(steps, texts, widths, strict=True)):
         _check_not_empty(pair, n, m)
         if band == 0 and n > 1 and (m - 1) % (n - 1):
             raise ValueError(f"pair {pair} ({n} x {m}): band 0 misses some video steps; the least feasible band is 1")
@@ -39,13 +40,13 @@ def check_dsta(steps: Tensor, texts: Tensor, windows: Tensor | None, band: int |
             )
 
 
-def check_every_text_fits(steps: Tensor, texts: Tensor, band: int | None) -> None:
+def check_every_text_fits(steps: Sequence[int], texts: Sequence[int], band: int | None) -> None:
     """Raises ValueError, naming the pair, where matching every text to video steps of its own is impossible.
 
     It takes at least as many video steps as texts, and a band of 1, or of 0 where the line meets a cell in each text
     (m - 1 divides n - 1).
     """
-    for pair, (n, m) in enumerate(zip(steps.tolist(), texts.tolist(), strict=True)):
+    for pair, (n, m) in enumerate(zip(steps, texts, strict=True)):
         if m > n:
             raise ValueError(
                 f"pair {pair}: {m} texts for {n} video steps, and drop_text=None wants every text matched; "

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from . import ops
 from .arguments import (
-    at_least_float32,
     broadcast_drop,
     check_device,
     check_dsta_settings,
-    check_tensors,
     check_whole,
+    costs_of,
     windows_of,
 )
 from .dispatch import call
@@ -50,9 +49,9 @@ def dtw_path(
     Raises:
         ValueError: for shapes, types, lengths or a band that fit no path, naming the pair.
     """
-    check_tensors(cost, video_lengths, text_lengths)
+    cost = costs_of(cost, video_lengths, text_lengths)
     check_whole("band", band)
-    return call(ops.dtw_path, at_least_float32(cost), video_lengths, text_lengths, band, False, validate, True)
+    return call(ops.dtw_path, cost, video_lengths, text_lengths, band, False, validate, True)
 
 
 @torch.no_grad()
@@ -75,11 +74,10 @@ def dsta_path(
         cost (B,), and labels (B, n) int64: the 0-based text of each video step, -1 in padding.  Of equally good ways
         the one over earlier texts is taken.
     """
-    check_tensors(cost, video_lengths, text_lengths)
+    cost = costs_of(cost, video_lengths, text_lengths)
     check_dsta_settings(order_weight, order_margin, band)
     check_device("window", window, cost)
     windows = windows_of(window, len(cost))
-    cost = at_least_float32(cost)
     return call(
         ops.dsta_path,
         cost,
@@ -133,9 +131,8 @@ def drop_dtw(
         ValueError: for shapes, lengths or a band that fit no alignment, naming the pair; for a drop_text beyond 1e6,
             if the costs lie on the CPU or `validate` is set.
     """
-    check_tensors(cost, video_lengths, text_lengths)
+    cost = costs_of(cost, video_lengths, text_lengths)
     check_whole("band", band)
-    cost = at_least_float32(cost)
     batch, n, m = cost.shape
     video = broadcast_drop("drop_video", drop_video, batch, n, cost)
     text = None if drop_text is None else broadcast_drop("drop_text", drop_text, batch, m, cost)

@@ -26,6 +26,8 @@ transforms_active = private("_C._are_functorch_transforms_active", otherwise=Tru
 dispatch_modes = private("_C._len_torch_dispatch_stack", otherwise=1)
 #: what torch.jit.trace records into, None where nothing is traced
 tracing_state = private("_C._get_tracing_state", otherwise="unknown")
+#: whether autocast is enabled on any device
+autocasts = private("_C._is_any_autocast_enabled", otherwise=True)
 #: whether a profiler is running
 profiling = private("autograd._profiler_enabled", otherwise=True)
 #: whether a tensor is one of vmap's, or of the older vmap's that is_grads_batched=True uses

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
-from functools import cache, partial
+from collections.abc import Callable, Hashable
+from functools import cache, lru_cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -29,17 +29,16 @@ def backend_of(cost: Tensor, *, soft: bool = True) -> ModuleType:
     Triton on CUDA and C++ on the CPU.  float64 goes to the reference, on CUDA with a warning, but for the hard
     recurrences on the CPU, which C++ has in float64 too.
     """
-    if not cost.is_cpu and not cost.is_cuda:
+    if cost.is_cpu:
+        return cpu if _compiled() and not (soft and cost.dtype == torch.float64) else reference
+    if not cost.is_cuda:
         raise ValueError(f"the kernels run on CPU and CUDA, not on {cost.device}; move the cost with .cpu()")
-    if cost.dtype == torch.float64 and (soft or cost.is_cuda):
-        if cost.is_cuda:
-            _warn_of_float64_on_cuda()
+    if cost.dtype == torch.float64:
+        _warn_of_float64_on_cuda()
         return reference
-    if cost.is_cuda:
-        from . import triton
+    from . import triton
 
-        return triton
-    return cpu if _compiled() else reference
+    return triton
 
 
 def describe(device: str = "cpu") -> str:
@@ -77,13 +76,13 @@ def soft_dtw(
     validate: bool,
     with_alignment: bool,
 ) -> tuple[Tensor, Tensor]:
-    steps, texts = _sizes(
-        cost, video_lengths, text_lengths, allow_infeasible, validate, lambda n, m: check_dtw(n, m, band)
-    )
+    steps, texts = _sizes(cost, video_lengths, text_lengths, allow_infeasible, validate, check_dtw, band)
     value, alignment = backend_of(cost).soft_dtw(
         cost, steps, texts, gamma=gamma, band=_narrowed(band, cost), with_alignment=with_alignment
     )
-    return _checked_values(value, validate), alignment
+    if validate:
+        _check_values(value)
+    return value, alignment
 
 
 @operator("soft_dsta")
@@ -100,8 +99,8 @@ def soft_dsta(
     validate: bool,
     with_alignment: bool,
 ) -> tuple[Tensor, Tensor]:
-    windows, check = _windows(cost, windows, band, validate)
-    steps, texts = _sizes(cost, video_lengths, text_lengths, allow_infeasible, validate, check)
+    windows, known = _windows(cost, windows, validate)
+    steps, texts = _sizes(cost, video_lengths, text_lengths, allow_infeasible, validate, check_dsta, known, band)
     value, alignment = backend_of(cost).soft_dsta(
         cost,
         steps,
@@ -113,7 +112,9 @@ def soft_dsta(
         band=_narrowed(band, cost),
         with_alignment=with_alignment,
     )
-    return _checked_values(value, validate), alignment
+    if validate:
+        _check_values(value)
+    return value, alignment
 
 
 @operator("soft_drop_dtw")
@@ -129,9 +130,7 @@ def soft_drop_dtw(
     validate: bool,
     with_alignment: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    steps, texts = _sizes(
-        cost, video_lengths, text_lengths, False, validate, _drop_check(drop_video, drop_text, band, validate)
-    )
+    steps, texts = _drop_sizes(cost, drop_video, drop_text, video_lengths, text_lengths, band, validate)
     value, *shares = backend_of(cost).soft_drop_dtw(
         cost,
         drop_video,
@@ -143,7 +142,9 @@ def soft_drop_dtw(
         band=_narrowed(band, cost),
         with_alignment=with_alignment,
     )
-    return _checked_values(value, validate), *shares
+    if validate:
+        _check_values(value)
+    return value, *shares
 
 
 @operator("dtw_path")
@@ -156,13 +157,13 @@ def dtw_path(
     validate: bool,
     with_path: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    steps, texts = _sizes(
-        cost, video_lengths, text_lengths, allow_infeasible, validate, lambda n, m: check_dtw(n, m, band)
-    )
+    steps, texts = _sizes(cost, video_lengths, text_lengths, allow_infeasible, validate, check_dtw, band)
     value, path, path_lengths = backend_of(cost, soft=False).dtw_path(
         cost, steps, texts, band=_narrowed(band, cost), with_path=with_path
     )
-    return _checked_values(value, validate), path, path_lengths
+    if validate:
+        _check_values(value)
+    return value, path, path_lengths
 
 
 @operator("dsta_path")
@@ -178,8 +179,8 @@ def dsta_path(
     validate: bool,
     with_path: bool,
 ) -> tuple[Tensor, Tensor]:
-    windows, check = _windows(cost, windows, band, validate)
-    steps, texts = _sizes(cost, video_lengths, text_lengths, allow_infeasible, validate, check)
+    windows, known = _windows(cost, windows, validate)
+    steps, texts = _sizes(cost, video_lengths, text_lengths, allow_infeasible, validate, check_dsta, known, band)
     value, labels = backend_of(cost, soft=False).dsta_path(
         cost,
         steps,
@@ -190,7 +191,9 @@ def dsta_path(
         band=_narrowed(band, cost),
         with_path=with_path,
     )
-    return _checked_values(value, validate), labels
+    if validate:
+        _check_values(value)
+    return value, labels
 
 
 @operator("drop_dtw")
@@ -205,9 +208,7 @@ def drop_dtw(
     validate: bool,
     with_path: bool,
 ) -> tuple[Tensor, Tensor]:
-    steps, texts = _sizes(
-        cost, video_lengths, text_lengths, False, validate, _drop_check(drop_video, drop_text, band, validate)
-    )
+    steps, texts = _drop_sizes(cost, drop_video, drop_text, video_lengths, text_lengths, band, validate)
     value, labels = backend_of(cost, soft=False).drop_dtw(
         cost,
         drop_video,
@@ -218,42 +219,66 @@ def drop_dtw(
         band=_narrowed(band, cost),
         with_path=with_path,
     )
-    return _checked_values(value, validate), labels
+    if validate:
+        _check_values(value)
+    return value, labels
 
 
 # ---- what is known before launch is checked before launch
 
-Check = Callable[[Tensor, Tensor], None]
+#: of `geometry`: raises ValueError for lengths, of video and of text, that fit no alignment within the bounds
+Check = Callable[..., None]
 
 
 def _sizes(
-    cost: Tensor, video: Tensor | None, text: Tensor | None, allow_infeasible: bool, validate: bool, check: Check
+    cost: Tensor,
+    video: Tensor | None,
+    text: Tensor | None,
+    allow_infeasible: bool,
+    validate: bool,
+    check: Check,
+    *bounds: Hashable,
 ) -> tuple[Tensor, Tensor]:
     """Lengths on the device of the cost.  Those that lie on a GPU with it are checked only if `validate` waits.
 
     With `allow_infeasible`, pairs whose lengths fit no alignment are no error: the recurrence returns +inf for them.
     """
     batch, n, m = cost.shape
-    wait = validate or cost.is_cpu  # C++ reads as far as the lengths say
-    steps = lengths_of("video_lengths", video, batch, n, wait)
-    texts = lengths_of("text_lengths", text, batch, m, wait)
-    if validate or (not allow_infeasible and (wait or (steps.is_cpu and texts.is_cpu))):
-        check(steps.cpu(), texts.cpu())
+    if allow_infeasible and not validate:
+        check = _nothing
+    if video is None and text is None:
+        steps, texts = _whole(batch, n, m, check, *bounds)
+    else:
+        wait = validate or cost.is_cpu  # C++ reads as far as the lengths say
+        steps, known_steps = lengths_of("video_lengths", video, batch, n, wait)
+        texts, known_texts = lengths_of("text_lengths", text, batch, m, wait)
+        if known_steps is not None and known_texts is not None:
+            check(known_steps, known_texts, *bounds)
     if cost.is_cpu:
-        return steps.long(), texts.long()
+        return steps, texts
     return steps.to(cost.device, torch.int64), texts.to(cost.device, torch.int64)
 
 
-def _windows(cost: Tensor, windows: Tensor | None, band: int | None, validate: bool) -> tuple[Tensor | None, Check]:
-    """Windows on the device of the cost, no wider than the table, and the check of those that are known."""
+@lru_cache(maxsize=256)
+def _whole(batch: int, n: int, m: int, check: Check, *bounds: Hashable) -> tuple[Tensor, Tensor]:
+    """The lengths of pairs without padding, checked.  Cached: callers must not write to them."""
+    check((n,) * batch, (m,) * batch, *bounds)
+    steps, texts = (torch.full((batch,), length, dtype=torch.int64, device="cpu") for length in (n, m))
+    return steps, texts
+
+
+def _nothing(*lengths_and_bounds: Hashable) -> None:
+    """The check where every length will do."""
+
+
+def _windows(cost: Tensor, windows: Tensor | None, validate: bool) -> tuple[Tensor | None, tuple[int, ...] | None]:
+    """Windows on the device of the cost, no wider than the table, and as numbers, where they are known."""
     if windows is None:
-        return None, lambda steps, texts: check_dsta(steps, texts, None, band)
-    wait = validate or "cpu" in (cost.device.type, windows.device.type)
+        return None, None
+    wait = validate or cost.is_cpu or windows.is_cpu
     check_windows(windows, len(cost), wait)
-    known = windows.cpu() if wait else None
-    return windows.to(cost.device, torch.int64).clamp(max=cost.shape[2]), lambda steps, texts: check_dsta(
-        steps, texts, known, band
-    )
+    known = tuple(windows.tolist()) if wait else None
+    return windows.to(cost.device, torch.int64).clamp(max=cost.shape[2]), known
 
 
 def _narrowed(band: int | None, cost: Tensor) -> int | None:
@@ -261,30 +286,34 @@ def _narrowed(band: int | None, cost: Tensor) -> int | None:
     return None if band is None else min(band, cost.shape[2])
 
 
-def _drop_check(drop_video: Tensor, drop_text: Tensor | None, band: int | None, validate: bool) -> Check:
-    def check(steps: Tensor, texts: Tensor) -> None:
-        if validate:
-            check_ordered("drop_video", drop_video.cpu(), steps)
-        if drop_text is None:
-            check_every_text_fits(steps, texts, band)
-        elif validate or drop_text.device.type == "cpu":
-            prices = drop_text.cpu()
-            check_text_drops(prices, texts)
-            if validate:
-                check_ordered("drop_text", prices, texts)
-
-    return check
-
-
-def _checked_values(value: Tensor, validate: bool) -> Tensor:
-    """`value`; with `validate`, a ValueError that names the first pair whose value is NaN or infinite."""
+def _drop_sizes(
+    cost: Tensor,
+    drop_video: Tensor,
+    drop_text: Tensor | None,
+    video: Tensor | None,
+    text: Tensor | None,
+    band: int | None,
+    validate: bool,
+) -> tuple[Tensor, Tensor]:
+    """The same for Drop-DTW, with prices that can be summed; those on a GPU are checked only if `validate` waits."""
+    check = check_every_text_fits if drop_text is None else _nothing
+    steps, texts = _sizes(cost, video, text, False, validate, check, band)
+    if drop_text is not None and (validate or drop_text.is_cpu):
+        check_text_drops(drop_text.cpu(), texts.cpu())
     if validate:
-        for pair, found in enumerate(value.tolist()):
-            if math.isnan(found):
-                raise ValueError(f"pair {pair} holds NaN or -inf among its costs")
-            if math.isinf(found):
-                raise ValueError(f"pair {pair} has no alignment: its masks (+inf) leave no path; loosen them")
-    return value
+        check_ordered("drop_video", drop_video.cpu(), steps.cpu())
+        if drop_text is not None:
+            check_ordered("drop_text", drop_text.cpu(), texts.cpu())
+    return steps, texts
+
+
+def _check_values(value: Tensor) -> None:
+    """Raises ValueError, naming the pair, where a value is NaN or infinite."""
+    for pair, found in enumerate(value.tolist()):
+        if math.isnan(found):
+            raise ValueError(f"pair {pair} holds NaN or -inf among its costs")
+        if math.isinf(found):
+            raise ValueError(f"pair {pair} has no alignment: its masks (+inf) leave no path; loosen them")
 
 
 # ---- shapes for tracing

@@ -78,8 +78,8 @@ def pairwise_soft_dtw(
     def value(costs: Tensor, rows: Rows) -> Tensor:
         steps, texts, _ = rows
         with_alignment = differentiates(costs)
-        costs = at_least_float32(costs)
-        return differentiable(ops.soft_dtw, costs, steps, texts, gamma, band, True, validate, with_alignment)
+        settings = steps, texts, gamma, band, True, validate, with_alignment
+        return differentiable(ops.soft_dtw, (at_least_float32(costs),), settings)
 
     return _all_pairs(value, video, text, video_lengths, text_lengths, None, cost, memory)
 
@@ -110,9 +110,8 @@ def pairwise_soft_dsta(
     def value(costs: Tensor, rows: Rows) -> Tensor:
         steps, texts, windows = rows
         with_alignment = differentiates(costs)
-        costs = at_least_float32(costs)
-        settings = windows, gamma, order_weight, order_margin, band, True, validate, with_alignment
-        return differentiable(ops.soft_dsta, costs, steps, texts, *settings)
+        settings = steps, texts, windows, gamma, order_weight, order_margin, band, True, validate, with_alignment
+        return differentiable(ops.soft_dsta, (at_least_float32(costs),), settings)
 
     return _all_pairs(value, video, text, video_lengths, text_lengths, window, cost, memory)
 

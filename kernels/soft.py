@@ -21,13 +21,12 @@ from torch import Tensor
 
 from . import ops
 from .arguments import (
-    at_least_float32,
     broadcast_drop,
     check_device,
     check_dsta_settings,
     check_positive,
-    check_tensors,
     check_whole,
+    costs_of,
     windows_of,
 )
 from .derivatives import alignment, differentiable
@@ -228,8 +227,11 @@ def values_alone() -> Iterator[None]:
 
 def differentiates(*given: Tensor | float | None) -> bool:
     """Whether a gradient with respect to one of these may be asked for, so that the alignment must be computed."""
-    asked = torch.is_grad_enabled() and any(one.requires_grad for one in given if isinstance(one, Tensor))
-    return asked and _alignments_follow.get()
+    if torch.is_grad_enabled():
+        for one in given:
+            if isinstance(one, Tensor) and one.requires_grad:
+                return _alignments_follow.get()
+    return False
 
 
 def _soft_dtw(
@@ -242,12 +244,11 @@ def _soft_dtw(
     validate: bool,
     with_alignment: bool,
 ) -> Tensor:
-    check_tensors(cost, video_lengths, text_lengths)
+    cost = costs_of(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_whole("band", band)
-    return run(
-        ops.soft_dtw, at_least_float32(cost), video_lengths, text_lengths, gamma, band, False, validate, with_alignment
-    )
+    settings = video_lengths, text_lengths, gamma, band, False, validate, with_alignment
+    return run(ops.soft_dtw, (cost,), settings)
 
 
 def _soft_dsta(
@@ -263,24 +264,13 @@ def _soft_dsta(
     validate: bool,
     with_alignment: bool,
 ) -> Tensor:
-    check_tensors(cost, video_lengths, text_lengths)
+    cost = costs_of(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_dsta_settings(order_weight, order_margin, band)
     check_device("window", window, cost)
-    return run(
-        ops.soft_dsta,
-        at_least_float32(cost),
-        video_lengths,
-        text_lengths,
-        windows_of(window, len(cost)),
-        gamma,
-        order_weight,
-        order_margin,
-        band,
-        False,
-        validate,
-        with_alignment,
-    )
+    windows = windows_of(window, len(cost))
+    settings = windows, gamma, order_weight, order_margin, band, False, validate, with_alignment
+    return run(ops.soft_dsta, (cost,), (video_lengths, text_lengths, *settings))
 
 
 def _soft_drop_dtw(
@@ -296,23 +286,11 @@ def _soft_drop_dtw(
     validate: bool,
     with_alignment: bool,
 ) -> Tensor:
-    check_tensors(cost, video_lengths, text_lengths)
+    cost = costs_of(cost, video_lengths, text_lengths)
     check_positive("gamma", gamma)
     check_whole("band", band)
-    cost = at_least_float32(cost)
     batch, n, m = cost.shape
     video = broadcast_drop("drop_video", drop_video, batch, n, cost)
     text = None if drop_text is None else broadcast_drop("drop_text", drop_text, batch, m, cost)
-    return run(
-        ops.soft_drop_dtw,
-        cost,
-        video,
-        text,
-        video_lengths,
-        text_lengths,
-        gamma,
-        contiguous,
-        band,
-        validate,
-        with_alignment,
-    )
+    settings = video_lengths, text_lengths, gamma, contiguous, band, validate, with_alignment
+    return run(ops.soft_drop_dtw, (cost, video, text), settings)

@@ -78,11 +78,12 @@ def soft_dtw(
     call = Call("soft_dtw", cost, steps, texts, band)
     alignment = call.output(with_alignment, cost.shape)
     call.run(gamma, address(alignment, with_alignment))
+    if call.beyond:
 
-    def exactly(pairs: Tensor) -> tuple[Tensor, ...]:
-        return reference.soft_dtw(*call.part(pairs), gamma=gamma, band=band, with_alignment=with_alignment)
+        def exactly(pairs: Tensor) -> tuple[Tensor, ...]:
+            return reference.soft_dtw(*call.part(pairs), gamma=gamma, band=band, with_alignment=with_alignment)
 
-    call.hand_over([alignment], exactly)
+        call.hand_over([alignment], exactly)
     return call.value, alignment
 
 
@@ -102,19 +103,20 @@ def soft_dsta(
     alignment = call.output(with_alignment, cost.shape)
     windows = None if windows is None else windows.contiguous()
     call.run(address(windows), min(order_margin, call.longest), order_weight, gamma, address(alignment, with_alignment))
+    if call.beyond:
 
-    def exactly(pairs: Tensor) -> tuple[Tensor, ...]:
-        return reference.soft_dsta(
-            *call.part(pairs),
-            windows=None if windows is None else windows[pairs],
-            gamma=gamma,
-            order_weight=order_weight,
-            order_margin=order_margin,
-            band=band,
-            with_alignment=with_alignment,
-        )
+        def exactly(pairs: Tensor) -> tuple[Tensor, ...]:
+            return reference.soft_dsta(
+                *call.part(pairs),
+                windows=None if windows is None else windows[pairs],
+                gamma=gamma,
+                order_weight=order_weight,
+                order_margin=order_margin,
+                band=band,
+                with_alignment=with_alignment,
+            )
 
-    call.hand_over([alignment], exactly)
+        call.hand_over([alignment], exactly)
     return call.value, alignment
 
 
@@ -132,7 +134,7 @@ def soft_drop_dtw(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     call = Call("soft_drop_dtw", cost, steps, texts, band)
     batch, n, m = cost.shape
-    video, text = drop_video.double().contiguous(), None if drop_text is None else drop_text.double().contiguous()
+    video, text = call.prices(drop_video), call.prices(drop_text)
     alignment = call.output(with_alignment, cost.shape)
     video_drops = call.output(with_alignment, (batch, n))
     text_drops = call.output(with_alignment and text is not None, (batch, m))
@@ -147,21 +149,22 @@ def soft_drop_dtw(
     )
     if with_alignment and text is None:
         text_drops = cost.new_zeros(batch, m, dtype=torch.float32)
+    if call.beyond:
 
-    def exactly(pairs: Tensor) -> tuple[Tensor, ...]:
-        part, *lengths = call.part(pairs)
-        return reference.soft_drop_dtw(
-            part,
-            video[pairs],
-            None if text is None else text[pairs],
-            *lengths,
-            gamma=gamma,
-            contiguous=contiguous,
-            band=band,
-            with_alignment=with_alignment,
-        )
+        def exactly(pairs: Tensor) -> tuple[Tensor, ...]:
+            part, *lengths = call.part(pairs)
+            return reference.soft_drop_dtw(
+                part,
+                drop_video[pairs],
+                None if drop_text is None else drop_text[pairs],
+                *lengths,
+                gamma=gamma,
+                contiguous=contiguous,
+                band=band,
+                with_alignment=with_alignment,
+            )
 
-    call.hand_over([alignment, video_drops, text_drops], exactly)
+        call.hand_over([alignment, video_drops, text_drops], exactly)
     return call.value, alignment, video_drops, text_drops
 
 
@@ -207,6 +210,6 @@ def drop_dtw(
 ) -> tuple[Tensor, Tensor]:
     call = Call("drop_dtw", cost, steps, texts, band)
     labels = call.indices(with_path, cost.shape[:2])
-    video, text = drop_video.double().contiguous(), None if drop_text is None else drop_text.double().contiguous()
+    video, text = call.prices(drop_video), call.prices(drop_text)
     call.run(address(video), address(text), contiguous, address(labels, with_path))
     return call.value, labels

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import ctypes
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .library import Batch, empty, loaded
+from .library import BATCH, empty, function
 
 #: fewer cells than this are not worth a second thread
 CELLS_PER_THREAD = 20_000
 
 
 class Call:
-    """One call of the library: its tensors, kept alive, and what it says about them."""
+    """One call of the library: its tensors, kept alive, and what it says about them.
+
+    Attributes:
+        value: (B,), of the costs' type.
+        beyond: how many pairs `hand_over` must still compute.
+    """
 
     def __init__(self, name: str, cost: Tensor, steps: Tensor, texts: Tensor, band: int | None) -> None:
-        self._library = loaded()
         double = cost.dtype == torch.float64 and not name.startswith("soft")
         if not double and cost.dtype != torch.float32:
             cost = cost.float()
@@ -31,8 +35,7 @@ class Call:
         self.name, self.cost, self.steps, self.texts = name, cost, steps.contiguous(), texts.contiguous()
         self.longest = max(n, m)
         self.value = cost.new_empty(batch)
-        self.beyond_range = (ctypes.c_bool * batch)()
-        self.batch = Batch(
+        self._batch = BATCH.pack(
             cost.data_ptr(),
             batch,
             n,
@@ -45,9 +48,12 @@ class Call:
             double,
             min(torch.get_num_threads(), 1 + batch * n * m // CELLS_PER_THREAD),
             self.value.data_ptr(),
-            ctypes.addressof(self.beyond_range),
         )
         self.beyond = 0
+
+    def prices(self, drops: Tensor | None) -> Tensor | None:
+        """Drop costs of the costs' type, one behind the other."""
+        return None if drops is None else drops.to(self.cost.dtype).contiguous()
 
     def output(self, needed: bool, shape: Sequence[int]) -> Tensor:
         """An uninitialised tensor for the library to fill, of the costs' type; without elements unless needed."""
@@ -59,21 +65,19 @@ class Call:
 
     def run(self, *arguments: Any) -> None:
         """Raises MemoryError where the workspace of a pair does not fit."""
-        self.beyond = getattr(self._library, f"weaksync_{self.name}")(self.batch, *arguments)
+        self.beyond = function(self.name)(self._batch, *arguments)
         if self.beyond < 0:
             raise MemoryError(
                 f"{self.name} of {tuple(self.cost.shape)} needs more memory than there is; set a band, or fewer threads"
             )
 
-    def part(self, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.cost[pairs], self.steps[pairs], self.texts[pairs]
-
     def hand_over(self, outputs: list[Tensor], reference: Callable[[Tensor], tuple[Tensor, ...]]) -> None:
-        """Lets the reference compute the pairs whose costs are beyond the range of the arithmetic."""
-        if not self.beyond:
-            return
-        pairs = torch.tensor(self.beyond_range[:], device="cpu").nonzero().squeeze(1)
+        """Lets the reference compute the pairs whose costs are beyond the range of the arithmetic, valued -inf."""
+        pairs = (self.value == -math.inf).nonzero().squeeze(1)
         self.value[pairs], *results = reference(pairs)
         for output, result in zip(outputs, results, strict=True):
             if output.numel():
                 output[pairs] = result
+
+    def part(self, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.cost[pairs], self.steps[pairs], self.texts[pairs]

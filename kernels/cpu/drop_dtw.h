@@ -8,11 +8,11 @@
 #include "rows.h"
 
 // What the best path does at each cell, one byte for each of the table (steps + 1) x (texts + 1).
-constexpr int64_t OPEN_DROPPED = 1;   // X is better than M
-constexpr int64_t CLOSED_DROPPED = 2; // W is better than Z
-constexpr int64_t GAP_CLOSED = 4;     // min(Z, W) is better than min(M, X)
-constexpr int64_t STAYED = 8;         // M of the next row came from its own text, not from the one before
-constexpr int64_t RUN = 16;           // Z of the next column came from Z here, not from M
+constexpr int8_t OPEN_DROPPED = 1;   // X is better than M
+constexpr int8_t CLOSED_DROPPED = 2; // W is better than Z
+constexpr int8_t GAP_CLOSED = 4;     // min(Z, W) is better than min(M, X)
+constexpr int8_t STAYED = 8;         // M of the next row came from its own text, not from the one before
+constexpr int8_t RUN = 16;           // Z of the next column came from Z here, not from M
 
 struct DropStates {
   double *M, *X, *Z, *W, *paid; // columns 0..texts, with +inf around
@@ -25,7 +25,7 @@ template <bool with_path> INLINE void drop_run(const DropStates &states, int8_t 
   for (long j = 0; j < states.columns; j += HALF) {
     const Doubles opened = load_doubles(states.M + j) - load_doubles(states.paid + j);
     const Doubles here = running_minimum<RIGHTWARDS>(opened), run = smaller(here, best); // min over p <= j
-    if (with_path) store(marks + j, low_bytes((run < opened) & RUN));
+    if (with_path) store(marks + j, bits_of<4>({run < opened}));
     store(states.Z + j + 1, run + load_doubles(states.paid + j + 1));
     best = smaller(best, last_lane<RIGHTWARDS>(here)); // not from `run`: the next block waits for this one alone
   }
@@ -53,9 +53,8 @@ INLINE void drop_step(const DropStates &states, const T *cost, Span span, double
     store(states.X + j, open + drop);
     store(states.W + j, closed + drop);
     if (with_path) {
-      const Longs dropped = ((X < M) & OPEN_DROPPED) | ((W < Z) & CLOSED_DROPPED) | ((closed < open) & GAP_CLOSED);
-      const Longs stayed = (staying < next) & STAYED;
-      store(marks_before + j, load_bytes(marks_before + j) | low_bytes(dropped | stayed));
+      const HalfBytes bits = bits_of<0>({X < M, W < Z, closed < open, staying < next});
+      store(marks_before + j, load_bytes(marks_before + j) | bits);
     }
   }
   states.Z[0] = __builtin_inf();

@@ -6,7 +6,7 @@
 
 constexpr int HARD_REGISTERS = LANES == 16 ? 2 : 4, HARD_HEIGHT = HARD_REGISTERS * HALF;
 typedef Strip<HARD_HEIGHT> HardStrip;
-constexpr int64_t UP = 1, LEFT = 2; // and 0: diagonally
+constexpr int8_t UP = 1, LEFT = 2; // and 0: diagonally
 
 // Walks one strip; `above` holds the last row of the strip before, and then that of this one.  Moves are stored
 // antidiagonal by antidiagonal.
@@ -31,9 +31,8 @@ static void walk_strip(const Cost<T> &cost, const HardStrip &strip, int8_t *move
       for (int h = 0; h < HARD_REGISTERS; h++) {
         const Doubles straight = smaller(now[h], upper[h]);
         if (with_path) {
-          const Longs side = upper[h] <= now[h] ? (Longs){} + UP : (Longs){} + LEFT;
-          const Longs move = before[h] <= straight ? (Longs){} : side;
-          store(moves + (d + t) * HARD_HEIGHT + h * HALF, low_bytes(move));
+          const Longs aside = before[h] > straight, up = upper[h] <= now[h];
+          store(moves + (d + t) * HARD_HEIGHT + h * HALF, bits_of<0>({aside & up, aside & ~up}));
         }
         now[h] = smaller(straight, before[h]) + cells[h][t];
         before[h] = upper[h];

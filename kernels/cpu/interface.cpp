@@ -13,10 +13,9 @@ struct Batch {
   int64_t pairs, n, m, pair_stride, row_stride; // in elements
   const int64_t *steps, *texts;
   int64_t band;    // < 0: none
-  int64_t doubles; // whether cost and value are double, else float
+  int64_t doubles; // whether costs, prices of drops and values are double, else float
   int64_t threads;
-  void *value;          // (pairs,)
-  uint8_t *beyond_range; // (pairs,): 1 where a pair must go to the reference
+  void *value; // (pairs,), BEYOND_RANGE where a pair must go to the reference
 };
 
 // Sequences of vectors, strides in elements.
@@ -50,6 +49,7 @@ const Recurrences *chosen = nullptr;
 constexpr double LARGEST_CELL = 7e5, LARGEST_PATH = 2.3e7;
 constexpr double INF = std::numeric_limits<double>::infinity();
 constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
+constexpr double BEYOND_RANGE = -INF; // which is no pair's value: a cost of -inf makes it NaN
 
 template <class T> Cost<T> cost_of(const Batch &batch, int64_t pair) {
   const T *data = (const T *)batch.cost + pair * batch.pair_stride;
@@ -93,22 +93,30 @@ void clear_padding(const Batch &batch, int64_t pair, Alignment alignment) {
   if (alignment.data) std::memset(alignment.row(steps), 0, (batch.n - steps) * batch.m * sizeof(float));
 }
 
+// The prices of one pair's drops, of which there may be none.
+const double *prices_of(const Batch &batch, const void *all, int64_t pair, int64_t count, Workspace &workspace) {
+  if (!all) return nullptr;
+  if (batch.doubles) return (const double *)all + pair * count;
+  double *prices = workspace.take<double>(count);
+  for (int64_t k = 0; k < count; k++) prices[k] = ((const float *)all)[pair * count + k];
+  return prices;
+}
+Drops drops_of(const Batch &batch, const void *video, const void *text, int64_t contiguous, int64_t pair,
+               Workspace &workspace) {
+  return {prices_of(batch, video, pair, batch.n, workspace), prices_of(batch, text, pair, batch.m, workspace),
+          contiguous != 0};
+}
+
 // Runs body(pair, workspace) -> value for each pair.  Returns how many pairs must go to the reference, -1 where memory
 // ran out.
 template <class Body> int64_t run(const Batch &batch, Body body) {
+  std::atomic<int64_t> beyond{0};
   const bool enough = for_each_pair(batch.pairs, batch.threads, [&](int64_t pair, Workspace &workspace) {
-    batch.beyond_range[pair] = 0;
-    put_value(batch, pair, body(pair, workspace));
+    const double value = body(pair, workspace);
+    put_value(batch, pair, value);
+    if (value == BEYOND_RANGE) beyond++;
   });
-  if (!enough) return -1;
-  int64_t beyond = 0;
-  for (int64_t pair = 0; pair < batch.pairs; pair++) beyond += batch.beyond_range[pair];
-  return beyond;
-}
-
-double beyond_range(const Batch &batch, int64_t pair) {
-  batch.beyond_range[pair] = 1;
-  return NOT_A_NUMBER;
+  return enough ? beyond.load() : -1;
 }
 
 } // namespace
@@ -148,7 +156,7 @@ EXPORT int64_t weaksync_soft_dtw(const Batch *batch, double gamma, float *alignm
     if (found.spoiled) return fill(*batch, pair, alignment, NOT_A_NUMBER), NOT_A_NUMBER;
     if (cost.steps == 0 || cost.texts == 0) return fill(*batch, pair, alignment, 0), INF;
     const double path = largest * (cost.steps + cost.texts - 1);
-    if (!(largest < LARGEST_CELL && path < LARGEST_PATH)) return beyond_range(*batch, pair);
+    if (!(largest < LARGEST_CELL && path < LARGEST_PATH)) return BEYOND_RANGE;
     clear_padding(*batch, pair, alignment);
     return chosen->soft_dtw(cost, gamma, alignment, workspace);
   });
@@ -165,24 +173,24 @@ EXPORT int64_t weaksync_soft_dsta(const Batch *batch, const int64_t *windows, in
     if (found.spoiled) return fill(*batch, pair, alignment, NOT_A_NUMBER), NOT_A_NUMBER;
     if (cost.steps == 0 || cost.texts == 0) return fill(*batch, pair, alignment, 0), INF;
     const double back = std::fmin(order.window, cost.texts - 1) - margin; // what the longest step back pays for
-    if (!(largest < LARGEST_CELL && largest * cost.steps < LARGEST_PATH)) return beyond_range(*batch, pair);
-    if (back > 0 && !(step * 2 * cost.texts < LARGEST_PATH)) return beyond_range(*batch, pair);
+    if (!(largest < LARGEST_CELL && largest * cost.steps < LARGEST_PATH)) return BEYOND_RANGE;
+    if (back > 0 && !(step * 2 * cost.texts < LARGEST_PATH)) return BEYOND_RANGE;
     clear_padding(*batch, pair, alignment);
     const double value = chosen->soft_dsta(cost, order, gamma, alignment, workspace);
     // masks may leave no path but one that goes back so often that the sum of its penalties is out of range
     const bool far_back = back > 0 && !((largest + step * back) * cost.steps < LARGEST_PATH);
-    return value == INF && far_back ? beyond_range(*batch, pair) : value;
+    return value == INF && far_back ? BEYOND_RANGE : value;
   });
 }
 
-EXPORT int64_t weaksync_soft_drop_dtw(const Batch *batch, const double *drop_video, const double *drop_text,
+EXPORT int64_t weaksync_soft_drop_dtw(const Batch *batch, const void *drop_video, const void *drop_text,
                                       int64_t contiguous, double gamma, float *alignments, float *video_drops,
                                       float *text_drops) {
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
     const Cost<float> cost = cost_of<float>(*batch, pair);
     const Alignment alignment = alignment_of(*batch, pair, alignments);
     const int64_t n = batch->n, m = batch->m;
-    const Drops drops = {drop_video + pair * n, drop_text ? drop_text + pair * m : nullptr, contiguous != 0};
+    const Drops drops = drops_of(*batch, drop_video, drop_text, contiguous, pair, workspace);
     const DropGradients gradients = {video_drops ? video_drops + pair * n : nullptr,
                                      text_drops ? text_drops + pair * m : nullptr};
     const auto fill_all = [&](float value) {
@@ -195,7 +203,7 @@ EXPORT int64_t weaksync_soft_drop_dtw(const Batch *batch, const double *drop_vid
     if (found.spoiled || video.spoiled || text.spoiled) return fill_all(NOT_A_NUMBER), NOT_A_NUMBER;
     const double step = std::fmax(found.largest, video.largest);
     const double path = step * cost.steps + text.largest * cost.texts;
-    if (!(found.largest / gamma < LARGEST_CELL && path / gamma < LARGEST_PATH)) return beyond_range(*batch, pair);
+    if (!(found.largest / gamma < LARGEST_CELL && path / gamma < LARGEST_PATH)) return BEYOND_RANGE;
     fill_all(0);
     return chosen->soft_drop_dtw(cost, drops, gamma, alignment, gradients, workspace);
   });
@@ -232,11 +240,10 @@ EXPORT int64_t weaksync_dsta_path(const Batch *batch, const int64_t *windows, in
   });
 }
 
-EXPORT int64_t weaksync_drop_dtw(const Batch *batch, const double *drop_video, const double *drop_text,
-                                 int64_t contiguous, int64_t *all_labels) {
+EXPORT int64_t weaksync_drop_dtw(const Batch *batch, const void *drop_video, const void *drop_text, int64_t contiguous,
+                                 int64_t *all_labels) {
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
-    const int64_t n = batch->n, m = batch->m;
-    const Drops drops = {drop_video + pair * n, drop_text ? drop_text + pair * m : nullptr, contiguous != 0};
+    const Drops drops = drops_of(*batch, drop_video, drop_text, contiguous, pair, workspace);
     int64_t *labels = all_labels ? all_labels + pair * batch->n : nullptr;
     for (int64_t i = 0; labels && i < batch->n; i++) labels[i] = -1;
     const auto solve = [&](const auto &cost, auto recurrence) {

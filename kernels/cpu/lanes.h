@@ -16,9 +16,12 @@ constexpr int HALF = LANES / 2;
 typedef double Doubles __attribute__((vector_size(8 * HALF)));
 typedef int64_t Longs __attribute__((vector_size(8 * HALF)));
 typedef Doubles UnalignedDoubles __attribute__((aligned(8), may_alias));
+#if LANES == 8
+typedef uint32_t HalfBytes; // which GCC keeps out of the vector registers
+#else
 typedef int8_t HalfBytes __attribute__((vector_size(HALF)));
+#endif
 typedef HalfBytes UnalignedHalfBytes __attribute__((aligned(1), may_alias));
-typedef int8_t Bytes __attribute__((vector_size(16)));
 
 // A row is walked block by block, a block being LANES columns.  Forward tables are filled rightwards, and their
 // adjoints, which obey the same recurrence seen from the other corner, leftwards.
@@ -56,17 +59,20 @@ INLINE void store(double *to, Doubles x) { *(UnalignedDoubles *)to = x; }
 // One byte for each of HALF small numbers.
 INLINE HalfBytes load_bytes(const int8_t *from) { return *(const UnalignedHalfBytes *)from; }
 INLINE void store(int8_t *to, HalfBytes x) { *(UnalignedHalfBytes *)to = x; }
-INLINE HalfBytes low_bytes(Longs x) {
-#if LANES != 8
-  return __builtin_convertvector(x, HalfBytes);
-#else // where GCC would take lane after lane apart
-  const Ints words = __builtin_shuffle((Ints)x, LANE * 2 & (LANES - 1));
-  Bytes bytes;
-  __builtin_memcpy(&bytes, &words, sizeof bytes);
-  bytes = __builtin_shuffle(bytes, (Bytes){0, 4, 8, 12});
-  HalfBytes low;
-  __builtin_memcpy(&low, &bytes, sizeof low);
-  return low;
+
+// Bit first + k of each byte tells whether masks[k] holds there.
+template <int first, int count> INLINE HalfBytes bits_of(const Longs (&masks)[count]) {
+#if LANES == 8 // a table turns four bits into four bytes in a third of the time that narrowing the lanes takes
+  static const uint32_t SPREAD[16] = {0x00000000, 0x00000001, 0x00000100, 0x00000101, 0x00010000, 0x00010001,
+                                      0x00010100, 0x00010101, 0x01000000, 0x01000001, 0x01000100, 0x01000101,
+                                      0x01010000, 0x01010001, 0x01010100, 0x01010101};
+  HalfBytes bits = 0;
+  for (int k = 0; k < count; k++) bits |= SPREAD[__builtin_ia32_movmskpd256((Doubles)masks[k])] << (first + k);
+  return bits;
+#else
+  Longs bits = {};
+  for (int k = 0; k < count; k++) bits |= masks[k] & (int64_t)1 << (first + k);
+  return __builtin_convertvector(bits, HalfBytes);
 #endif
 }
 

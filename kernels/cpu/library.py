@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
+from collections.abc import Callable
+from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -15,18 +18,8 @@ ENVIRONMENT = "WEAKSYNC_CPU"
 LARGE = 4 << 20
 
 
-class Batch(ctypes.Structure):
-    """`Batch` of interface.cpp."""
-
-    _fields_ = (
-        ("cost", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("pairs", "n", "m", "pair_stride", "row_stride")),
-        ("steps", ctypes.c_void_p),
-        ("texts", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("band", "doubles", "threads")),
-        ("value", ctypes.c_void_p),
-        ("beyond_range", ctypes.c_void_p),
-    )
+#: `Batch` of interface.cpp, packed: in an eighth of the time that a structure of ctypes takes
+BATCH = struct.Struct("P 5q 2P 3q P")
 
 
 class Sequences(ctypes.Structure):
@@ -68,7 +61,7 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
         library.weaksync_unit_cost.restype = _INT
         for name, arguments in _ARGUMENTS.items():
             function = getattr(library, f"weaksync_{name}")
-            function.argtypes = (ctypes.POINTER(Batch), *arguments)
+            function.argtypes = (ctypes.c_char_p, *arguments)
             function.restype = _INT
     except (OSError, AttributeError) as fault:
         return None, f"{found[0].name} does not load ({fault})"
@@ -95,6 +88,12 @@ def loaded() -> ctypes.CDLL:
         raise ImportError(describe())
     assert _library is not None
     return _library
+
+
+@cache
+def function(name: str) -> Callable[..., int]:
+    """The library's function of that name.  Raises ImportError where the library is missing."""
+    return getattr(loaded(), f"weaksync_{name}")
 
 
 def describe() -> str:

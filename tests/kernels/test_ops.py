@@ -34,6 +34,7 @@ PRIVATE = (
     "torch._C._are_functorch_transforms_active",
     "torch._C._len_torch_dispatch_stack",
     "torch._C._get_tracing_state",
+    "torch._C._is_any_autocast_enabled",
     "torch.autograd._profiler_enabled",
     "torch._C._functorch.is_batchedtensor",
     "torch._C._functorch.is_legacy_batchedtensor",
