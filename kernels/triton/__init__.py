@@ -1,5 +1,9 @@
 """The alignment recurrences as Triton kernels, for CUDA and ROCm tensors; imported only where such a tensor comes in.
 
+In the order to read them: semiring.py, how a row is one scan; rows.py, which cells a row has; soft_dtw.py, the first
+recurrence, with every flag explained; soft_dsta.py and soft_drop_dtw.py; dtw.py, dsta.py and drop_dtw.py, the same
+three without softness; long_dsta.py. This file allocates and launches, after launch.py has chosen the layout.
+
 One program computes one pair, row by row (semiring.py). Everything is float32: soft values are accurate to 2e-7,
 alignments to 3e-6 of their maximum. Along a path |cost| / gamma may add up to 5 * 10**6; what lies beyond is not
 checked, as that would wait for the device. A single cost / gamma of 10**30 counts as forbidden. A pair whose lengths
@@ -25,7 +29,18 @@ from . import long_dsta as _long_dsta
 from . import soft_drop_dtw as _soft_drop_dtw
 from . import soft_dsta as _soft_dsta
 from . import soft_dtw as _soft_dtw
-from .launch import Plan, aligned, aligned_drops, on, plan, plan_in_memory, spoiled_drops, spoiled_pairs, unmatched
+from .launch import (
+    Plan,
+    aligned,
+    aligned_drops,
+    on,
+    plan,
+    plan_in_memory,
+    quarters,
+    spoiled_drops,
+    spoiled_pairs,
+    unmatched,
+)
 
 __all__ = ["drop_dtw", "dsta_path", "dtw_path", "soft_drop_dtw", "soft_dsta", "soft_dtw"]
 
@@ -46,12 +61,11 @@ def soft_dtw(
     edge = table.new_empty((batch, 2, n, 2) if how.chunked else 0)
     if batch == 0:
         return value, alignment[..., :m]
-    strides = (table.stride(1) // 4, table.stride(0) // 4, how.held // 4)
     scale = -math.log2(math.e) / gamma
     with on(cost.device):
         spoiled = spoiled_pairs(table, steps, texts, n, m)
         _soft_dtw.forward[(batch,)](
-            table, steps, texts, spoiled, value, left, up, edge, n, width // 4, *strides, scale, band or 0,
+            table, steps, texts, spoiled, value, left, up, edge, n, *quarters(table, how), scale, band or 0,
             STORE=with_alignment, EVERY=how.layout.every, **how.block_constants,
         )  # fmt: skip
         if with_alignment:
@@ -89,8 +103,7 @@ def soft_dsta(
         return value, alignment[..., :m]
     scale = -math.log2(math.e) / gamma
     reach = steps if windows is None else windows
-    strides = (width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4)
-    shape = (n, *strides, scale, order_weight * scale, band or 0)
+    shape = (n, *quarters(table, how), scale, order_weight * scale, band or 0)
     constants = how.constants | {"WINDOWED": windows is not None, "MARGIN": order_margin}
     with on(cost.device):
         inputs = (table, steps, texts, reach, spoiled_pairs(table, steps, texts, n, m))
@@ -149,7 +162,7 @@ def soft_drop_dtw(
         drops = (video[:, :n], matched[:, :m]) if with_alignment else (table.new_empty(0), table.new_empty(0))
         return value, alignment[..., :n, :m] if with_alignment else alignment, *drops
     scale = -math.log2(math.e) / gamma
-    shape = (rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4, scale, band or 0)
+    shape = (rows, *quarters(table, how), scale, band or 0)
     constants = how.block_constants | {
         "DROP_TEXT": text is not None,
         "CONTIGUOUS": contiguous,
@@ -181,7 +194,7 @@ def dtw_path(
     batch, n, m = cost.shape
     table = aligned(cost)
     how = plan(n, m, band)
-    width, rows = table.shape[2], table.shape[1]
+    rows = table.shape[1]
     longest = max(n + m - 1, 0)
     value = table.new_empty(batch)
     choices = table.new_empty((batch, rows, how.held) if with_path else 0, dtype=torch.int8)
@@ -194,8 +207,7 @@ def dtw_path(
         spoiled = spoiled_pairs(table, steps, texts, n, m)
         _dtw.forward[(batch,)](
             table, steps, texts, spoiled, value, choices, edge,
-            rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4, band or 0,
-            STORE=with_path, **how.block_constants,
+            rows, *quarters(table, how), band or 0, STORE=with_path, **how.block_constants,
         )  # fmt: skip
         if with_path:
             _dtw.trace[(batch,)](
@@ -229,7 +241,7 @@ def dsta_path(
         return value, labels
     constants = how.constants | {"WINDOWED": windows is not None, "MARGIN": order_margin}
     reach = steps if windows is None else windows
-    strides = (width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4)
+    strides = quarters(table, how)
     with on(cost.device):
         inputs = (table, steps, texts, reach, spoiled_pairs(table, steps, texts, n, m))
         if in_memory:
@@ -279,8 +291,7 @@ def drop_dtw(
         spoiled |= spoiled_drops(video, steps) | (0 if text is None else spoiled_drops(text, texts))
         _drop_dtw.forward[(batch,)](
             table, video, video if text is None else text, steps, texts, spoiled, value, choices, edge,
-            rows, width // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4, band or 0,
-            STORE=with_path, **constants,
+            rows, *quarters(table, how), band or 0, STORE=with_path, **constants,
         )  # fmt: skip
         if with_path:
             _drop_dtw.trace[(batch,)](

@@ -116,6 +116,11 @@ def aligned(table: Tensor) -> Tensor:
     return wide
 
 
+def quarters(table: Tensor, how: Plan) -> tuple[int, int, int, int]:
+    """limit4, row4, pair4 and the width of a stored row, in units of 4 numbers."""
+    return table.shape[2] // 4, table.stride(1) // 4, table.stride(0) // 4, how.held // 4
+
+
 def on(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """Launches go to the tensor's device, which need not be the current one."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()

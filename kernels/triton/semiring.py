@@ -17,7 +17,7 @@ Words that all kernels share:
   value is NaN, and its rows are not visited.
 - limit is the number of columns of a row with its padding, a multiple of 4, as is every stride: arguments that end in 4
   count in units of 4 floats (limit4, row4, pair4), so that the compiler knows each row to be 16-byte aligned.
-- BAND, NARROW, CHUNKED, EVERY and STORE are explained at soft_dtw.forward, which has them all.
+- STORE, BAND, NARROW, MOVING, CHUNKED and EVERY are explained at soft_dtw.forward, which has them all.
 """
 
 import triton

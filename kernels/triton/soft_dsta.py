@@ -14,7 +14,7 @@ of both at every cell.
 import triton
 import triton.language as tl
 
-from .rows import SIZES, band_edges, fill_unvisited, lengths, outside_row, row_at
+from .rows import SIZES, band_edges, band_start, fill_unvisited, lengths, outside_row, row_at
 from .semiring import (
     NEVER,
     START,
@@ -60,11 +60,14 @@ def whole_window(r, e, lane, decay, lanes, MARGIN: tl.constexpr, TRANSPOSED: tl.
 
 @triton.jit
 def window_blocks(lane, window, end, decay, MARGIN: tl.constexpr, TRANSPOSED: tl.constexpr, Q: tl.constexpr):
-    """What a finite window needs in every row, per lane: where blocks begin and end, a bit for each column.
+    """What a finite window needs in every row, found once: where blocks begin and end, a bit for each column of a lane.
 
-    The window of j is j - window ... j + ahead without penalty and j + ahead + 1 ... j + window with it. Blocks of the
-    first length begin at column 0, those of the second at `end`, beyond which there is nothing. Transposed, columns
-    count from the right.
+    The window of j is a plain part, j - window ... j + ahead, and a decayed one, j + ahead + 1 ... j + window. Blocks
+    as long as the plain part begin at column 0, those as long as the decayed one at `end`, beyond which there is
+    nothing. Transposed, columns count from the right.
+
+    At the beginning of a decayed block a column weighs 2**y_place, by its place in the block; 2**y_use makes of such a
+    sum what it is from j on. Its end decays as it is summed, up to j + ahead + 1: 2**y_next is what is left to do.
     """
     W: tl.constexpr = len(Q)
     LAST: tl.constexpr = lane.shape[0] * W - 1
@@ -177,7 +180,7 @@ def start_column(i, N, M, band, NARROW: tl.constexpr, W: tl.constexpr):
     column = M * 0
     if NARROW:
         low, _ = band_edges(i, N, M, band)
-        column = tl.maximum(tl.where(N > 1, low, M - 1) - 1, 0) // W * W
+        column = band_start(tl.where(N > 1, low, M - 1), W)
     return column
 
 
