@@ -48,10 +48,11 @@ def check_device(name: str, given: Tensor | int | None, beside: Tensor) -> None:
 
 def check_positive(name: str, number: float) -> None:
     """Raises ValueError unless `number` is positive and finite, and no tensor, to which no gradient would flow."""
+    if isinstance(number, (float, Real)) and 0 < number < math.inf:
+        return
     if isinstance(number, Tensor):
         raise ValueError(f"{name} must be a number, not a tensor: no gradient flows to it; give {name}.item()")
-    if not isinstance(number, (float, Real)) or not 0 < number < math.inf:
-        raise ValueError(f"{name} must be positive and finite, not {number!r}")
+    raise ValueError(f"{name} must be positive and finite, not {number!r}")
 
 
 def check_not_negative(name: str, number: float) -> None:

@@ -53,7 +53,9 @@ class Call:
 
     def prices(self, drops: Tensor | None) -> Tensor | None:
         """Drop costs of the costs' type, one behind the other."""
-        return None if drops is None else drops.to(self.cost.dtype).contiguous()
+        if drops is None:
+            return None
+        return (drops if drops.dtype == self.cost.dtype else drops.to(self.cost.dtype)).contiguous()
 
     def output(self, needed: bool, shape: Sequence[int]) -> Tensor:
         """An uninitialised tensor for the library to fill, of the costs' type; without elements unless needed."""
