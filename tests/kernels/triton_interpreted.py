@@ -303,3 +303,25 @@ def test_exponents_that_pass_a_power_of_two() -> None:
     assert_close(found[0], truth[0], 1e-6)
     for share, true_share in zip(found[1:], truth[1:], strict=True):
         torch.testing.assert_close(share.double(), true_share, atol=6e-6, rtol=0.0)
+
+
+def test_pairs_that_lie_beyond_what_32_bits_count() -> None:
+    """In a view of more than 2**31 cells, of which only two pairs are ever touched."""
+    memory = torch.from_numpy(np.zeros(2**31 + 5 * 8, np.float32))  # whose pages are there once they are written
+    cost = memory.as_strided((2, 5, 8), (2**31, 8, 1))
+    cost[:] = torch.rand(5, 8, generator=torch.Generator().manual_seed(61))
+    lengths = torch.tensor([5, 5]), torch.tensor([8, 8])
+    drops = torch.full((2, 5), 0.4), torch.full((2, 8), 0.3)
+    order: dict[str, Any] = {"order_weight": 0.2, "order_margin": 1, "windows": None}
+    soft: dict[str, Any] = {"gamma": 0.5, "band": None, "with_alignment": True}
+    hard: dict[str, Any] = {"band": None, "with_path": True}
+    for near_and_far in (
+        backend.soft_dtw(cost, *lengths, **soft),
+        backend.soft_dsta(cost, *lengths, **order, **soft),
+        backend.soft_drop_dtw(cost, *drops, *lengths, contiguous=True, **soft),
+        backend.dtw_path(cost, *lengths, **hard),
+        backend.dsta_path(cost, *lengths, **order, **hard),
+        backend.drop_dtw(cost, *drops, *lengths, contiguous=True, **hard),
+    ):
+        assert near_and_far[0].isfinite().all()
+        assert all(torch.equal(one[0], one[1]) for one in near_and_far)
