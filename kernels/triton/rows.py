@@ -124,8 +124,8 @@ def fill_unvisited(
 def find_spoiled(cost, steps, texts, spoiled, n, m, row4, pair4, ROWS: tl.constexpr, BLOCK: tl.constexpr):
     """spoiled[b], 0 before: whether a real cell is NaN or -inf, or the lengths lie outside 0 ... n and 0 ... m.
 
-    A program looks at ROWS rows, as a load after the other through a long pair would take as long as its recurrence.
-    Those of a pair that find a fault all write the same.
+    A program looks at ROWS rows: going through a long pair, load after load, would take as long as its recurrence.
+    The programs of a pair that find a fault all write the same.
     """
     pair = tl.program_id(0).to(tl.int64)
     first_row = tl.program_id(1) * ROWS
