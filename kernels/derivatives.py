@@ -78,7 +78,7 @@ class _Eager(Function):
         alone = not torch.is_grad_enabled() and _last_time(grad)
         for k, share in enumerate(shares, 2):
             if ctx.needs_input_grad[k]:
-                grads[k] = share.mul_(_spread(grad, share)) if alone else _product(value, share, grad)
+                grads[k] = _scaled_in_place(share, grad) if alone else _product(value, share, grad)
         return tuple(grads)
 
     jvp = staticmethod(_forward_mode)
@@ -129,6 +129,12 @@ def mapped(
     output = operator(*map(joined, inputs, in_dims))
     parted = tuple(found.reshape(info.batch_size, len(found) // info.batch_size, *found.shape[1:]) for found in output)
     return parted, (0,) * len(parted)
+
+
+def _scaled_in_place(share: Tensor, grad: Tensor) -> Tensor:
+    if share.is_cpu and share.dtype == torch.float32 and share.is_contiguous() and cpu.available():
+        return cpu.scale(share, grad)
+    return share.mul_(_spread(grad, share))
 
 
 def _product(value: Tensor, share: Tensor, grad: Tensor) -> Tensor:

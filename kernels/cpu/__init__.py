@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .. import reference
 from .call import Call
-from .library import INSTRUCTION_SETS, Sequences, address, available, describe, empty, loaded, use
+from .library import INSTRUCTION_SETS, Sequences, address, available, describe, empty, function, loaded, use
 
 __all__ = [
     "INSTRUCTION_SETS",
@@ -27,6 +27,7 @@ __all__ = [
     "dsta_path",
     "dtw_path",
     "empty",
+    "scale",
     "soft_drop_dtw",
     "soft_dsta",
     "soft_dtw",
@@ -36,6 +37,8 @@ __all__ = [
 
 #: fewer multiplications than this are not worth a second thread
 PRODUCTS_PER_THREAD = 10_000_000
+#: nor are fewer numbers than this to scale
+NUMBERS_PER_THREAD = 2_000_000
 
 
 def unit_cost(video: Tensor, text: Tensor, extra: Tensor | None = None) -> Tensor:
@@ -67,6 +70,18 @@ def unit_cost(video: Tensor, text: Tensor, extra: Tensor | None = None) -> Tenso
     if library.weaksync_unit_cost(*sequences, address(more), stride, depth, threads, cost.data_ptr()) < 0:
         raise MemoryError(f"products of {depth} dimensions need more memory than there is")
     return cost
+
+
+def scale(alignment: Tensor, factors: Tensor) -> Tensor:
+    """Multiplies the alignment of each pair, float32 (B, ...) without gaps, by its factor (B,), in place.
+
+    Torch would do so on threads of its own, which then spin for milliseconds on the core of the next call's threads.
+    """
+    pairs, count = len(alignment), alignment.numel()
+    threads = min(torch.get_num_threads(), 1 + count // NUMBERS_PER_THREAD)
+    factors = factors.contiguous()
+    function("scale")(alignment.data_ptr(), pairs, count // max(pairs, 1), factors.data_ptr(), threads)
+    return alignment
 
 
 # ---- the six recurrences

@@ -68,6 +68,7 @@ struct Recurrences {
   int lanes, tile; // `tile`: how many texts unit_cost takes at most
   void (*unit_cost)(const Vectors &steps, const Vectors &texts, const float *extra, float *cost, long width,
                     Workspace &);
+  void (*scale)(float *, long count, float factor);
   Inspection (*inspect)(const Cost<float> &);
   bool (*spoiled_double)(const Cost<double> &); // hard recurrences, which take double too, need no magnitude
   // each returns the value of the pair, +inf where no path is left

@@ -10,6 +10,6 @@
 #include "soft_dtw.h"
 
 extern const Recurrences RECURRENCES = {
-    NAME, LANES,      TILE_BLOCKS * LANES, unit_cost,   inspect,  spoiled_double,  soft_dtw, soft_dsta, soft_drop_dtw,
-    dtw,  dtw_double, dsta,                dsta_double, drop_dtw, drop_dtw_double,
+    NAME, LANES,      TILE_BLOCKS * LANES, unit_cost,   scale,    inspect,        spoiled_double, soft_dtw,
+    soft_dsta, soft_drop_dtw, dtw,         dtw_double,  dsta,     dsta_double,    drop_dtw,       drop_dtw_double,
 };

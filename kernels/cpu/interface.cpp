@@ -147,6 +147,13 @@ EXPORT int64_t weaksync_unit_cost(const Sequences *videos, const Sequences *text
   return enough ? 0 : -1;
 }
 
+// Multiplies the alignment of each pair by a factor of its own.
+EXPORT int64_t weaksync_scale(float *alignments, int64_t pairs, int64_t cells, const float *factors, int64_t threads) {
+  return for_each_pair(pairs, threads, [=](int64_t pair, Workspace &) {
+    chosen->scale(alignments + pair * cells, cells, factors[pair]);
+  });
+}
+
 EXPORT int64_t weaksync_soft_dtw(const Batch *batch, double gamma, float *alignments) {
   return run(*batch, [=](int64_t pair, Workspace &workspace) {
     const Cost<float> cost = cost_of<float>(*batch, pair);

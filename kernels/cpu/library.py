@@ -59,6 +59,8 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
         sequences = ctypes.POINTER(Sequences)
         library.weaksync_unit_cost.argtypes = (sequences, sequences, _POINTER, _INT, _INT, _INT, _POINTER)
         library.weaksync_unit_cost.restype = _INT
+        library.weaksync_scale.argtypes = (_POINTER, _INT, _INT, _POINTER, _INT)
+        library.weaksync_scale.restype = _INT
         for name, arguments in _ARGUMENTS.items():
             function = getattr(library, f"weaksync_{name}")
             function.argtypes = (ctypes.c_char_p, *arguments)

@@ -119,6 +119,11 @@ INLINE void finish_row(float *row, Span span, long texts, long width, float mass
   for (; j < end; j++) row[j] *= scale;
   if (end < width) __builtin_memset(row + end, 0, (width - end) * sizeof(float));
 }
+static void scale(float *x, long count, float factor) {
+  long k = 0;
+  for (; k + LANES <= count; k += LANES) store(x + k, load_floats(x + k) * factor);
+  for (; k < count; k++) x[k] *= factor;
+}
 static void no_alignment(Alignment alignment, long steps) {
   if (alignment.data) __builtin_memset(alignment.data, 0, steps * alignment.width * sizeof(float));
 }

@@ -427,6 +427,15 @@ def test_empty_batches(instructions: str, shape: tuple[int, int, int]) -> None:
     hold_to(torch.cat([video, text], dim=1), torch.ones(batch, n + m), GRADIENT)
 
 
+def test_scaling_in_place(instructions: str) -> None:
+    alignment = torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(5))
+    for factors in (torch.tensor([2.0, -0.3, 0.0]), torch.tensor(0.7).expand(3)):
+        found = alignment.clone()
+        assert cpu.scale(found, factors) is found
+        assert torch.equal(found, alignment * factors[:, None, None])
+    assert cpu.scale(torch.rand(0, 5, 7), torch.rand(0)).shape == (0, 5, 7)
+
+
 EDGES = [(2, 7, 3, 5, 3), (1, 50, 2, 49, 17), (3, 6, 2, 97, 33), (1, 1, 1, 1, 1), (2, 4, 0, 5, 8)]
 
 
