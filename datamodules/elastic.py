@@ -229,7 +229,7 @@ def worker_options(workers: int, context: str | None, ahead: int = 2) -> dict[st
         raise ValueError(f"start_method={context!r}: this system has {known}")
     return {
         "batch_size": None,
-        "collate_fn": _as_it_is,
+        "collate_fn": _identity,
         "worker_init_fn": _leave_process_group,
         "num_workers": workers,
         "multiprocessing_context": context if workers else None,
@@ -243,7 +243,7 @@ def _leave_process_group(worker: int) -> None:
     os.setpgid(0, 0)
 
 
-def _as_it_is(read: Any) -> Any:
+def _identity(read: Any) -> Any:
     return read
 
 

@@ -16,7 +16,7 @@ ACTIONS = 3
 
 
 def actions_of(labels: Tensor, sentences: int) -> Tensor:
-    """The actions that make an alignment: a sentence is dropped as late as can be, before the next match.
+    """The actions that make an alignment; a sentence is dropped as late as possible, just before the next match.
 
     Args:
         labels: (n,) 0-based sentence of each clip, -1 for none; sentences never go back (see `monotone`).
@@ -44,7 +44,7 @@ def actions_of(labels: Tensor, sentences: int) -> Tensor:
 
 
 def monotone(labels: Tensor) -> Tensor:
-    """(n,) labels without those that go back: as many clips as can be keep theirs, the others get -1."""
+    """(n,) labels that never go back: as many clips as possible keep theirs, the others get -1."""
     ends: list[int] = []  # the least last sentence of a chain of each length
     at: list[int] = []  # its clip
     before: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""What training does to pictures: RandomAugment as CCLM trains with it, and another light for faces.
+"""Augmentation in training: RandomAugment as CCLM has it, and colour jitter for faces.
 
 RandomAugment applies two operations out of ten, each with a chance of one half, at one fixed level.  It is not the
 RandAugment of torchvision or timm: operations are drawn with replacement, translation is seven pixels whatever the
@@ -40,7 +40,7 @@ def random_augment(frames: Tensor, generator: Generator) -> Tensor:
 
 
 def jitter(frames: Tensor, generator: Generator) -> Tensor:
-    """Mirror uint8 (T, 3, H, W) half the time, and change the light on it; all frames alike.
+    """Flip uint8 (T, 3, H, W) half the time and jitter its colours; all frames alike.
 
     Each channel is up to `TINT` stronger or weaker, contrast and saturation lie within `CONTRAST` and `SATURATION`: a
     network that has seen few people is to learn what lips do, and not their colours.

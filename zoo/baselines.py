@@ -1,4 +1,4 @@
-"""Labels that need no model: what every result is printed beside.
+"""Labels that need no model: the baselines that every result is printed beside.
 
 Each takes what is known of one video and returns labels (n,): the 0-based sentence of each clip, -1 for none.
 """

@@ -80,12 +80,12 @@ def _channels(values: Tensor, like: Tensor) -> Tensor:
 
 
 def _summed(x: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(x)
+    total: Tensor = _AllReduceSum.apply(x)
     return total
 
 
-class _Sum(torch.autograd.Function):
-    """Over all ranks; the gradient of a rank's part is the sum of what every rank's loss has for it."""
+class _AllReduceSum(torch.autograd.Function):
+    """The sum over all ranks; a rank's gradient is the sum of those of every rank's loss."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -95,4 +95,4 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return _Sum.forward(ctx, gradient)
+        return _AllReduceSum.forward(ctx, gradient)

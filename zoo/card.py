@@ -49,7 +49,7 @@ def model_card(row: ModelRow, config: dict[str, Any]) -> str:
 
 
 def _tables(metrics: dict[str, Any]) -> list[str]:
-    """Plain figures in one table, then every nested dictionary in a table of its own."""
+    """One table of the plain figures, then one for each nested dictionary."""
     plain = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
     lines = _table(("figure", "value"), plain.items()) if plain else []
     for title, nested in metrics.items():

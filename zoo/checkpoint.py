@@ -1,4 +1,4 @@
-"""Checkpoint folders: a model, its preprocessing, its vocabulary, what is known of it, and a hash of every file.
+"""Checkpoint folders: a model, its preprocessing, vocabulary and card, and a hash of every file.
 
 A folder holds `config.json`, `preprocessor_config.json`, `model.safetensors`, the tokenizer's files, `README.md` and
 `SHA256SUMS`.  It is written whole or not at all, and nothing in it is ever unpickled.
@@ -123,7 +123,7 @@ class Pretrained(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source: str | Path, **options: Any) -> Self:
-        """`load`, and a ValueError where the checkpoint is of another kind of model."""
+        """As `load`; raises ValueError where the checkpoint is of another kind of model."""
         return _load(source, cls, **options)
 
     def push_to_hub(
@@ -193,7 +193,7 @@ def _load(
     local_files_only: bool = False,
     **overrides: Any,
 ) -> Model:
-    """`load`, and a ValueError before anything heavy where the checkpoint is of another kind of model."""
+    """As `load`; raises ValueError, before anything heavy, where the checkpoint is of another kind of model."""
     folder = fetch(source, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
     if layout := layout_of(folder):  # of another library, with all that a model needs
         _check_kind(source, WHOLE[layout], kind, overrides)
@@ -313,7 +313,7 @@ def _load_strictly(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Put the file's name before what is said of its content."""
+    """Put the file's name before the message of an error about its content."""
     try:
         yield
     except (ValueError, TypeError, SafetensorError) as fault:

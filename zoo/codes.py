@@ -1,4 +1,4 @@
-"""What matching keeps of clips and of subtitles, and what aligning every one with every other costs."""
+"""Encoded clips and subtitles as matching keeps them, and the cost of aligning every clip with every subtitle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CUES_AT_ONCE = 512
 
 @dataclass
 class ClipCode:
-    """A clip as a query.
+    """An encoded clip: a query.
 
     Attributes:
         steps: (n, dim) float32, of the front end on lip features.
@@ -35,7 +35,7 @@ class ClipCode:
 
 @dataclass
 class TextCode:
-    """A subtitle as it lies in a pool.
+    """An encoded subtitle, as a pool holds it.
 
     Attributes:
         steps: (m, dim) float16 unit vectors, of the front end on features of its speech.
@@ -48,7 +48,7 @@ class TextCode:
 
 @dataclass
 class Pool:
-    """Many subtitles, in any order; those of one length beside each other are compared fastest.
+    """Many subtitles in any order; neighbours of equal length are compared fastest.
 
     Attributes:
         steps: (total, dim) float16, of one subtitle after the other; may be mapped from a file.
@@ -97,7 +97,7 @@ def alignment_costs(
     *,
     track: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """What aligning each clip with each subtitle costs per video step, (V, S) float32; +inf where none fits.
+    """The cost per video step of aligning each clip with each subtitle, (V, S) float32; +inf where none fits.
 
     Float16 becomes float32 some subtitles at a time, the short ones first, so that memory stays the same for any pool.
 

@@ -1,4 +1,4 @@
-"""From similarities to labels: double Drop-DTW, and the drop costs that annotated videos choose for it."""
+"""From similarities to labels: double Drop-DTW with drop costs tuned on annotated videos."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def narration_gaps(clips: Tensor, narrations: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Decoder(Plain):
-    """How similarities become labels; saved with the model whose similarities it was tuned on.
+    """Turns similarities into labels; saved with the model whose similarities it was tuned on.
 
     Attributes:
         drop_clip: what dropping a clip costs.  Under "constant" a number beside costs 1 - cosine in [0, 2]; under

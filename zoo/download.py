@@ -1,4 +1,4 @@
-"""From a source to a folder on this machine, and back up: the hub, through huggingface_hub."""
+"""Download from the hub and upload to it, through huggingface_hub."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def fetch(
 
 
 def from_disk(source: str | Path) -> bool:
-    """Whether a source must be read from disk: it is no hub id, HF_HUB_OFFLINE is set, or nobody answers.
+    """Whether a source must be read from disk: it is no hub id, HF_HUB_OFFLINE is set, or the hub does not answer.
 
     Offline, the hub's own libraries retry with longer and longer waits before they read the cache.
     """
@@ -84,7 +84,7 @@ def why_absent() -> str:
 
 
 def _answers(endpoint: str) -> bool:
-    """Whether one can connect to a server, by way of the proxy if there is one."""
+    """Whether a server can be reached, through the proxy if there is one."""
     server = urlsplit(endpoint)
     proxies = getproxies()
     proxy = proxies.get(server.scheme, proxies.get("all"))

@@ -19,7 +19,7 @@ _RENAME_EXCHANGE = 2
 
 @contextmanager
 def replace_folder(folder: Path, *, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """A temporary folder beside `folder`, which takes its place once the block has ended without an error.
+    """A temporary folder beside `folder`, which takes its place when the block ends without an error.
 
     At every moment `folder` is the old one or the new one.  What lies on disk is forced there before the change.
 

@@ -20,7 +20,7 @@ STEPS = 200
 
 @dataclass(frozen=True)
 class Fusion:
-    """Weights, and what they reached where they were tuned.
+    """Weights, and the figures that they reached where they were tuned.
 
     Attributes:
         weights: cue to its weight.
@@ -72,19 +72,19 @@ def tune_weights(costs: Mapping[str, Tensor], right: Tensor) -> Fusion:
         ValueError: as in `fuse` and `pool_ranks`.
     """
     start = {cue: PAPER_WEIGHTS.get(cue, 1.0) for cue in sorted(costs)}
-    pool_ranks(fuse(costs, start), right)  # what is wrong with the costs is said here
+    pool_ranks(fuse(costs, start), right)  # raises for faulty costs
     stacked = torch.stack([costs[cue].double() for cue in start])  # (C, V, S)
     logs = torch.tensor([*start.values()], dtype=torch.float64).log().requires_grad_()
     fit = torch.optim.LBFGS([logs], max_iter=STEPS, line_search_fn="strong_wolfe")
 
-    def surprise() -> Tensor:
+    def closure() -> Tensor:
         fit.zero_grad()
         loss = F.cross_entropy(-(logs.exp()[:, None, None] * stacked).sum(dim=0), right)
         loss.backward()
         return loss
 
     with torch.enable_grad():
-        fit.step(surprise)
+        fit.step(closure)
     shares = logs.detach().softmax(dim=0) * sum(start.values())
     weights = {cue: round(weight, 3) for cue, weight in zip(start, shares.tolist(), strict=True)}
     fused = fuse(costs, weights)

@@ -138,7 +138,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _known_parts(word: str, rows: dict[str, int]) -> list[str]:
-    """A word if it is known, else what is known of its parts."""
+    """The word where it is known, else those of its parts that are."""
     return [word] if word in rows else [part for part in _parts(word) if part in rows]
 
 

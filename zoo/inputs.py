@@ -1,4 +1,4 @@
-"""What a model reads that is fed with features made beforehand, so that weights and features never part."""
+"""Which cached features a model was trained on, so that weights and features never part."""
 
 from __future__ import annotations
 

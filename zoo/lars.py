@@ -1,4 +1,4 @@
-"""Adam whose step on each tensor is in proportion to that tensor's own size."""
+"""Adam under LARS: the step on each tensor is proportional to the tensor's norm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pre-training of SyncNet as a LightningModule: windows of tubes with their own sound, whole clips scored."""
+"""SyncNet's pre-training as a LightningModule: it learns from windows of face tubes, and is scored on whole clips."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OFFSETS = 15
 
 @dataclass(frozen=True)
 class ClipSync:
-    """What was found of one whole clip.
+    """The figures of one whole clip.
 
     Attributes:
         content_accuracy: share of the times whose own speech is the nearest, among those of its window.
@@ -136,7 +136,7 @@ class LipSync(Task):
 
     @property
     def steps_of_window(self) -> int:
-        """Features of a window."""
+        """Lip features in a window."""
         return lip_steps(self.window, self.model.config.stride)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -158,7 +158,7 @@ class LipSync(Task):
 
 
 def figures(clips: list[ClipSync], *, identity: bool) -> dict[str, float]:
-    """Means over clips: how well lips find their speech, and where `identity` is asked for, faces their voices."""
+    """Means over clips: how well lips find their speech and, with `identity`, faces their voices."""
     found = {
         "content_accuracy": sum(clip.content_accuracy for clip in clips) / len(clips),
         "chance": sum(clip.chance for clip in clips) / len(clips),
@@ -188,7 +188,7 @@ def nearest_in_windows(cosines: Tensor, steps: int) -> tuple[float, float]:
 
 
 def best_offset(cosines: Tensor, most: int) -> int:
-    """By how many steps speech must be shifted so that lips and speech agree best, from ``-most`` to `most`.
+    """The shift of speech, in steps from ``-most`` to `most`, at which lips and speech agree best.
 
     Args:
         cosines: (n, n) of lips and speech.

@@ -1,4 +1,4 @@
-"""All that finds the subtitle of a clip in a pool, as one: lips, speech, global cues, their fusion, and the voice.
+"""Everything that finds a clip's subtitle in a pool: lips, speech, global cues, their fusion, and the voice.
 
 `Matcher` is saved to a folder of ordinary checkpoints, one for each part, with a hash of every file.
 """
@@ -35,7 +35,7 @@ ALIGNMENT = "alignment"
 
 @dataclass(frozen=True)
 class Voice:
-    """How subtitles become speech.
+    """The settings of the speech that subtitles become.
 
     Attributes:
         model: ``espeak``, ``mms``, or the hub id or folder of a VITS model.
@@ -50,7 +50,7 @@ class Voice:
 
 @dataclass
 class GlobalCue:
-    """What a clip shows against what a subtitle is about: a network for pictures, and the space that they share."""
+    """One global cue: a network for pictures, and the model that compares its features with words."""
 
     gsm: GSM
     net: PictureNet | I3D
@@ -105,7 +105,7 @@ class Matcher:
         kept_recall: Mapping[float, float] | None = None,
         metrics: Mapping[str, Any] | None = None,
     ) -> Matcher:
-        """A matcher of its parts, in evaluation mode.
+        """A matcher from its parts, in evaluation mode.
 
         Raises:
             ValueError: parts that do not belong together; every fault at once.
@@ -174,13 +174,13 @@ class Matcher:
 
     @property
     def dim(self) -> int:
-        """Of a step."""
+        """Width of a step."""
         config = self.lipspeech.config
         return config.dim if config.front_end == "conv" else config.feature_dim
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that decides how a subtitle lies in a pool: the side of the texts, and the voice.
+        """A hash of all that decides how a subtitle is encoded: the text side and the voice.
 
         Weights of the fusion, the aligner's settings and the side of the videos may change without a new index.
         """
@@ -336,7 +336,7 @@ class Matcher:
 
 
 def is_matcher(folder: Path) -> bool:
-    """Whether a folder is a matcher's, be it damaged."""
+    """Whether a folder holds a matcher, even a damaged one."""
     try:
         return json.loads((folder / CONFIG).read_text(encoding="utf-8"))["format"] == FORMAT
     except (OSError, ValueError, KeyError, TypeError):
@@ -348,7 +348,7 @@ def _part_names(cues: Iterable[str]) -> list[str]:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    """The configuration, after every file was held against its hash."""
+    """The configuration, once every file has matched its hash."""
     path = folder / CONFIG
     if not path.is_file():
         raise ValueError(f"{folder} is no matcher (no {CONFIG}): subtitles/quickstart trains one")
@@ -372,7 +372,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
-    """Name and path of every file that the hashes speak of: each part answers for its own by its list."""
+    """Name and path of every file that is hashed here; each part has the hashes of its own files."""
     found = [folder / CONFIG, *folder.glob(f"*/{SUMS}"), *folder.glob("words/*")]
     return sorted((path.relative_to(folder).as_posix(), path) for path in found if path.is_file())
 

@@ -1,4 +1,4 @@
-"""How well an alignment agrees with people: Clip Accuracy, Sentence IoU and their F1, for one video and over many.
+"""Agreement with annotators: Clip Accuracy, Sentence IoU and their F1, for one video and over many.
 
 Every figure is float64 and keyed by video id, so that neither padding, nor order, nor the number of ranks changes it.
 """
@@ -258,7 +258,7 @@ def _spans(name: str, spans: ArrayLike) -> Floats:
 
 
 def union(spans: Floats) -> Floats:
-    """The union of intervals (rows, 2) as disjoint ones, in order; NaN rows are nothing."""
+    """The union of intervals (rows, 2) as disjoint ones, in order; NaN rows are ignored."""
     merged: list[list[float]] = []
     for start, end in sorted(spans[~np.isnan(spans).any(axis=1)].tolist()):
         if merged and start <= merged[-1][1]:

@@ -82,7 +82,7 @@ class ActionAlignment(Task):
             batch_first=True,
             padding_value=PADDING,
         )
-        with self._whole_precision():
+        with self._full_precision():
             logits = self.model(
                 pad_sequence([video.clip_features for video in batch], batch_first=True),
                 pad_sequence([video.sentence_features for video in batch], batch_first=True),
@@ -105,7 +105,7 @@ class ActionAlignment(Task):
 
     def labelled(self, video: FeatureVideo) -> VideoSimilarity:
         """A whole video with the labels that the model gives its clips, as similarities of 1 and 0."""
-        with self._whole_precision():
+        with self._full_precision():
             labels = self.model.decode([video.clip_features], [video.sentence_features])[0]
         similarity = torch.zeros(len(labels), len(video.sentence_features))
         similarity[labels >= 0, labels[labels >= 0]] = 1.0
@@ -129,8 +129,8 @@ class ActionAlignment(Task):
         plateau = ReduceLROnPlateau(optimizer, factor=self.factor, patience=self.patience)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "train/loss"}}
 
-    def _whole_precision(self) -> torch.autocast:
-        """Recurrences over hundreds of steps, and nothing in them that half precision would speed up."""
+    def _full_precision(self) -> torch.autocast:
+        """Full precision: recurrences run over hundreds of steps, and half precision would not speed them up."""
         return torch.autocast(self.device.type, enabled=False)
 
     def score(self, found: list[VideoSimilarity], stage: str) -> None:

@@ -122,14 +122,14 @@ def optimizer(model: nn.Module, config: OptimConfig) -> AdamW:
 
 
 def schedule(optimizer: AdamW, config: OptimConfig, steps: int) -> LambdaLR:
-    """The rate of every step, for a run of `steps` steps."""
+    """The schedule of the rate over a run of `steps` steps."""
     from torch.optim.lr_scheduler import LambdaLR
 
     return LambdaLR(optimizer, lambda step: rate_factor(config, step, steps))
 
 
 def rate_factor(config: OptimConfig, step: int, steps: int) -> float:
-    """What the rate is multiplied by at a step (from 0) of so many."""
+    """The factor of the rate at a step (from 0) of so many."""
     warm = int(config.warmup * steps)
     if step < warm:
         return step / warm

@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 
 
 class Plain:
-    """For a dataclass: `to_dict` for JSON, and `from_dict` as the way back; lists become tuples."""
+    """A mixin for dataclasses: `to_dict` for JSON and `from_dict` back from it; lists become tuples."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

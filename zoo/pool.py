@@ -1,4 +1,4 @@
-"""Which place the right subtitle takes in a pool: R@1, R@5, R@10 and MedRank of Video2Subtitle (section 5.1)."""
+"""The rank of the right subtitle in a pool: R@1, R@5, R@10 and MedRank of Video2Subtitle (section 5.1)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PoolFigures:
 
 
 def pool_ranks(costs: Tensor, right: Tensor) -> Ranks:
-    """Where the right subtitle of each clip stands; equal costs share their places.
+    """The rank of each clip's right subtitle; equal costs share their ranks.
 
     Rows may come in blocks, and from several ranks: `joined` puts them together.
 
@@ -85,5 +85,5 @@ def pool_figures(ranks: Ranks, pool: int) -> PoolFigures:
 
 
 def zero_based_ranks(costs: Tensor, columns: Tensor) -> Tensor:
-    """Places of chosen subtitles as Figure 7 counts them, 0 for the first: (V, S) and (V,) to (V,) int64."""
+    """Ranks of chosen subtitles as Figure 7 counts them, 0 for the first: (V, S) and (V,) to (V,) int64."""
     return (costs < costs.gather(1, columns[:, None])).sum(dim=1).to(torch.int64)

@@ -1,4 +1,4 @@
-"""Pixels as decoded to pixels as the encoders want them, with the augmentation of CCLM."""
+"""Decoded pixels to the encoders' input, with CCLM's augmentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text-to-video retrieval: where, among all clips of a test set, the right one for a sentence stands.
+"""Text-to-video retrieval: the rank of a sentence's right clip among all clips of a test set.
 
 M-SyMoN, appendix D, with what it leaves open made explicit:
 
@@ -43,7 +43,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where the best relevant clip of each of Q sentences stands; int64 (Q,).
+    """The rank of the best relevant clip of each of Q sentences; int64 (Q,).
 
     Attributes:
         better: clips that score higher.
@@ -121,7 +121,7 @@ def retrieval(
     block: tuple[int, int] = _BLOCK,
     track: Callable[[int, int], None] | None = None,
 ) -> list[Retrieval]:
-    """Seek every matched sentence of the annotated videos among their clips.
+    """Rank the clips of annotated videos for each of their matched sentences.
 
     Args:
         videos: with their `clip_vectors` and `sentence_vectors`; in any order.

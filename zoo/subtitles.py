@@ -1,4 +1,4 @@
-"""Subtitle matching as a LightningModule: clips told from each other by their subtitles, and ranked in a pool."""
+"""Subtitle matching as a LightningModule: contrastive training on clips and their subtitles, ranking in a pool."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CodedClip:
 
 @dataclass
 class RankedClip:
-    """Where a clip's own subtitle stands in the pool; see `Ranks`."""
+    """The rank of a clip's own subtitle in the pool; see `Ranks`."""
 
     id: str
     ranks: Ranks
@@ -176,7 +176,7 @@ class SubtitleMatching(Task):
 
     @property
     def pool(self) -> int:
-        """How many subtitles each clip of the last evaluation chose from."""
+        """The number of subtitles that each clip of the last evaluation was ranked against."""
         return len(self.coded) + (0 if self.more is None else len(self.more))
 
     def score(self, found: list[CodedClip], stage: str) -> None:
@@ -299,7 +299,7 @@ def code_texts(model: LipSpeech | GSM, text: Tensor, lengths: Tensor) -> list[Te
 
 
 def rank_all(model: LipSpeech | GSM, coded: Sequence[CodedClip], more: Pool | None = None) -> list[RankedClip]:
-    """Where each clip's own subtitle stands among all of theirs and `more`; of several ranks each does a share.
+    """The rank of each clip's own subtitle among all of theirs and `more`; each process ranks a share.
 
     The clips that are compared together, and so every cost, are the same for any number of ranks.
 

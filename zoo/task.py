@@ -1,4 +1,4 @@
-"""What the tasks of the zoo share: a model that learns from batches, and is scored on whole items of all ranks."""
+"""The base of the zoo's LightningModules: training on batches, scores of whole items over all ranks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch.distributed as dist
 
 from .checkpoint import Pretrained
 
-# the figures of an epoch are computed from what all ranks found, so they are the same on every rank already
+# an epoch's figures are computed from the findings of all ranks, so every rank has the same already
 warnings.filterwarnings("ignore", message=r".*when logging on epoch level in distributed setting.*")
 
 
 class Task(L.LightningModule, ABC):
-    """A LightningModule that examines items one by one in evaluation, and scores those of all ranks together.
+    """A LightningModule that evaluates items one by one, and scores those of all ranks together.
 
     Figures do not depend on the number of ranks: what two ranks saw counts once.
     """
@@ -30,14 +30,14 @@ class Task(L.LightningModule, ABC):
 
     @abstractmethod
     def evaluate_batch(self, batch: Any, stage: str) -> list[Any]:
-        """What is found of the items of an evaluation batch, each with an ``id``; `stage` is ``val`` or ``test``."""
+        """The findings on an evaluation batch, one for each item, with its ``id``; `stage` is ``val`` or ``test``."""
 
     @abstractmethod
     def score(self, found: list[Any], stage: str) -> None:
         """Keep what all ranks found, by id, and log its figures."""
 
     def on_fit_start(self) -> None:
-        """A model that was loaded comes in evaluation mode."""
+        """Back to training mode: a loaded model comes in evaluation mode."""
         self.model.train()
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
@@ -66,10 +66,10 @@ Named = TypeVar("Named", bound=_Named)
 
 
 def gather_by_id(items: list[Named]) -> list[Named]:
-    """The items of all ranks, sorted by id: what a rank saw twice, to fill its share, counts once."""
+    """The items of all ranks, sorted by id; a duplicate that filled a rank's share counts once."""
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        everyone: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(everyone, items)
-        items = [item for share in everyone for item in share]
+        gathered: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(gathered, items)
+        items = [item for share in gathered for item in share]
     unique = {item.id: item for item in items}
     return [unique[id] for id in sorted(unique)]

@@ -1,4 +1,4 @@
-"""Face tubes as they are cut out of a video, to pixels as SyncNet wants them."""
+"""Face tubes as cut out of a video, to SyncNet's input."""
 
 from __future__ import annotations
 

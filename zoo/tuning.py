@@ -1,4 +1,4 @@
-"""Which drop costs annotated videos choose: a grid of decoders, scored on every video."""
+"""Drop costs tuned on annotated videos: a grid of decoders, scored on every video."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _f1_table(videos: Sequence[VideoSimilarity], grid: Sequence[Decoder]) -> NDA
 
 
 def _problems(video: VideoSimilarity, grid: Sequence[Decoder]) -> list[Problem]:
-    """The problem that each decoder of the grid poses for one video; what they share is computed once."""
+    """One video's alignment problem under each decoder of the grid; what they share is computed once."""
     shares = torch.tensor(_CLIP_SHARES + _SENTENCE_SHARES)
     problems: list[Problem] = []
     gaps = video.gaps

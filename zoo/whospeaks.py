@@ -1,4 +1,4 @@
-"""The training of active speaker detection as a LightningModule: windows of face tracks; whole tracks scored."""
+"""Active speaker detection as a LightningModule: it learns from windows of face tracks, and is scored on whole ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .task import Task
 
 @dataclass(frozen=True)
 class ScoredTrack:
-    """What was found of one whole track, (T,) each.
+    """The scores of one whole track, (T,) each.
 
     Attributes:
         score: of the model, a probability.
@@ -35,7 +35,7 @@ class ScoredTrack:
 
 
 class WhoSpeaks(Task):
-    """Trains `Speaking`, an active speaker detector, on tracks of which it is known when the face speaks.
+    """Trains `Speaking`, an active speaker detector, on tracks labelled with when the face speaks.
 
     Validation scores whole tracks: the area under the curve ``auc`` and the average precision ``ap`` over all frames,
     beside those of the baseline, the same for any number of ranks.

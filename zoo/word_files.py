@@ -1,4 +1,4 @@
-"""Vectors of words as they travel with a model: a list of words and their table, or the length of random ones."""
+"""Word vectors beside a model: a list of words and their table, or the dimension of hashed ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def save_words(words: Words, folder: Path) -> None:
 
 
 def read_words(folder: Path) -> Words:
-    """Raises ValueError where the list and the table do not go together."""
+    """What `save_words` wrote.  Raises ValueError where the list and the table do not fit together."""
     if (folder / _HASHED).is_file():
         return HashedWords(int((folder / _HASHED).read_text()))
     listed = (folder / _LIST).read_text(encoding="utf-8").split("\n")[:-1]

@@ -59,7 +59,7 @@ def read(file: Path, *, resolution: int | None = None, tokenizer: str | Path | N
     needed = outline(CCLM, MODELS[resolution], arguments)
     config = needed.config
     naming = _naming(tensors)
-    tensors = _needed_ones(tensors, config)
+    tensors = _dual_encoder_tensors(tensors, config)
     for name, tensor in tensors.items():
         if resolution != own and _TABLE.fullmatch(name) and window_of(tensor) == own // PIXELS_PER_WINDOW:
             tensors[name] = resize_table(tensor, config.window_size)
@@ -97,8 +97,8 @@ def _naming(tensors: dict[str, Tensor]) -> Naming:
     return published
 
 
-def _needed_ones(tensors: dict[str, Tensor], config: CCLMConfig) -> dict[str, Tensor]:
-    """Without heads, buffers and the cross encoder, whose layers follow those of the text encoder, as many again."""
+def _dual_encoder_tensors(tensors: dict[str, Tensor], config: CCLMConfig) -> dict[str, Tensor]:
+    """Drops heads, buffers and the cross encoder, whose layers follow those of the text encoder, as many again."""
     cross = range(config.text_layers, 2 * config.text_layers)
 
     def is_needed(name: str) -> bool:

@@ -79,7 +79,7 @@ def vision_sizes(tensors: dict[str, Tensor], prefix: str) -> dict[str, Any]:
 
 
 def layers(tensors: dict[str, Tensor], prefix: str) -> int:
-    """How many blocks there are below a name."""
+    """The number of blocks below a name."""
     numbers = {name.removeprefix(prefix).partition(".")[0] for name in tensors if name.startswith(prefix)}
     return len([number for number in numbers if number.isdigit()])
 

@@ -60,7 +60,7 @@ def read(file: str | Path, *, tokenizer: str | Path | None = None, **arguments: 
 
 
 def _as_noted(preprocess: ClipPreprocess, pixels: dict[str, Any], folder: Path) -> ClipPreprocess:
-    """Our preprocessing with the folder's.  Raises ValueError for what it cannot do, or another size than the tower's.
+    """Our preprocessing with the folder's settings.  Raises ValueError for one that it lacks, or another size.
 
     ``fill_color`` belongs to a resize that is refused.
     """

@@ -1,4 +1,4 @@
-"""Reading weights that others published: without unpickling objects, and without letting a tensor go astray."""
+"""Published weights, read without unpickling objects and without losing a tensor."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def weights_files(folder: Path, stem: str) -> list[Path]:
 
 
 def check(model: nn.Module, tensors: Mapping[str, Tensor], file: Path, naming: Naming = str) -> None:
-    """Hold `tensors` against what `model` needs, by name and shape; it may lie on the meta device.
+    """Compare `tensors` with what `model` needs, by name and shape; the model may be on the meta device.
 
     Raises:
         ValueError: names every tensor missing, surplus or of another shape, as the file calls them.

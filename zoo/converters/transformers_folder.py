@@ -13,7 +13,7 @@ RESAMPLE = {2: "bilinear", 3: "bicubic"}
 
 
 def folder_at(path: str | Path) -> Path:
-    """A folder that a library of models wrote.  Raises FileNotFoundError, or ValueError where it is a file."""
+    """A folder that transformers or open_clip wrote.  Raises FileNotFoundError, or ValueError where it is a file."""
     folder = Path(path)
     if folder.is_file():
         raise ValueError(
@@ -25,7 +25,7 @@ def folder_at(path: str | Path) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object that a file holds.  Raises FileNotFoundError, or ValueError where it holds none."""
+    """The JSON object in a file.  Raises FileNotFoundError, or ValueError where it holds none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as absent:
@@ -38,7 +38,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def preprocessing(folder: Path) -> dict[str, Any]:
-    """What the folder notes of pixels; newer ones note it inside their processor's file."""
+    """The folder's preprocessing of pixels; newer folders keep it inside their processor's file."""
     if (folder / "preprocessor_config.json").is_file():
         return read_json(folder / "preprocessor_config.json")
     if (folder / "processor_config.json").is_file():
@@ -52,7 +52,7 @@ def preprocessing(folder: Path) -> dict[str, Any]:
 
 
 def as_noted(preprocess: ClipPreprocess, pixels: dict[str, Any], folder: Path) -> ClipPreprocess:
-    """Our preprocessing with what a folder of CLIP or SigLIP 2 notes of pixels.
+    """Our preprocessing with the settings of a folder of CLIP or SigLIP 2.
 
     Raises:
         ValueError: it notes what ours cannot do, or another size than the vision tower's; all faults are named.
@@ -90,7 +90,7 @@ def as_noted(preprocess: ClipPreprocess, pixels: dict[str, Any], folder: Path) -
 
 
 def _edges(size: Any, cropped: bool) -> tuple[bool, list[Any]]:
-    """Whether a size is that of a picture's short side alone, as a number is where a crop follows; and its pixels."""
+    """A size in pixels, and whether it is that of the short side alone, as a number is where a crop follows."""
     if isinstance(size, dict):
         return bool(size.get("shortest_edge")), [edge for edge in size.values() if edge is not None]
     return cropped, [size]

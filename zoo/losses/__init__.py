@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""Losses."""
 
 from .alignment import SoftDropDTW, SoftDSTA, SoftDTW
 from .info_nce import InfoNCE, InfoNCEOutput

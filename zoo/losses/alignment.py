@@ -1,4 +1,4 @@
-"""Soft alignment values as losses: what it costs to align pairs that belong together.
+"""Soft alignment values as losses: the cost of aligning pairs that belong together.
 
 Alone they are cheapest where all vectors are the same, so an encoder that learns from them and nothing else collapses.
 Train it with `PairwiseRanking`, or put negatives into the costs, such as a log softmax over the texts.

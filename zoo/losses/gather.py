@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """How many processes train together; 1 where none were started."""
+    """The number of processes that train together; 1 without a process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -45,7 +45,7 @@ class _GatherRows(torch.autograd.Function):
 
 
 def _all_gather(rows: Tensor, sizes: list[int]) -> Tensor:
-    """Ranks with fewer rows pad for the journey."""
+    """Gathers rows of all ranks; those with fewer pad to the longest."""
     padded = rows.new_zeros(max(sizes), *rows.shape[1:])
     padded[: len(rows)] = rows
     parts = [torch.empty_like(padded) for _ in sizes]

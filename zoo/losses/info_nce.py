@@ -17,7 +17,7 @@ FALSE_NEGATIVES = ("exclude", "multi_positive")
 
 @dataclass
 class InfoNCEOutput:
-    """A loss and what is worth knowing of it; only `loss` carries a gradient.
+    """A loss and its diagnostics; only `loss` carries a gradient.
 
     Attributes:
         loss: what to differentiate; a scalar, scaled for DDP's averaging, or (B,) without a reduction.

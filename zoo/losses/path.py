@@ -58,7 +58,7 @@ class PathCrossEntropy(nn.Module):
 
 
 def path_cells(video_times: Tensor, text_times: Tensor, spoken: Tensor, synthesised: Tensor) -> Tensor:
-    """The path that timestamps give: where in the synthesised speech is what the video says at each of its steps?
+    """The path that timestamps give: where in the synthesised speech lies what is said at each video step.
 
     Within a sentence both run evenly.  A step of either belongs to the sentence that its time lies in, and meets the
     other's step that is nearest to the same place of the sentence; a step between sentences meets none.

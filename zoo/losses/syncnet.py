@@ -15,7 +15,7 @@ from .gather import all_rows, sizes_of_ranks, world_size
 
 @dataclass
 class SyncNetLossOutput:
-    """What the loss found.
+    """The loss and its diagnostics.
 
     Attributes:
         loss: weighted sum of the two below, with gradient.

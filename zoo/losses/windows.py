@@ -1,4 +1,4 @@
-"""Contrast between windows: how cheaply the clips of one align with the sentences of each, softly and as a whole."""
+"""Contrast between windows: the soft alignment cost of one's clips with the sentences of each."""
 
 from __future__ import annotations
 

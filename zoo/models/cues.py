@@ -88,7 +88,7 @@ class PictureCue:
 
     @property
     def fps(self) -> float:
-        """At how many frames a second a clip must be sampled."""
+        """Frames a second at which a clip must be sampled."""
         return self.per_second
 
     @property
@@ -120,7 +120,7 @@ class ActionCue:
 
     @property
     def fps(self) -> float:
-        """At how many frames a second a clip must be sampled."""
+        """Frames a second at which a clip must be sampled."""
         return self.model.config.fps
 
     @property

@@ -1,4 +1,4 @@
-"""What every model that aligns stories has in common: two towers, one space, a temperature, its own preprocessing.
+"""The base of every story model: two towers, one space, a temperature, its own preprocessing.
 
 `DualEncoder` is what recipes ask for.  `ImageTextEncoder` is one whose towers were trained on single pictures (CLIP and
 what came after it), so that each frame of a clip has a vector of its own.
@@ -57,7 +57,7 @@ class DualEncoderConfig:
             raise ValueError("; ".join(faults))
 
     def faults(self) -> list[str]:
-        """What cannot work, in sentences; a family adds its own."""
+        """Arguments that cannot work, one sentence each; a family adds its own."""
         checks = [
             (self.frames < 1, f"frames must be 1 or more, not {self.frames}"),
             (not set(self.freeze) <= set(TOWERS), f"freeze names towers, vision or text, not {self.freeze}"),
@@ -143,7 +143,7 @@ class DualEncoder(Pretrained, ABC):
 
     @property
     def freeze(self) -> list[str]:
-        """The towers that stay as they are."""
+        """The towers that are frozen."""
         return self.config.freeze
 
     def check_pixels(self, pixels: Tensor) -> None:
@@ -153,7 +153,7 @@ class DualEncoder(Pretrained, ABC):
             raise ValueError(f"pixels should be (B, F, 3, H, W), not {tuple(pixels.shape)}{advice}")
 
     def settle(self) -> None:
-        """Freeze the towers and spare activations as the arguments say; the end of a family's constructor."""
+        """Freeze towers and checkpoint activations as configured; called at the end of a family's constructor."""
         for name in TOWERS:
             tower = getattr(self, name)
             tower.requires_grad_(name not in self.freeze)

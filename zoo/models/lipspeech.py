@@ -133,7 +133,7 @@ class LipSpeech(Pretrained):
         video_lengths: Tensor | None = None,
         text_lengths: Tensor | None = None,
     ) -> Tensor:
-        """What aligning every pair costs: (V, n, dim) and (S, m, dim + 1) of `with_rates` to sums (V, S).
+        """The cost of aligning every pair: (V, n, dim) and (S, m, dim + 1) of `with_rates` to sums (V, S).
 
         It is the `values` of `losses.PairwiseRanking`, which divides by the video steps.
 
@@ -296,7 +296,7 @@ def pooled_times(times: Tensor, groups: int = 2) -> Tensor:
 
 
 def _real(x: Tensor, lengths: Tensor) -> Tensor:
-    """(B, L) where steps are not padding."""
+    """(B, L) true where a step is not padding."""
     return torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
 
 

@@ -45,7 +45,7 @@ class LogMel(nn.Module):
 
 
 def mel_frames(samples: int) -> int:
-    """How many frames the spectrum of so many samples has."""
+    """The number of frames in the spectrum of so many samples."""
     return 1 + samples // HOP
 
 

@@ -1,4 +1,4 @@
-"""MTCNN: faces in pictures, by three small networks that each look closer at what the one before left over.
+"""MTCNN: faces in pictures, by a cascade of three small networks.
 
 Zhang et al., Joint Face Detection and Alignment Using Multi-task Cascaded Convolutional Networks, 2016; the networks
 and their order of work as published with facenet-pytorch, whose weights they read.
@@ -22,7 +22,7 @@ AT_ONCE = 512
 
 
 class ProposalNet(nn.Module):
-    """Every 12 x 12 part of pictures at once."""
+    """P-Net: scores every 12 x 12 part of a picture at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class ProposalNet(nn.Module):
 
 
 class RefineNet(nn.Module):
-    """Candidates of 24 x 24."""
+    """R-Net: scores candidates of 24 x 24."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class RefineNet(nn.Module):
 
 
 class OutputNet(nn.Module):
-    """Candidates of 48 x 48."""
+    """O-Net: scores candidates of 48 x 48."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,13 +107,13 @@ class MTCNN(nn.Module):
         """
         pixels = pictures.to(self.pnet.conv1.weight)
         boxes, owners = self._propose(pixels)
-        probability, shift, boxes, owners = self._judge(self.rnet, 24, THRESHOLDS[1], pixels, boxes, owners)
+        probability, shift, boxes, owners = self._classify(self.rnet, 24, THRESHOLDS[1], pixels, boxes, owners)
         kept = batched_nms(boxes, probability, owners, 0.7)
         boxes, owners = _squared(_corrected(boxes[kept], shift[kept], 1)), owners[kept]
-        probability, shift, boxes, owners = self._judge(self.onet, 48, THRESHOLDS[2], pixels, boxes, owners)
+        probability, shift, boxes, owners = self._classify(self.onet, 48, THRESHOLDS[2], pixels, boxes, owners)
         boxes = _corrected(boxes, shift, 1)
         faces = torch.cat([boxes, probability[:, None]], dim=1)
-        return [_apart(faces[owners == number]) for number in range(len(pictures))]
+        return [_non_maximum_suppression(faces[owners == number]) for number in range(len(pictures))]
 
     def _propose(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Square candidates (k, 4), and the picture that each is in (k,)."""
@@ -136,10 +136,10 @@ class MTCNN(nn.Module):
         kept = batched_nms(boxes, score, owner, 0.7)
         return _squared(_corrected(boxes[kept], shift[kept], 0)), owner[kept]
 
-    def _judge(
+    def _classify(
         self, net: nn.Module, side: int, least: float, pixels: Tensor, boxes: Tensor, owners: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Probability and corrections of the candidates that `net` takes for faces, and these candidates."""
+        """The candidates that `net` takes for faces, after their probabilities and box corrections."""
         height, width = pixels.shape[-2:]
         inside = boxes.trunc().long()
         inside[:, :2] = inside[:, :2].clamp(min=1) - 1
@@ -177,8 +177,8 @@ def _squared(boxes: Tensor) -> Tensor:
     return torch.cat([corner, corner + longer], dim=1)
 
 
-def _apart(faces: Tensor) -> Tensor:
-    """Faces (k, 5) of one picture, the most probable first, without those that lie within a better one by 70 %."""
+def _non_maximum_suppression(faces: Tensor) -> Tensor:
+    """Non-maximum suppression: faces (k, 5) of a picture, the most probable first, none by 70 % within a better one."""
     kept: list[Tensor] = []
     for face in faces[faces[:, 4].argsort(descending=True)]:
         if all(_within(face, other) <= 0.7 for other in kept):

@@ -1,4 +1,4 @@
-"""NeuMATCH: two sequences aligned by actions on stacks, from features that were computed beforehand.
+"""NeuMATCH: two sequences of cached features, aligned by actions on stacks.
 
 Dogan et al., "A Neural Multi-sequence Alignment TeCHnique" (CVPR 2018), and its data-efficient successor, Wang et al.
 (WACV 2021), which normalises what the stacks hold over whole sequences.  Modules bear the successor's published names.
@@ -245,7 +245,7 @@ class NeuMATCH(Pretrained):
 
 
 class Encoder(nn.Module):
-    """Features of clips and of sentences, each by itself, to one width.
+    """Projects features of clips and of sentences to one width.
 
     A learnt projection has three layers for clips and two for sentences, of which the first have no bias; behind a
     random one there is a layer less, and its matrix never learns.
@@ -282,7 +282,7 @@ class Encoder(nn.Module):
 
 
 def positions(clip: Tensor, sentence: Tensor, clips: Tensor, sentences: Tensor) -> Tensor:
-    """How far both stacks have come, as counts and ratios: (..., 10); nothing is ever divided by 0.
+    """How far both stacks have been consumed, as counts and ratios: (..., 10), without a division by 0.
 
     Args:
         clip, sentence: number of the clip and of the sentence on top, from 0.

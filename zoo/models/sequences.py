@@ -72,5 +72,5 @@ def from_the_end(x: Tensor, lengths: Tensor, *layers: nn.Module) -> Tensor:
 
 
 def take(x: Tensor, places: Tensor) -> Tensor:
-    """Items (B, K, C) of sequences (B, n, C) at `places` (B, K)."""
+    """The items (B, K, C) of sequences (B, n, C) at `places` (B, K)."""
     return x.gather(1, places[..., None].expand(*places.shape, x.shape[-1]))

@@ -104,7 +104,7 @@ class Speaking(Pretrained):
         seen = torch.stack([(mouth - mouth.mean(dim=(1, 2, 3), keepdim=True)) / contrast, 4 * lips / contrast], dim=2)
         motion = torch.stack([lips.abs().mean(dim=(2, 3)), head.abs().mean(dim=(2, 3))], dim=2) / contrast[..., 0]
         shapes = self.mouth(seen.flatten(0, 1)).view(batch, times, -1)
-        together = torch.cat([shapes, 10 * motion, self._heard(waveform, times)], dim=2)
+        together = torch.cat([shapes, 10 * motion, self._log_power(waveform, times)], dim=2)
         states, _ = self.recurrent(F.relu(self.inputs(together)))
         return self.out(states)[..., 0]
 
@@ -119,7 +119,7 @@ class Speaking(Pretrained):
         return logits[0].float().sigmoid().cpu()
 
     @torch.no_grad()
-    def _heard(self, waveform: Tensor, times: int) -> Tensor:
+    def _log_power(self, waveform: Tensor, times: int) -> Tensor:
         """(B, T, bins) logarithm of the power in each band, 0 where the sound is loudest."""
         with torch.autocast(waveform.device.type, enabled=False):
             power = (self.mel.power(waveform) + FLOOR).log()[..., : times * SPECTRA]

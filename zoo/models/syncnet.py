@@ -30,7 +30,7 @@ MEL_BINS = 40
 OUTPUTS_AT_ONCE = 8  # lip features computed together outside training: maps of 36 MB, which caches hold in part
 
 
-def _as_it_is(x: Tensor) -> Tensor:
+def _identity(x: Tensor) -> Tensor:
     return x
 
 
@@ -205,7 +205,7 @@ class SyncNet(Pretrained):
             return out
         return _through(stages, x)
 
-    def _stages(self, stack: nn.Sequential, prepare: _Stage = _as_it_is) -> list[_Stage]:
+    def _stages(self, stack: nn.Sequential, prepare: _Stage = _identity) -> list[_Stage]:
         """The groups of a stack as functions; `prepare` makes the first one's input."""
         stages: list[_Stage] = []
         for group in _groups(stack):
@@ -216,17 +216,17 @@ class SyncNet(Pretrained):
                 if self._checkpoints:
                     stage = partial(checkpoint, stage, use_reentrant=False, context_fn=partial(_contexts, group))
             stages.append(stage)
-            prepare = _as_it_is
+            prepare = _identity
         return stages
 
 
 def lip_steps(frames: int, stride: int = 1) -> int:
-    """How many features a tube of so many frames has; 0 where it is too short."""
+    """The number of features of a tube of so many frames; 0 where it is too short."""
     return max(0, (frames - LIP_FRAMES) // stride + 1)
 
 
 def speech_steps(samples: int, stride: int = 1) -> int:
-    """How many features a waveform of so many samples at 16 kHz has; 0 where it is too short."""
+    """The number of features of so many samples at 16 kHz; 0 where they are too few."""
     n = mel_frames(samples) - 2  # without the first and the last one
     n = (n - 2 - 3) // 2 + 1  # first convolution, first pooling
     n = (n - 2 - 2 - 3) // 2 + 1  # second convolution and pooling, last pooling

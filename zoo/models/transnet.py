@@ -181,7 +181,7 @@ class _Separable(nn.Module):
 
 
 class _FrameSimilarity(nn.Module):
-    """How alike a frame's features are to those of its neighbours."""
+    """Similarity of a frame's features to those of its neighbours."""
 
     def __init__(self, channels: int, width: int = 128) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class _FrameSimilarity(nn.Module):
 
 
 class _ColourHistograms(nn.Module):
-    """How alike a frame's colours are to those of its neighbours: 512 bins, three bits of each channel."""
+    """Similarity of a frame's colour histogram to those of its neighbours: 512 bins, three bits of each channel."""
 
     def __init__(self, width: int = 128) -> None:
         super().__init__()
