@@ -21,6 +21,16 @@ LANGUAGES = {
     "hi": ("Hindi", "DEVANAGARI", "hi", " "),
     "ru": ("Russian", "CYRILLIC", "ru", " "),
 }
+#: ISO 639-1: what a language without sentence rules may be called
+_ISO_CODES = (
+    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo "
+    "es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka "
+    "kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng "
+    "nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su "
+    "sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
+)
+ISO_CODES = frozenset(_ISO_CODES.split())
+_LOCAL = re.compile(r"q[a-t][a-z]")  # ISO 639-2 leaves these to everybody's own use
 _ALIASES = {"ch": "zh", "cmn": "zh", "cn": "zh"}  # M-SyMoN writes `ch`
 
 #: titles and the like, after which a name follows: never the end of a sentence
@@ -62,6 +72,18 @@ def language_code(language: str) -> str:
         raise ValueError(
             f"no sentence rules for language {language!r}; there are some for {known}. For another language put one "
             "sentence into each caption (or each line of a text), and ask for that: --sentences captions"
+        )
+    return short
+
+
+def named_code(language: str) -> str:
+    """The code of any language: ``de``, ``PT-br`` is ``pt``, ``ch`` is ``zh``.  Raises ValueError for what is none."""
+    short = re.split(r"[-_]", language.strip().lower())[0]
+    short = _ALIASES.get(short, short)
+    if short not in ISO_CODES and not _LOCAL.fullmatch(short):
+        raise ValueError(
+            f"{language!r} is not the code of a language: give the two letters of ISO 639-1, one of "
+            f"{' '.join(sorted(ISO_CODES))}, or for a language that has none a code of your own from qaa to qtz"
         )
     return short
 

@@ -130,7 +130,7 @@ class _Lines(Progress):
         pace = self.pace.get(number)
         if pace is None and task.total:
             self.pace[number] = Pace()
-            self._say(f"{task.description}: {self._count(task.total)}")
+            self._say(f"{task.description}: {self._amount(task)}")
         elif pace is not None and (self._ends(task, pace) if task.finished else pace.due()):
             self._say(
                 f"{task.description}: {self._count(task.completed)} of {self._count(task.total)}{self._rate(task)}"
@@ -147,6 +147,12 @@ class _Lines(Progress):
         if value is None:
             return "?"
         return decimal(int(value)) if self.unit == BYTES else f"{value:,.0f}"
+
+    def _amount(self, task: Task) -> str:
+        unit, total = task.fields.get("unit", self.unit), int(task.total or 0)
+        if unit == BYTES:
+            return decimal(total)
+        return f"{total:,} {unit.removesuffix('s') if total == 1 else unit}"
 
     def _rate(self, task: Task) -> str:
         speed, left = task.finished_speed or task.speed, task.time_remaining
@@ -175,6 +181,11 @@ class _Rate(TextColumn):
         speed = task.finished_speed or task.speed
         unit = task.fields.get("unit", self.unit)
         return Text("" if speed is None else f"{speed:.1f} {unit}/s", style="progress.data.speed")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, ``1 video`` or ``1,200 videos``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json: bool = False) -> None:

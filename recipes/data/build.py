@@ -15,7 +15,7 @@ from ..building.parts import REPORT
 from ..building.shots import METHODS, Method, choose
 from ..building.story_clips import Pictures
 from ..building.story_set import Report, Settings, build_story
-from ..console import err, print_table, progress
+from ..console import counted, err, print_table, progress
 from . import build_speaking, build_subtitles, build_yms
 from .build_options import exit_if_failed, narrations_of
 
@@ -41,7 +41,8 @@ def command() -> None:
 @click.option("--out", type=_PATH, required=True, help="Folder of the shard set.")
 @click.option("--splits", type=_PATH, help='JSON {"train": [...], "val": [...], "test": [...]} of video names.')
 @click.option("--time-format", type=click.Choice(get_args(TimeFormat)), default="auto", show_default=True,
-              help="How annotated times are written.")  # fmt: skip
+              help="Of annotations: decimal is seconds; frames30 seconds and frames at 30 a second, 3.21 being 3 s and "
+                   "21 frames, as M-SyMoN has it; auto tells by the digits.")  # fmt: skip
 @click.option("--shots", "method", type=click.Choice(METHODS), default="auto", show_default=True,
               help="How videos are cut into clips.")  # fmt: skip
 @click.option("--weights", type=_PATH, help="TransNetV2 weights, if not those of the package.")
@@ -122,10 +123,12 @@ def show(report: Report, out: Path, as_json: bool) -> None:
         rows = [[split, *count.values()] for split, count in report.counts.items()]
         print_table(f"{out}", ["split", "videos", "clips", "sentences"], rows)
     if report.resumed:
-        err.print(f"from an earlier run: {report.resumed} videos; new: {report.built}", highlight=False)
+        err.print(f"from an earlier run: {counted(report.resumed, 'video')}; new: {report.built}", highlight=False)
     for code, names in report.absent.items():
-        err.print(f"{code}: {len(names)} annotated videos are not among the files", highlight=False)
+        err.print(f"{code}: {counted(len(names), 'annotated video')} not among the files", highlight=False)
     for code, names in report.untold.items():
-        err.print(f"{code}: {len(names)} videos have no subtitles in it, such as {names[0]}", highlight=False)
+        err.print(
+            f"{code}: {counted(len(names), 'video')} without subtitles in it, such as {names[0]}", highlight=False
+        )
     if report.notes:
-        err.print(f"notes on {len(report.notes)} videos: see {out / REPORT}", highlight=False)
+        err.print(f"notes on {counted(len(report.notes), 'video')}: see {out / REPORT}", highlight=False)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...datamodules.captions import Cut
-from ...datamodules.languages import language_code
+from ...datamodules.languages import language_code, named_code
 from ...datamodules.msymon import TimeFormat
 from ..building.parts import REPORT, Failure
 from ..building.sources import Narration
@@ -24,12 +24,13 @@ def narrations_of(
     annotations: Sequence[Path] = (),
     time_format: TimeFormat = "auto",
 ) -> list[Narration]:
-    """The narrations that options given several times mean.  Raises ValueError where they do not pair."""
+    """The narrations that options given several times mean.  Raises ValueError where they do not pair, or a code is
+    that of no language."""
     if len(subtitles) != len(languages):
         raise ValueError(f"{len(subtitles)} --subtitles and {len(languages)} --language: give them in pairs")
     if annotations and len(annotations) != len(languages):
         raise ValueError(f"{len(annotations)} --annotations for {len(languages)} languages: give none, or one for each")
-    codes = [code if sentences == "captions" else language_code(code) for code in languages]
+    codes = [named_code(code) if sentences == "captions" else language_code(code) for code in languages]
     if len(set(codes)) < len(codes):
         raise ValueError(f"a language is given twice: {', '.join(codes)}")
     files = annotations or (None,) * len(codes)

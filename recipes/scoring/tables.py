@@ -11,7 +11,7 @@ import click
 from ...zoo.evaluation import Evaluation, Row
 from ...zoo.metrics import Interval
 from ...zoo.retrieval import Retrieval
-from ..console import print_table
+from ..console import counted, print_table
 
 VARIANTS = {
     "credit": "Clip Accuracy with credit for unmatched time that was dropped",
@@ -37,7 +37,7 @@ def shown_gain(gain: Interval) -> str:
 
 def show(evaluation: Evaluation, title: str) -> None:
     """Print an evaluation, with the readings of Clip Accuracy that the paper leaves open."""
-    print_table(f"{title}: {evaluation.videos} videos", ALIGNMENT, alignment_table(evaluation.rows))
+    print_table(f"{title}: {counted(evaluation.videos, 'video')}", ALIGNMENT, alignment_table(evaluation.rows))
     click.echo(f"of the way from the best baseline to the oracle: {shown_gap(evaluation.gap_closed)}")
     if times := evaluation.worth_of_times:
         click.echo(f"F1 over similarity alone, paired by film: {shown_gain(times)}")
@@ -53,7 +53,9 @@ def show(evaluation: Evaluation, title: str) -> None:
         rows = [[row.name, row.clip_accuracy.value, row.f1.value] for row in evaluation.variants[variant]]
         print_table(words, ["", "clip accuracy", "F1"], rows)
     if evaluation.skipped:
-        click.echo(f"nothing to score in {len(evaluation.skipped)} videos: {', '.join(evaluation.skipped[:5])}")
+        click.echo(
+            f"nothing to score in {counted(len(evaluation.skipped), 'video')}: {', '.join(evaluation.skipped[:5])}"
+        )
 
 
 def alignment_table(rows: Sequence[Row]) -> list[list[Any]]:

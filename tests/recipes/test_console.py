@@ -40,7 +40,7 @@ def test_long_work_prints_a_line_at_its_start_and_one_every_half_minute(log, qui
         task = bar.add_task("encoding", total=None)
         assert shown.getvalue() == ""
         bar.update(task, total=1200)
-        assert shown.getvalue() == "encoding: 1,200\n"
+        assert shown.getvalue() == "encoding: 1,200 videos\n"
         for _ in range(1200):
             tick(bar, task, clock, 0.5)
         bar.update(task, total=1200)
@@ -72,7 +72,8 @@ def test_quick_work_prints_its_first_line_alone(log, quiet_progress):
         for _ in range(100):
             tick(bar, task, clock, 0.2)
         bar.add_task("nothing", total=0)
-    assert shown.getvalue() == "encoding: 100\n"
+        bar.add_task("packing", total=1)
+    assert shown.getvalue() == "encoding: 100 videos\npacking: 1 video\n"
 
 
 def test_bytes_are_shown_as_bytes_and_iterables_are_followed(log, quiet_progress):

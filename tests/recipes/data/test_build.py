@@ -23,9 +23,10 @@ from weaksync.datamodules.verify import verify
 from weaksync.recipes import cli
 from weaksync.recipes.building import story_clips, story_set
 from weaksync.recipes.building.shots import Cutter
-from weaksync.recipes.building.sources import safe_id
+from weaksync.recipes.building.sources import Narration, safe_id
 from weaksync.recipes.building.splits import assign
 from weaksync.recipes.data.build import command
+from weaksync.recipes.data.build_options import narrations_of
 
 SRT = """1
 00:00:00,000 --> 00:00:01,000
@@ -315,6 +316,16 @@ def test_the_command_line_says_it_in_one_line(source: Path, capsys: pytest.Captu
         with pytest.raises(SystemExit) as stop:
             cli.main(["data", "build", "story", *words, "--language", language, "--shots", "content"])
         assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_with_a_sentence_for_each_caption_any_language_will_do_but_no_other_word(source: Path) -> None:
+    def told(code: str) -> list[Narration]:
+        return narrations_of([source / "en"], [code], "captions")
+
+    assert [told(code)[0].language for code in ("de", "PT-br", "ch", "qab")] == ["de", "pt", "zh", "qab"]
+    for code in ("", " ", "german", "xx", "zz", "qua"):
+        with pytest.raises(ValueError, match=f"'{code}' is not the code of a language: .* de .* zu, .* qaa to qtz"):
+            told(code)
 
 
 def test_a_second_set_in_the_same_folder_is_refused(source: Path) -> None:
