@@ -108,7 +108,7 @@ def say(line: str) -> None:
 
 def progress_bar() -> list[Callback]:
     """Lightning's progress bar where somebody can see it; in a log file, a line an epoch, and some in long ones."""
-    return [RichProgressBar()] if err.is_terminal else [EpochLines()]
+    return [EpochBar()] if err.is_terminal else [EpochLines()]
 
 
 #: the command that resumes what is running, and which part of it that is; empty for a run by itself
@@ -198,6 +198,23 @@ def signal_exit_codes(*, reported: bool = False) -> Iterator[None]:
         raise (SystemExit(128 + signal.SIGINT) if reported else KeyboardInterrupt()) from stop
 
 
+class EpochBar(RichProgressBar):
+    """Lightning's progress bar; figures of validation say of which epoch they are, as it may not be in every one."""
+
+    validated = 0
+
+    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        super().on_validation_end(trainer, task)
+        self.validated = trainer.current_epoch + 1
+
+    def get_metrics(self, trainer: L.Trainer, task: L.LightningModule) -> dict[str, Any]:
+        figures = super().get_metrics(trainer, task)
+        return {
+            f"{name} (epoch {self.validated})" if name.startswith("val/") else name: value
+            for name, value in figures.items()
+        }
+
+
 class EpochLines(Callback):
     """One line for each epoch of training, with its time and its figures; within what takes long, where it is."""
 
@@ -218,6 +235,10 @@ class EpochLines(Callback):
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self.start = time.monotonic()
+        self.validated = False
+
+    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self.validated = True
 
     def on_train_batch_end(
         self, trainer: L.Trainer, task: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -253,7 +274,13 @@ class EpochLines(Callback):
             say(f"scoring: batch {batch_idx + 1:,} of {sum(trainer.num_test_batches):,}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name in self.shown}
+        figures = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name in self.shown
+            and (self.validated or not name.startswith("val/"))  # else they are an earlier epoch's
+        }
+        self.validated = False
         words = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         seconds, self.start = time.monotonic() - self.start, time.monotonic()
         say(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, {seconds:.0f} s: {words}")

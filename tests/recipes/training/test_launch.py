@@ -1,0 +1,35 @@
+"""What training says about its epochs: figures of validation where there was one, and of which epoch they are."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
+
+from weaksync.recipes.training import launch
+
+
+def test_a_line_shows_validation_only_of_its_own_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(launch, "say", said.append)
+    figures = {"train/loss": torch.tensor(1.0), "val/f1": torch.tensor(0.5)}
+    trainer = SimpleNamespace(current_epoch=0, max_epochs=3, callback_metrics=figures)
+    lines = launch.EpochLines()
+    lines.on_train_start(trainer, None)
+    for epoch, validates in enumerate((False, True, False)):
+        trainer.current_epoch = epoch
+        if validates:
+            lines.on_validation_end(trainer, None)
+        lines.on_train_epoch_end(trainer, None)
+    assert ["val/f1 0.500" in line for line in said] == [False, True, False]
+    assert all("train/loss 1.000" in line for line in said)
+
+
+def test_the_bar_says_of_which_epoch_its_validation_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RichProgressBar, "on_validation_end", lambda *a: None)
+    monkeypatch.setattr(RichProgressBar, "get_metrics", lambda *a: {"train/loss": 1.0, "val/f1": 0.5})
+    bar = launch.EpochBar()
+    bar.on_validation_end(SimpleNamespace(current_epoch=3), None)
+    assert bar.get_metrics(SimpleNamespace(current_epoch=5), None) == {"train/loss": 1.0, "val/f1 (epoch 4)": 0.5}
