@@ -20,6 +20,8 @@ from .settings.story import StoryRecipe
 SCRIPT = "submit.sh"
 #: seconds before the end of a job's time at which it is told; a step and a checkpoint must fit
 NOTICE = 120
+#: seconds that a job must have, so that it gets beyond starting and saving
+LEAST = 2 * NOTICE
 _TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
 _WORD = re.compile(r"[\w.,:=@%/+-]+")
 
@@ -67,12 +69,17 @@ def script(
         options: further lines for sbatch, such as ``account=NAME``.
 
     Raises:
-        ValueError: a time or an option that SLURM would not read, overrides that set what is decided here, or several
-            processes for a matcher, whose stages take one.
+        ValueError: a time or an option that SLURM would not read, a time too short to train in, overrides that set what
+            is decided here, or several processes for a matcher, whose stages take one.
     """
     if not _TIME.fullmatch(time):
         raise ValueError(
             f"--time {time!r}: write minutes, hours:minutes:seconds or days-hours, such as 24:00:00 or 2-00"
+        )
+    if 0 < _seconds(time) < LEAST:
+        raise ValueError(
+            f"--time {time} is {_seconds(time)} s: {NOTICE} s before its end the job saves and queues again, so it "
+            f"would hardly train; give {LEAST // 60} minutes or more (SLURM reads 10 as minutes, and 10:00 too)"
         )
     further = [*([f"partition={partition}"] if partition else []), *(options or [])]
     if wrong := [option for option in further if not _WORD.fullmatch(option)]:
@@ -117,9 +124,10 @@ def check(recipe: StoryRecipe, *, waits: bool) -> None:
     """
     from .training import preflight  # imports torch
 
-    if not waits:
-        preflight.check_model(recipe)
-    preflight.check_data(recipe)
+    if waits:
+        preflight.check_data(recipe)
+    else:
+        preflight.check(recipe)
 
 
 def submit(path: Path) -> str:
@@ -137,6 +145,16 @@ def submit(path: Path) -> str:
     return done.stdout.strip().partition(";")[0]
 
 
+def _seconds(time: str) -> int:
+    """Of a time as SLURM writes it: minutes[:seconds], hours:minutes:seconds or days-hours[:minutes[:seconds]]."""
+    days, _, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if not days and len(parts) < 3:
+        parts = [0, *parts]
+    hours, minutes, seconds = (*parts, 0, 0)[:3]
+    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
 def _console_script() -> str:
     """The `weaksync` beside this Python, so that a job runs in the environment that it was sent from."""
     beside = Path(sys.executable).with_name("weaksync")
@@ -152,7 +170,7 @@ def _console_script() -> str:
 @click.option("--partition", help="Which machines.")
 @click.option("--sbatch", "options", multiple=True, metavar="NAME=VALUE", help="Another option, such as account=NAME.")
 @click.option("--resume", is_flag=True, help="Go on with a run that is there.")
-@click.option("--dry-run", is_flag=True, help="Print the script; write and send nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the script and check what it names; write and send nothing.")
 def command(
     recipe: str,
     overrides: tuple[str, ...],
@@ -184,9 +202,10 @@ def command(
     )
     if dry_run:
         click.echo(text, nl=False)
-        return
     if isinstance(read, StoryRecipe):
         check(read, waits=any(option.startswith("dependency=") for option in options))
+    if dry_run:
+        return
     path = read.folder / SCRIPT
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:

@@ -36,8 +36,14 @@ def check(recipe: StoryRecipe) -> None:
     Raises:
         FileNotFoundError: the checkpoint, or the run whose model is trained further, is not there.
         ValueError: that run has not ended; or the shards lack a language, or have nothing to train on in one.
+        ConfigError: both the model and the data are wrong; it names both.
     """
-    check_model(recipe)
+    try:
+        check_model(recipe)
+    except (ValueError, OSError) as fault:
+        if others := _faults_of([partial(check_data, recipe)]):
+            raise ConfigError([Fault("", str(fault)), *others], recipe.name) from None
+        raise
     check_data(recipe)
 
 

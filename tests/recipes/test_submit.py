@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from weaksync.datamodules.sample_set import make_set
+from weaksync.recipes import submit
 from weaksync.recipes.cli import weaksync
 from weaksync.recipes.settings import config
 from weaksync.recipes.submit import script
@@ -137,11 +138,24 @@ def test_a_dry_run_prints_and_writes_nothing(cluster: Path) -> None:
     done = invoke("--dry-run")
     assert done.exit_code == 0 and done.output.startswith("#!/bin/bash\n#SBATCH --job-name=there")
     assert not (cluster / "runs").exists() and not (cluster / "sbatch.txt").exists()
+    done = invoke("--dry-run", "data.shards=absent", "model.name=runs/none")
+    assert done.output.startswith("#!/bin/bash")  # and what would end the job at once, model and data together
+    assert all(words in str(done.exception) for words in ("2 faults", "no shard set in absent", "at runs/none"))
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [("30", 1800), ("10:30", 630), ("1:00:01", 3601), ("2-00", 172800), ("1-02:03", 93780), ("1-00:00:07", 86407)],
+)
+def test_times_are_those_of_slurm(time: str, seconds: int) -> None:
+    assert submit._seconds(time) == seconds
 
 
 def test_what_would_end_the_job_at_once_is_found_before_it_queues(cluster: Path) -> None:
     for arguments, words in (
         (["--time", "soon"], "--time 'soon': write minutes"),
+        (["--time", "3"], "--time 3 is 180 s: 120 s before its end the job saves"),
+        (["--time", "0:30"], "give 4 minutes or more"),
         (["--sbatch", "comment=two words"], "sbatch could not read 'comment=two words'"),
         (["trainer.devices=2"], "leave out trainer.devices=2: --gpus and --nodes"),
         (["data.shards=absent"], "no shard set in absent"),

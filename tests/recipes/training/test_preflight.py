@@ -78,6 +78,15 @@ def test_every_shipped_recipe_is_whole_given_what_it_names(name: str, data: Path
     assert preflight.faults(config.load(name, given)) == []
 
 
+def test_training_is_refused_with_the_faults_of_model_and_data_at_once(tmp_path: Path) -> None:
+    wrong = [f"root={tmp_path}", f"data.shards={tmp_path / 'absent'}", "model.name=cclm-tinny"]
+    with pytest.raises(ValueError, match=r"(?s)^weak: 2 faults.*did you mean 'cclm-tiny'.*no shard set in") as found:
+        preflight.check(config.load("story/weak", wrong))
+    assert len(found.value.faults) == 2
+    with pytest.raises(FileNotFoundError, match=r"^no shard set in"):
+        preflight.check(config.load("story/weak", [*wrong[:2], "model.name=cclm-tiny"]))
+
+
 def test_validate_names_every_fault_of_files_at_once(data: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/weak").mkdir(parents=True)
