@@ -31,9 +31,14 @@ _SHARED = ("trainer.", "seed=")
 
 
 def check(yms: Path, features: Path | None) -> None:
-    """Raises FileNotFoundError or ValueError where the features that were given are not of this set."""
+    """Raises FileNotFoundError or ValueError where there is no such set, where it has no English test videos, or where
+    the features that were given are not of it."""
+    shards = open_set(yms)
+    shards.manifest.check_languages(["en"], yms)
+    if "test" not in shards.splits:
+        raise ValueError(f"{yms} has no test split to score on: build it with the videos of test_split.txt too")
     if features is not None:
-        open_derived(features, open_set(yms), FEATURES)
+        open_derived(features, shards, FEATURES)
 
 
 def recipe(row: str, own: Runs, features: Path) -> FeatureRecipe:

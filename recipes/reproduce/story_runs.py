@@ -139,6 +139,18 @@ class Runs:
             asked = dataclasses.replace(self, translations=None if before is None else Path(before))
         return list(changes(folder, asked.recipe(strategy, language)).values())
 
+    def plan(self, strategies: Iterable[str], languages: Iterable[str] | None = None) -> list[StoryRecipe]:
+        """The recipes that `train` would train, first stages first; arguments and errors are those of `train`."""
+        plan = [self.recipe(*step) for step in self.missing(strategies, languages)]
+        made = {str(recipe.folder) for recipe in plan}
+        for recipe in plan:
+            if (recipe.folder / RECIPE).is_file():
+                refuse_changes(recipe)
+            if recipe.model.name not in made:
+                check_model(recipe)
+            check_data(recipe)
+        return plan
+
     def train(self, strategies: Iterable[str], languages: Iterable[str] | None = None) -> None:
         """Train what is missing of the strategies and of their first stages; every fault is found before the first.
 
@@ -151,18 +163,11 @@ class Runs:
         Raises:
             ValueError, FileNotFoundError: as `preflight.check` does, and where translations are needed and not given.
         """
-        steps = self.needed(strategies, languages)
-        for step in steps:
+        strategies = list(strategies)
+        for step in self.needed(strategies, languages):
             if self.finished(*step) and (changed := self.changed(*step)):
                 say(f"taken as it is: {self.folder(*step)} (its settings differ: {'; '.join(changed)})")
-        plan = [self.recipe(*step) for step in steps if not self.finished(*step)]
-        made = {str(recipe.folder) for recipe in plan}
-        for recipe in plan:
-            if (recipe.folder / RECIPE).is_file():
-                refuse_changes(recipe)
-            if recipe.model.name not in made:
-                check_model(recipe)
-            check_data(recipe)
+        plan = self.plan(strategies, languages)
         for place, recipe in enumerate(plan, start=1):
             say(f"run {place} of {len(plan)}: {recipe.folder}")
             with part(f"run {recipe.folder}"):

@@ -11,10 +11,11 @@ from statistics import fmean
 import pytest
 from click.testing import CliRunner
 
+from weaksync.datamodules import yms
 from weaksync.datamodules.derived import TRANSLATIONS, origin, write_derived
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_set import make_set
-from weaksync.datamodules.world import LANGUAGES
+from weaksync.datamodules.world import LANGUAGES, generate
 from weaksync.recipes.cli import weaksync
 from weaksync.recipes.reproduce import story as reproduce_story
 from weaksync.recipes.reproduce import story_runs as reproduce_runs
@@ -22,6 +23,8 @@ from weaksync.recipes.reproduce.story_runs import STRATEGIES, Runs
 from weaksync.recipes.scoring import scores
 from weaksync.recipes.scoring.paper import TABLES
 from weaksync.recipes.settings import config
+
+from .yms_world import yms_release
 
 SMALL = "model.arguments={embed_dim: 8, num_heads: [1, 1, 1], text_width: 16, text_heads: 2, text_ffn: 32}"
 QUICK = [
@@ -188,6 +191,46 @@ def test_what_is_absent_is_said_before_anything_is_trained(
     ):
         done = invoke(*arguments)
         assert words in f"{done.output} {done.exception}", arguments
+
+
+def test_of_table_5_also_the_set_of_yms_is_looked_at_before_anything_is_trained(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproduce_runs, "train", lambda *a, **k: pytest.fail("trained"))
+    make_set(tmp_path / "ru", {"train": [6], "test": [6]}, size=(64, 64), languages=("ru",))
+    make_set(tmp_path / "train", {"train": [6, 6]}, size=(64, 64), languages=("en",))
+    make_set(tmp_path / "test", {"test": [6, 6]}, size=(64, 64), languages=("en",))
+    for name, words in (
+        ("absent", "no shard set"),
+        ("ru", "no video in en"),
+        ("train", "no test split to score on"),
+        ("test", "no split 'train'; it has test"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=words):
+            reproduce_story.reproduce("table5", runs, [], yms=tmp_path / name)
+
+
+@pytest.mark.slow
+def test_table_5_from_films_in_the_layout_that_yms_was_published_in(runs: Runs, tmp_path: Path) -> None:
+    generate(tmp_path / "world", stories=6, sentences=8, languages=("en",))
+    release = yms_release(tmp_path / "world", tmp_path / "release")
+    built = ["data", "build", "yms", "--videos", str(release / "videos"), "--data", str(release), "--size", "64"]
+    done = CliRunner().invoke(weaksync, [*built, "--out", str(tmp_path / "yms")])
+    assert done.exit_code == 0, done.output
+    told = yms.read(release, "test", variant="phrases")
+    kept = open_set(tmp_path / "yms").videos("test")
+    assert [(v.id, [(s.text, s.segment) for s in v.sentences]) for v in kept] == [
+        (v.id, [(s.text, s.segment) for s in v.sentences]) for v in told
+    ]
+    own = replace(runs, root=tmp_path / "runs")
+    found = reproduce_story.reproduce("table5", own, [], yms=tmp_path / "yms")
+    ours = {row for row in found.names if found.value(row, "sentence IoU") is not None}
+    assert ours == set(found.names) - {"sun2024"}  # whose labels nobody has published
+    assert {path.name for path in (own.root / "yms").iterdir()} == {
+        "features", "individual-en", "neumatch", "neumatch-2018"
+    }  # fmt: skip
+    # what was trained elsewhere is scored as it is, on YMS in English as it was told
+    assert (own.root / "multilingual" / "model").is_dir() and not (own.root / "yms" / "multilingual").exists()
 
 
 def test_counts_of_a_shard_set_stand_in_tables_1_and_2(shards: Path, tmp_path: Path) -> None:
