@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ..scoring.comparison import Comparison
 
 _SHADES = "Blues"
+#: of a title, in an inch
+_LETTERS = 11
 
 
 def comparison_figure(comparison: Comparison, out: str | Path) -> Path:
@@ -33,6 +36,7 @@ def _panels(comparison: Comparison, out: str | Path) -> Path:
     high = max((value for row in rows for value in _row(comparison, row) if not np.isnan(value)), default=1.0)
     width = 0.9 + max(2.0, 0.26 * len(columns))
     wide = min(22.0, max(6.8, width * len(rows)))  # the title and the note need their room over a single row too
+    room = int(_LETTERS * wide / len(rows))
     with canvas(wide, 3.4, columns=len(rows)) as (figure, axes):
         for ax, row in zip(np.atleast_1d(axes), rows, strict=True):
             places = np.arange(len(columns))
@@ -43,7 +47,7 @@ def _panels(comparison: Comparison, out: str | Path) -> Path:
             if not sound.all():
                 ax.scatter(places[~sound], theirs[~sound], edgecolor="#d27f2a", facecolor="white", s=22, zorder=3)
             ax.set_xticks(places, columns, rotation=90 if len(columns) > 8 or len(columns[0]) > 8 else 0, fontsize=7)
-            ax.set_title(comparison.names[row], loc="left", fontsize=9)
+            ax.set_title(textwrap.fill(comparison.names[row], room), loc="left", fontsize=9)
             if _alike(comparison):
                 ax.set_ylim(0, high * 1.08)
             ax.tick_params(axis="x", length=0)
