@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,8 @@ def check_data(recipe: StoryRecipe) -> None:
         }[data.pairs]
         rest = sorted(set(data.languages or shards.manifest.languages) - set(bare))
         advice = f"; data.languages=[{','.join(rest)}] leaves it out" if rest else ""
+        if data.pairs == "weak" and not without_pairs(shards, replace(data, pairs="annotated")):
+            advice += "; people annotated some: data.pairs=annotated learns from that"
         raise ValueError(f"{data.shards}: no training video in {', '.join(bare)} {what}: nothing to train on{advice}")
 
 

@@ -23,6 +23,7 @@ from weaksync.recipes.reproduce.story_runs import STRATEGIES, Runs
 from weaksync.recipes.scoring import scores
 from weaksync.recipes.scoring.paper import TABLES
 from weaksync.recipes.settings import config
+from weaksync.recipes.training import preflight
 
 from .yms_world import yms_release
 
@@ -222,6 +223,10 @@ def test_table_5_from_films_in_the_layout_that_yms_was_published_in(runs: Runs, 
     assert [(v.id, [(s.text, s.segment) for s in v.sentences]) for v in kept] == [
         (v.id, [(s.text, s.segment) for s in v.sentences]) for v in told
     ]
+    with pytest.raises(
+        ValueError, match=r"no training video in en has a narration time.* data\.pairs=annotated learns"
+    ):
+        preflight.check(config.load("story/weak", [f"data.shards={tmp_path / 'yms'}", "model.name=cclm-tiny"]))
     own = replace(runs, root=tmp_path / "runs")
     found = reproduce_story.reproduce("table5", own, [], yms=tmp_path / "yms")
     ours = {row for row in found.names if found.value(row, "sentence IoU") is not None}
