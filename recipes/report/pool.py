@@ -106,7 +106,7 @@ def curves(
             ax.set_xlabel(f"{words[share]}\n{clips_behind(models.values())}")
             ax.set_ylim(0, 103)
         panels[0].set_ylabel("R@1 in %")
-        panels[-1].legend(frameon=False, fontsize=8)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=9, frameon=False)
         return save(figure, out)
 
 
