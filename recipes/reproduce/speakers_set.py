@@ -33,7 +33,7 @@ class SpeakersSize:
         seed: of everything.
     """
 
-    clips: int = 600
+    clips: int = 640
     pool: int = 400
     seed: int = 0
 
