@@ -147,7 +147,7 @@ def test_languages_share_one_decoding_and_get_ids_apart(source: Path, monkeypatc
     (source / "es/v2.srt").unlink()
     done = build(source, languages=("en", "es"))
     # each video is told in the languages that it has
-    assert done.exit_code == 0 and "es: 1 videos have no subtitles in it, such as v2" in done.stderr
+    assert done.exit_code == 0 and "es: 1 video without subtitles in it, such as v2" in done.stderr
     assert json.loads((source / "out/build.json").read_text())["untold"] == {"es": ["v2"]}
     assert len(decoded) == 3
     videos = open_set(source / "out").videos("train")
@@ -198,7 +198,7 @@ def test_a_changed_setting_or_file_makes_parts_anew(source: Path) -> None:
     assert "from an earlier run: 2 videos" in build(source, "--replace").stderr
     assert "were there" not in build(source, "--replace", "--quality", "50").stderr
     os.utime(source / "videos/v0.mp4", (1, 1))
-    assert "from an earlier run: 1 videos" in build(source, "--replace").stderr
+    assert "from an earlier run: 1 video" in build(source, "--replace").stderr
 
 
 @pytest.mark.slow
@@ -235,7 +235,7 @@ def test_a_full_disk_ends_the_build_and_keeps_what_is_done(source: Path, monkeyp
     assert isinstance(done.exception, OSError) and "is full; free some space" in str(done.exception)
     assert not (source / "out/manifest.json").exists()
     monkeypatch.setattr(shards, "write_video", write)
-    assert "from an earlier run: 1 videos; new: 2" in build(source).stderr
+    assert "from an earlier run: 1 video; new: 2" in build(source).stderr
 
 
 def test_names_with_dots_and_blanks_and_names_that_collide(source: Path, film: bytes) -> None:

@@ -170,7 +170,7 @@ def test_what_does_not_fit_is_named(world: Path, tmp_path: Path, capsys: pytest.
     with pytest.raises(ConfigError) as caught:
         recipe(world, *faulty)
     faults = "\n".join(map(str, caught.value.faults))
-    for words in ("leave data.video out, or syncnet", "lr is a factor", "data.global_batch should be"):
+    for words in ("leave data.video out, or syncnet", "lr is a factor", "data.global_batch: should be"):
         assert words in faults
     with pytest.raises(ConfigError, match="or syncnet, what makes them"):
         config.load("subtitles/soft_dsta", ["data.video=null"])

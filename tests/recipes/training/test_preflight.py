@@ -14,6 +14,7 @@ from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_set import make_set
 from weaksync.recipes.cli import weaksync
 from weaksync.recipes.settings import config
+from weaksync.recipes.settings.schema import ConfigError
 from weaksync.recipes.train import train
 from weaksync.recipes.training import preflight
 
@@ -32,7 +33,9 @@ def test_a_vocabulary_that_cannot_be_had_is_found_before_the_weights_are_drawn(
     monkeypatch.setattr(zoo, "create", lambda *a, **k: pytest.fail("drew weights"), raising=False)
     given = "nobody/no-such-vocabulary"
     recipe = config.load("story/weak", [f"model.arguments={{tokenizer: {given}}}", f"root={tmp_path}"])
-    with pytest.raises(FileNotFoundError, match=r"HF_HUB_OFFLINE is set.*model\.arguments=\{tokenizer: FOLDER\}"):
+    # and so are the shards, which are absent too
+    said = r"(?s)HF_HUB_OFFLINE is set.*model\.arguments=\{tokenizer: FOLDER\}.*no shard set in shards"
+    with pytest.raises(ConfigError, match=said):
         train(recipe)
     preflight.check_vocabulary("cclm-tiny", {})
 
