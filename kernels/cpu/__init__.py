@@ -80,7 +80,8 @@ def scale(alignment: Tensor, factors: Tensor) -> Tensor:
     pairs, count = len(alignment), alignment.numel()
     threads = min(torch.get_num_threads(), 1 + count // NUMBERS_PER_THREAD)
     factors = factors.contiguous()
-    function("scale")(alignment.data_ptr(), pairs, count // max(pairs, 1), factors.data_ptr(), threads)
+    if function("scale")(alignment.data_ptr(), pairs, count // max(pairs, 1), factors.data_ptr(), threads) < 0:
+        raise MemoryError("the backward pass needs more memory than there is")
     return alignment
 
 

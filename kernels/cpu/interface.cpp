@@ -149,9 +149,10 @@ EXPORT int64_t weaksync_unit_cost(const Sequences *videos, const Sequences *text
 
 // Multiplies the alignment of each pair by a factor of its own.
 EXPORT int64_t weaksync_scale(float *alignments, int64_t pairs, int64_t cells, const float *factors, int64_t threads) {
-  return for_each_pair(pairs, threads, [=](int64_t pair, Workspace &) {
+  const bool enough = for_each_pair(pairs, threads, [=](int64_t pair, Workspace &) {
     chosen->scale(alignments + pair * cells, cells, factors[pair]);
   });
+  return enough ? 0 : -1;
 }
 
 EXPORT int64_t weaksync_soft_dtw(const Batch *batch, double gamma, float *alignments) {

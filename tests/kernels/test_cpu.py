@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -434,6 +436,25 @@ def test_scaling_in_place(instructions: str) -> None:
         assert cpu.scale(found, factors) is found
         assert torch.equal(found, alignment * factors[:, None, None])
     assert cpu.scale(torch.rand(0, 5, 7), torch.rand(0)).shape == (0, 5, 7)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_scaling_without_memory_is_an_error() -> None:
+    """The workspace that the recurrence left in pieces is made one before it is used again."""
+    script = """
+import resource, torch
+from weaksync.kernels import cpu, drop_dtw
+torch.set_num_threads(1)
+drop_dtw(torch.rand(1, 6000, 6000), drop_video=0.4, drop_text=0.3)
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() - (20 << 20), resource.RLIM_INFINITY))
+try:
+    cpu.scale(torch.ones(2, 5, 5), torch.zeros(2))
+except MemoryError:
+    print("MemoryError")
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
+    assert found.stdout == "MemoryError\n", found.stderr
 
 
 EDGES = [(2, 7, 3, 5, 3), (1, 50, 2, 49, 17), (3, 6, 2, 97, 33), (1, 1, 1, 1, 1), (2, 4, 0, 5, 8)]
