@@ -76,7 +76,8 @@ def place_of(base, low, row, n, N, NARROW: tl.constexpr, MOVING: tl.constexpr, W
     place, held, since = base, row, None
     if NARROW:
         start = base if MOVING else band_start(low, W)
-        place, held = tl.where(N > 1, base - start, base), tl.where(N > 1, 1, n) * row
+        whole = tl.minimum(tl.cast(n, tl.int64) * row, 2**30).to(tl.int32)  # 2**30: more columns than any row has
+        place, held = tl.where(N > 1, base - start, base), tl.where(N > 1, row, whole)
         if not MOVING:
             since = 0 - place
     return place, held - place, since

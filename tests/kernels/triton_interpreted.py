@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import triton
+import triton.language as tl
 
 from weaksync.kernels import ops, reference
 from weaksync.kernels import triton as backend
+from weaksync.kernels.triton.rows import place_of
 
 from .outputs import OPERATORS, assert_as_declared, called
 from .triton_pairs import (  # noqa: F401 (fixtures)
@@ -325,3 +328,15 @@ def test_pairs_that_lie_beyond_what_32_bits_count() -> None:
     ):
         assert near_and_far[0].isfinite().all()
         assert all(torch.equal(one[0], one[1]) for one in near_and_far)
+
+
+@triton.jit
+def hold(held, n, row, N):
+    tl.store(held, place_of(0, 0, row, n, N, True, False, 4)[1].to(tl.int64))
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_narrow_table_of_more_cells_than_32_bits_count(steps: int) -> None:
+    held = torch.zeros(1, dtype=torch.int64)
+    hold[(1,)](held, 1_000_000, 2412, steps)
+    assert held.item() == (2**30 if steps == 1 else 2412)
