@@ -259,7 +259,7 @@ def _sizes(
     return steps.to(cost.device, torch.int64), texts.to(cost.device, torch.int64)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def _whole(batch: int, n: int, m: int, check: Check, *bounds: Hashable) -> tuple[Tensor, Tensor]:
     """The lengths of pairs without padding, checked.  Cached: callers must not write to them."""
     check((n,) * batch, (m,) * batch, *bounds)

@@ -90,3 +90,16 @@ def _sum(cost):
 def test_an_unknown_job_lists_the_known():
     with pytest.raises(ValueError, match=r"no job is named like 'viterbi'; there are .*soft-DTW"):
         bench_kernels.command.callback("cpu", 1, "viterbi", 1, False)
+
+
+def test_a_numbered_cpu_is_no_gpu(monkeypatch):
+    columns = []
+    monkeypatch.setattr(bench_kernels, "jobs", lambda device: [_tiny()])
+    monkeypatch.setattr(bench_kernels, "copy_floor", lambda device: 1.0)
+    monkeypatch.setattr(bench_kernels, "print_table", lambda title, names, rows, as_json: columns.append(names))
+    bench_kernels.command.callback(device="cpu:0", threads=1, only="", repeats=1, as_json=True)
+    assert columns == [bench_kernels.COLUMNS]
+
+
+def _tiny():
+    return bench_kernels.Job("DTW", (1, 5, 4), lambda cost: kernels.dtw_path(cost)[0], soft=False)
