@@ -204,8 +204,8 @@ class EpochBar(RichProgressBar):
     validated = 0
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        super().on_validation_end(trainer, task)
         self.validated = trainer.current_epoch + 1
+        super().on_validation_end(trainer, task)  # shows the figures
 
     def get_metrics(self, trainer: L.Trainer, task: L.LightningModule) -> dict[str, Any]:
         figures = super().get_metrics(trainer, task)

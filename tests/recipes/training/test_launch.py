@@ -28,8 +28,10 @@ def test_a_line_shows_validation_only_of_its_own_epoch(monkeypatch: pytest.Monke
 
 
 def test_the_bar_says_of_which_epoch_its_validation_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RichProgressBar, "on_validation_end", lambda *a: None)
+    shown: list[dict[str, float]] = []
+    monkeypatch.setattr(RichProgressBar, "_update_metrics", lambda bar, *a: shown.append(bar.get_metrics(*a)))
     monkeypatch.setattr(RichProgressBar, "get_metrics", lambda *a: {"train/loss": 1.0, "val/f1": 0.5})
     bar = launch.EpochBar()
-    bar.on_validation_end(SimpleNamespace(current_epoch=3), None)
+    bar.on_validation_end(SimpleNamespace(current_epoch=3, state=SimpleNamespace(fn="fit")), None)
+    assert shown == [{"train/loss": 1.0, "val/f1 (epoch 4)": 0.5}]
     assert bar.get_metrics(SimpleNamespace(current_epoch=5), None) == {"train/loss": 1.0, "val/f1 (epoch 4)": 0.5}
