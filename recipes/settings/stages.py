@@ -91,18 +91,20 @@ def stage_faults(recipe: MatchingRecipe, name: str, stage: StageConfig | CueConf
             shared = f"; {key} is that of all stages" if key in ("data.clips", "data.speech", "seed", "root") else ""
             faults.append(Fault(f"{name}.set.{key}", f"the matcher sets it: leave it out{shared}"))
     try:
-        text = recipes.plain(stage.recipe)
-        task = text.get("task")
-        if task != kind.task:
-            its = f"task {task}" if task else "story alignment"
-            wrong_task = f"{stage.recipe} is a recipe of {its}; this stage has task {kind.task}"
-            return [*faults, Fault(f"{name}.recipe", wrong_task)]
-        found: Any = stage_recipe(recipe, name, stage, dict.fromkeys(kind.given, "made"))
-    except ConfigError as fault:
-        return [*faults, *fault.faults]
-    except (ValueError, OSError) as fault:
-        return [*faults, Fault(f"{name}.recipe", str(fault))]
-    row = next((row for row in list_models() if row.name == found.model.name), None)
+        task = recipes.plain(stage.recipe).get("task")
+    except ConfigError as unread:
+        return [*faults, *(_as_typed(fault, name, stage) for fault in unread.faults)]
+    except (ValueError, OSError) as absent:
+        return [*faults, Fault(f"{name}.recipe", str(absent))]
+    if task != kind.task:
+        its = f"task {task}" if task else "story alignment"
+        wrong_task = f"{stage.recipe} is a recipe of {its}; this stage has task {kind.task}"
+        return [*faults, Fault(f"{name}.recipe", wrong_task)]
+    try:
+        made: Any = stage_recipe(recipe, name, stage, dict.fromkeys(kind.given, "made"))
+    except ConfigError as found:
+        return [*faults, *found.faults]
+    row = next((row for row in list_models() if row.name == made.model.name), None)
     if row is not None and row.model != kind.model:
         wrong_model = f"{row.name} is a {row.model}; this stage trains a {kind.model}"
         faults.append(Fault(f"{name}.set.model.name", wrong_model))

@@ -78,6 +78,9 @@ def test_a_fault_of_the_recipe_of_a_stage_is_said_of_its_file(tmp_path: Path) ->
     own.write_text(config.locate("subtitles/object").read_text().replace("decay_epochs: 15", "decay_epoch: 15"))
     said = f"object.recipe: {own}: optim.decay_epoch: unknown key (did you mean 'decay_epochs'?)"
     assert faults(f"object.recipe={own}", "object.set.optim.lr=1") == [said]
+    own.write_text("- 1\n")
+    said = f"object.recipe: {own}: should hold keys and values at the top"
+    assert faults(f"object.recipe={own}", "object.set.optim.lr=1") == [said]
 
 
 def test_validate_looks_at_stages_without_torch() -> None:
