@@ -90,7 +90,7 @@ def as_noted(preprocess: ClipPreprocess, pixels: dict[str, Any], folder: Path) -
 
 
 def _edges(size: Any, cropped: bool) -> tuple[bool, list[Any]]:
-    """A size in pixels, and whether it is that of the short side alone, as a number is where a crop follows."""
+    """Whether a size is that of the short side alone, as a number is where a crop follows; and its pixels."""
     if isinstance(size, dict):
         return bool(size.get("shortest_edge")), [edge for edge in size.values() if edge is not None]
     return cropped, [size]
