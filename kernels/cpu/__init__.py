@@ -38,7 +38,7 @@ __all__ = [
 #: fewer multiplications than this are not worth a second thread
 PRODUCTS_PER_THREAD = 10_000_000
 #: nor are fewer numbers than this to scale
-NUMBERS_PER_THREAD = 2_000_000
+NUMBERS_PER_THREAD = 300_000
 
 
 def unit_cost(video: Tensor, text: Tensor, extra: Tensor | None = None) -> Tensor:
