@@ -25,16 +25,9 @@ from weaksync.recipes.scoring.paper import TABLES
 from weaksync.recipes.settings import config
 from weaksync.recipes.training import preflight
 
+from .tiny_runs import QUICK, SMALL
 from .yms_world import yms_release
 
-SMALL = "model.arguments={embed_dim: 8, num_heads: [1, 1, 1], text_width: 16, text_heads: 2, text_ffn: 32}"
-QUICK = [
-    "data.global_batch=2",
-    "data.group_size=4",
-    "data.workers=0",
-    "trainer.max_epochs=1",
-    "trainer.accelerator=cpu",
-]
 LATER = "model.arguments={augment: none}"  # a checkpoint's sizes cannot change
 
 

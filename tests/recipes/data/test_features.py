@@ -18,6 +18,8 @@ from weaksync.recipes.derived import features
 from weaksync.recipes.derived.features import encoded, imported, weights_hash
 from weaksync.recipes.models import dual_encoder
 
+from ..interruptions import interrupt_after
+
 CLIPS = {"train": [3, 4], "val": [2], "test": [3]}
 SMALL = {"embed_dim": 8, "num_heads": [1, 2, 2], "text_width": 32, "text_ffn": 64, "project_dim": 16, "frames": 2}
 
@@ -63,16 +65,7 @@ def test_a_call_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
     shards: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = encoded(shards, str(model), tmp_path / "whole", workers=0)
-    written = []
-
-    def dies(path: Path, *rest: object) -> None:
-        if len(written) == 2:
-            raise KeyboardInterrupt
-        written.append(path)
-        write(path, *rest)
-
-    write = features.write_features
-    monkeypatch.setattr(features, "write_features", dies)
+    interrupt_after(monkeypatch, features, "write_features", 2)
     with pytest.raises(KeyboardInterrupt):
         encoded(shards, str(model), tmp_path / "out", workers=0)
     monkeypatch.undo()

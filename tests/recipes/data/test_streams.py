@@ -35,6 +35,7 @@ from weaksync.zoo.glove import HashedWords
 from weaksync.zoo.models.cues import PictureCue
 from weaksync.zoo.models.syncnet import lip_times, speech_times
 
+from ..interruptions import interrupt_after
 from ..tiny_streams import SYNCNET, Hum, clips_with_speech, streams_of
 
 
@@ -120,16 +121,7 @@ def test_a_word_has_one_vector_everywhere() -> None:
 def test_a_call_that_was_stopped_goes_on_to_the_same_bytes(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = []
-
-    def dies(path: Path, *rest: object) -> None:
-        if len(written) == 2:
-            raise KeyboardInterrupt
-        written.append(path)
-        write(path, *rest)
-
-    write = streams.write_arrays
-    monkeypatch.setattr(streams, "write_arrays", dies)
+    interrupt_after(monkeypatch, streams, "write_arrays", 2)
     told = {"model": str(made / "syncnet"), "workers": 0}
     with pytest.raises(KeyboardInterrupt):
         make_stream(made / "clips", LIPS, tmp_path / "lips", **told)  # type: ignore[arg-type]

@@ -17,14 +17,7 @@ from weaksync.recipes.settings.story import StoryRecipe
 from weaksync.recipes.training.preflight import check
 from weaksync.recipes.training.strategies import for_language, languages_of, train_per_language
 
-SMALL = "model.arguments={embed_dim: 8, num_heads: [1, 1, 1], text_width: 16, text_heads: 2, text_ffn: 32}"
-QUICK = [
-    "data.global_batch=2",
-    "data.group_size=4",
-    "data.workers=0",
-    "trainer.max_epochs=1",
-    "trainer.accelerator=cpu",
-]
+from ..tiny_runs import QUICK, SMALL
 
 
 def overrides(shards: Path, root: Path, *more: str) -> list[str]:
