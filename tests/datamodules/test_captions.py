@@ -46,7 +46,7 @@ def test_each_language_ends_its_sentences(text: str, language: str, expected: li
     assert split_sentences(text, language) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(alphabet="ab Mr.?!…\"'»¿¡)( 。”“1,", max_size=60), st.sampled_from(["en", "es", "zh", "fr"]))
 def test_no_letter_is_lost_or_moved(text: str, language: str) -> None:
     joined = "".join("".join(split_sentences(text, language)).split())
@@ -201,7 +201,7 @@ def test_locate_prefers_the_chain_that_places_most() -> None:
     assert [span is not None for span in found] == [False, True, True, True]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.text(alphabet="abcé 你好", min_size=1, max_size=9).filter(str.strip), min_size=1, max_size=12))
 def test_locate_finds_what_was_said(texts: list[str]) -> None:
     spoken = [Caption(n, n + 1, " ".join(text.split())) for n, text in enumerate(texts)]

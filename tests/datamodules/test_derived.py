@@ -98,7 +98,7 @@ def test_originals_stand_beside_their_translations(parent, translations):
         assert found == [(s.text, s.text.upper()) for s in video.sentences]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(words=st.lists(st.text(min_size=1).filter(lambda text: text.strip()), min_size=2, max_size=8, unique=True))
 def test_any_text_comes_back_as_it_was_written(words, tmp_path_factory):
     work = tmp_path_factory.mktemp("any")

@@ -20,7 +20,7 @@ STORIES = [plot(0, index, sentences=22) for index in range(60)]
 seeds = st.integers(0, 10_000)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=seeds, index=st.integers(0, 500), sentences=st.integers(4, 40))
 def test_a_plot_is_well_formed(seed: int, index: int, sentences: int) -> None:
     story = plot(seed, index, sentences=sentences)
@@ -149,7 +149,7 @@ def test_no_constant_lag_repairs_the_narration() -> None:
                 sentence.narration = (a - lag, b - lag)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=seeds, index=st.integers(0, 100), language=st.sampled_from(LANGUAGES))
 def test_narration_is_in_order_inside_the_film(seed: int, index: int, language: str) -> None:
     video = record(seed, plot(seed, index, sentences=12), language)

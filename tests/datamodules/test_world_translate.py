@@ -11,7 +11,7 @@ from weaksync.datamodules.world.translate import COMMENTARY, WorldTranslator, re
 codes = st.sampled_from(LANGUAGES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**31), index=st.integers(0, 999), code=codes, to=codes)
 def test_every_sentence_is_read_as_what_it_tells_and_told_in_any_language(seed, index, code, to):
     story = plot(seed, index, sentences=12)

@@ -116,7 +116,7 @@ def test_percentiles_are_numpys():
         percentile_drop(cost, torch.tensor([1.2]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     values=st.lists(st.floats(-2, 2, width=32) | st.sampled_from([math.inf, -math.inf, math.nan, 0.5]), max_size=60),
     shares=st.lists(st.floats(0, 1), min_size=1, max_size=5),
@@ -152,7 +152,7 @@ def test_logit_costs_are_a_posterior_with_none_as_a_text():
             logit_costs(similarity, **wrong)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     values=st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=60),
     share=st.floats(0, 1, exclude_min=True),

@@ -125,7 +125,7 @@ class Case:
 
 
 seeds = st.integers(0, 2**31 - 1)
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 # ---- the soft forms

@@ -62,7 +62,7 @@ def solve(cost, drop_video, drop_text, contiguous, **options):
 
 
 @given(problems())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_no_labelling_is_cheaper(problem):
     cost, drop_video, drop_text, contiguous = problem
     value, labels = solve(*problem)

@@ -20,7 +20,6 @@ def masked(n, m, band):
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 5))
-@settings(deadline=None)
 def test_a_dtw_band_is_told_infeasible_exactly_where_it_is(n, m, band):
     feasible = dtw_path(masked(n, m, band))[0].isfinite().item()
     assert feasible == (band >= least_dtw_band(n, m))
@@ -32,7 +31,7 @@ def test_a_dtw_band_is_told_infeasible_exactly_where_it_is(n, m, band):
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 9), st.none() | st.integers(0, 3))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_a_dsta_window_is_told_infeasible_exactly_where_it_is(n, m, window, band):
     cost = masked(n, m, band)
     reachable = [0]  # columns counted from 1 that a step can take; 0 is the start

@@ -40,7 +40,7 @@ SOFT_AND_HARD = {
 
 
 @given(st.sampled_from(list(SOFT_AND_HARD)), sizes, st.integers(0, 99), dtypes, gammas)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_soft_values_lie_below_hard_ones_and_meet_them_as_gamma_falls(name, size, seed, dtype, gamma):
     soft, hard = SOFT_AND_HARD[name]
     cost = costs_of(size, seed, dtype)
@@ -52,7 +52,7 @@ def test_soft_values_lie_below_hard_ones_and_meet_them_as_gamma_falls(name, size
 
 
 @given(sizes, st.integers(0, 99), dtypes, gammas, st.integers(1, 45))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_each_video_step_has_a_distribution_over_texts(size, seed, dtype, gamma, window):
     n, m = size
     if n * window < m:
@@ -64,7 +64,7 @@ def test_each_video_step_has_a_distribution_over_texts(size, seed, dtype, gamma,
 
 
 @given(sizes, st.integers(0, 99), dtypes, gammas, st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_steps_are_matched_or_dropped(size, seed, dtype, gamma, contiguous):
     cost = costs_of(size, seed, dtype).requires_grad_()
     video = torch.full(size[:1], 0.4, dtype=dtype).requires_grad_()
@@ -73,7 +73,7 @@ def test_steps_are_matched_or_dropped(size, seed, dtype, gamma, contiguous):
 
 
 @given(st.sampled_from(list(SOFT_AND_HARD)), sizes, st.integers(0, 99), dtypes, st.integers(0, 8))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_a_band_is_a_mask_and_a_wide_one_is_none(name, size, seed, dtype, band):
     soft, hard = SOFT_AND_HARD[name]
     n, m = size
@@ -92,7 +92,7 @@ def test_a_band_is_a_mask_and_a_wide_one_is_none(name, size, seed, dtype, band):
 
 
 @given(sizes, st.integers(0, 99), dtypes, gammas)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_window_as_wide_as_the_text_is_none(size, seed, dtype, gamma):
     cost = costs_of(size, seed, dtype)
     wide = kernels.soft_dsta(cost, gamma=gamma, window=torch.tensor([size[1], size[1] + 7]))
@@ -121,7 +121,7 @@ def test_paths_over_huge_costs_have_finite_gradients(name, dtype):
 
 
 @given(sizes, st.integers(0, 99), dtypes, gammas)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_soft_dtw_is_symmetric(size, seed, dtype, gamma):
     cost = costs_of(size, seed, dtype)
     value = kernels.soft_dtw(cost, gamma=gamma)
@@ -130,7 +130,7 @@ def test_soft_dtw_is_symmetric(size, seed, dtype, gamma):
 
 
 @given(sizes, st.integers(0, 99), st.booleans())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_dropping_everything_is_the_worst_that_can_happen(size, seed, contiguous):
     cost = costs_of(size, seed, torch.float32)
     everything = 0.4 * size[0] + 0.6 * size[1]

@@ -36,7 +36,7 @@ def differentiated(function, *inputs):
 
 
 @given(st.data(), st.integers(1, 4), st.integers(1, 4), gammas, st.sampled_from([None, 1, 2]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_soft_dtw_sums_over_all_paths(data, n, m, gamma, band):
     cost = data.draw(costs(n, m))
     masked = cost.where(near(n, m, band), math.inf)
@@ -71,7 +71,7 @@ def test_soft_dtw_sums_over_all_paths(data, n, m, gamma, band):
     st.integers(0, 2),
     st.sampled_from([None, 1, 2]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_soft_dsta_sums_over_all_choices(data, n, m, gamma, window, weight, margin, band):
     cost = data.draw(costs(n, m))
     masked = cost.where(near(n, m, band), math.inf)
@@ -100,7 +100,7 @@ def test_soft_dsta_sums_over_all_choices(data, n, m, gamma, window, weight, marg
 @given(
     st.data(), st.integers(1, 4), st.integers(1, 3), gammas, st.booleans(), st.booleans(), st.sampled_from([None, 1])
 )
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_soft_drop_dtw_sums_over_all_labellings(data, n, m, gamma, contiguous, must, band):
     must = must and m <= n
     cost = data.draw(costs(n, m))

@@ -45,7 +45,7 @@ def alignments(draw):
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(alignments())
 def test_json_comes_back_without_loss(found):
     text = found.to_json()

@@ -43,7 +43,7 @@ def test_eight_frames_make_a_step_and_two_steps_are_pooled(frames: int) -> None:
         assert model(x).shape == (2, math.ceil(frames / 8) - 1, 400)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 23), st.integers(1, 7), st.integers(1, 3), st.integers(0, 9))
 def test_padding_one_number_at_a_time(size: int, kernel: int, stride: int, seed: int) -> None:
     """SAME: ceil(size / stride) windows, as evenly around the input as can be, the odd zero at the end."""

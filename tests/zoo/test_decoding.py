@@ -198,7 +198,7 @@ def cheapest(cost, drop_clip, drop_sentence, contiguous=True):
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([None, 0, 1, 2]), st.sampled_from([None, 0.0, 1.5]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_limits_of_time_and_place_leave_the_cheapest_that_obeys(seed, contiguous, band, within):
     video = story("small", seed, n=5, m=3)
     video.narrations[0] = math.nan  # nobody knows when: it may go anywhere

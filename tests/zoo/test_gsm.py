@@ -38,7 +38,7 @@ def padded(lengths: list[int], more: int, fill: float) -> tuple[Tensor, Tensor]:
     return x, torch.tensor(lengths)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=4), st.integers(0, 7), st.sampled_from([0.0, 1e4, math.nan]))
 @torch.no_grad()
 def test_padding_changes_nothing(lengths: list[int], more: int, fill: float) -> None:
@@ -107,7 +107,7 @@ def test_a_folder_keeps_cue_and_input(tmp_path: Path) -> None:
     assert isinstance(loaded, GSM) and loaded.config.cue == "scene" and loaded.preprocess == model.preprocess
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 6), st.integers(1, 12), st.integers(0, 9), st.booleans())
 def test_places_are_those_of_sorting(queries: int, pool: int, seed: int, tied: bool) -> None:
     generator = torch.Generator().manual_seed(seed)

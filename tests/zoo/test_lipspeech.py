@@ -45,7 +45,7 @@ def padded(lengths: list[int], seed: int, fill: float = 0.0) -> tuple[Tensor, Te
 several = st.lists(st.integers(4, 40), min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(several, st.sampled_from(["conv", "pool", "none"]), st.sampled_from([0.0, 1e4, math.nan]))
 @torch.no_grad()
 def test_padding_changes_nothing(lengths: list[int], front_end: str, fill: float) -> None:

@@ -51,7 +51,7 @@ def written_out(
 
 
 @pytest.mark.parametrize(("negatives", "false_negatives"), VARIANTS)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_it_is_the_sum_written_out(negatives: str, false_negatives: str, data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 12))

@@ -60,7 +60,7 @@ def spans(segments):
 
 @pytest.mark.parametrize(("credit", "denominator"), [(False, "all"), (True, "all"), (False, "matched")])
 @given(story=stories())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_scores_agree_with_a_sweep(credit, denominator, story):
     clips, labels, segments = story
     scores = alignment_scores(clips, labels, spans(segments), credit_unmatched=credit, denominator=denominator)
@@ -69,7 +69,7 @@ def test_scores_agree_with_a_sweep(credit, denominator, story):
 
 
 @given(story=stories())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_many_labellings_at_once_are_the_single_ones(story):
     clips, labels, segments = story
     scorer = VideoScorer(clips, spans(segments))

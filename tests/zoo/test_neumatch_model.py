@@ -125,7 +125,7 @@ def test_teacher_forcing_of_a_batch_is_each_video_step_by_step(norm: str) -> Non
         torch.testing.assert_close(found[: len(actions)], expected, atol=1e-5, rtol=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 14), st.integers(1, 14), st.sampled_from([0.0, 1.0, 1e4]), st.integers(0, 50))
 def test_decoding_always_ends_with_an_alignment(n: int, m: int, scale: float, seed: int) -> None:
     model = small(seed=seed)

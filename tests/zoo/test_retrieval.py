@@ -59,7 +59,7 @@ def in_every_order(scores, relevant):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_ranks_are_means_over_every_order_of_the_ties(data):
     count = data.draw(st.integers(1, 6))
     scores = data.draw(st.lists(st.sampled_from([-1.0, 0.0, 0.5]), min_size=count, max_size=count))
@@ -72,7 +72,7 @@ def test_ranks_are_means_over_every_order_of_the_ties(data):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 60), st.integers(1, 9), st.integers(1, 17))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_block_changes_a_rank(seed, sentences, clips, rows, columns):
     generator = torch.Generator().manual_seed(seed)
     asked, gallery = unit(generator, sentences, 300), unit(generator, clips, 300)

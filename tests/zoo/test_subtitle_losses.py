@@ -99,7 +99,7 @@ def test_ranks_change_nothing(tmp_path: Path) -> None:
         torch.testing.assert_close(ours, leaf.grad)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 5), st.integers(1, 6), st.integers(0, 5))
 def test_the_alignment_loss_is_the_sum_over_cells(n: int, m: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -65,7 +65,7 @@ def test_lengths_are_those_of_the_published_network(
     assert lip_steps(24 * seconds, stride) == lips_24
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 80), st.integers(1, 20000), st.sampled_from([1, 2]))
 @torch.no_grad()
 def test_features_are_as_many_as_foretold(frames: int, samples: int, stride: int) -> None:
@@ -82,7 +82,7 @@ def test_features_are_as_many_as_foretold(frames: int, samples: int, stride: int
             model.encode_speech(speech(1, samples))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(5, 90), st.integers(1, 3), st.sampled_from([1, 2]))
 @torch.no_grad()
 def test_a_whole_tube_is_what_its_windows_are(frames: int, batch: int, stride: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
@@ -34,7 +34,6 @@ def story() -> SentenceTokenizer:
     return tokenizers.load("story", max_tokens=4096)
 
 
-@settings(deadline=None)
 @given(text=st.text(min_size=1))
 def test_any_text_comes_back_and_nothing_is_unknown(story: SentenceTokenizer, text: str) -> None:
     try:

@@ -16,7 +16,7 @@ from ..tiny_translators import PAIRS, save_m2m, save_madlad, save_marian
 TEXTS = st.lists(st.sampled_from([*PAIRS["es"], *PAIRS["ru"], "rey", "bruja zorro."]), min_size=1, max_size=9)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(texts=TEXTS, batch_size=st.integers(1, 5), beams=st.integers(1, 2))
 def test_batches_give_what_sentences_alone_give(nllb: Path, texts: list[str], batch_size: int, beams: int) -> None:
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
@@ -36,7 +36,7 @@ def test_batches_give_what_sentences_alone_give(nllb: Path, texts: list[str], ba
     assert [own for own, _ in ended] == [other.strip() for _, other in ended]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     words=st.lists(
         st.sampled_from(["zorro", "rey,", "bruja.", "bosque;", "в", "狐狸。", "x" * 90]), min_size=1, max_size=40

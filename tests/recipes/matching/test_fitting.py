@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from weaksync.datamodules.batches import Word
@@ -78,7 +78,6 @@ def test_monotone_is_the_nearest_that_never_falls(values):
         assert ((values - other) ** 2).sum() >= best - 1e-6
 
 
-@settings(deadline=None)
 @given(
     lengths=st.lists(st.floats(0.3, 6.0), min_size=1, max_size=6),
     steps=st.lists(st.floats(0, 30), min_size=2, max_size=40),
