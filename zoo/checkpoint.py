@@ -79,10 +79,12 @@ class Pretrained(nn.Module):
     def save_pretrained(
         self, folder: str | Path, *, decoder: dict[str, Any] | None = None, metrics: dict[str, Any] | None = None
     ) -> Path:
-        """Write a checkpoint folder; one that is there is replaced as a whole.
+        """Write a checkpoint folder.
+
+        A checkpoint that is already there is replaced whole, with any file that was added to it.  A folder that holds
+        anything else is refused.
 
         Args:
-            folder: where; anything else that lies there is never touched.
             decoder: settings to travel with the weights; those of the model if None.
             metrics: figures for the model card, one for each name; nested dictionaries become tables.
 
@@ -205,26 +207,31 @@ def _load(
     with _naming(folder / CONFIG):
         registry.find_model(config["model"])
     _check_kind(source, config["model"], kind, overrides)
+    return _build(folder, config, overrides).eval()  # type: ignore[return-value]
+
+
+def _build(folder: Path, config: dict[str, Any], overrides: dict[str, Any]) -> Pretrained:
+    """The model of a sound checkpoint folder.  Raises ValueError that names the file where its content does not fit."""
     arguments = {**config["arguments"], **overrides}
     if arguments.get("tokenizer") == ".":
         arguments["tokenizer"] = str(folder)
     with _naming(folder / CONFIG):
-        model = registry.create(config["model"], **arguments)
+        model: Pretrained = registry.create(config["model"], **arguments)
     with _naming(folder / PREPROCESSOR):
         pixels = json.loads((folder / PREPROCESSOR).read_text(encoding="utf-8"))
-        fields = model.preprocess.to_dict()  # a folder of before a field existed says nothing of it
+        fields = model.preprocess.to_dict()  # an older folder may lack a field
         pixels |= {name: value for name, value in overrides.items() if name in fields}
         model.preprocess = model.preprocess.from_dict(pixels)
     if "tokenizer" in arguments:
         with _naming(folder / "tokenizer.json"):
-            _ = model.tokenize  # read now: a vocabulary that does not fit is found here, and not in a worker
+            _ = model.tokenize  # read now: a vocabulary that does not fit fails here, not in a worker
     with _naming(folder / WEIGHTS):
         _load_strictly(model, load_file(folder / WEIGHTS))
     model.languages = list(config["languages"])
     model.decoder = config["decoder"]
-    model.pictures = config.get("pictures")  # what was saved before it was noted has none
+    model.pictures = config.get("pictures")  # absent from older folders, like `translated`
     model.translated = config.get("translated")
-    return model.eval()  # type: ignore[return-value]
+    return model
 
 
 def _check_kind(source: str | Path, name: str, kind: type[Pretrained], overrides: dict[str, Any]) -> None:
@@ -246,49 +253,57 @@ def verify(folder: str | Path) -> list[str]:
     if not folder.is_dir():
         return [f"{folder}: no such checkpoint folder{_bare_weights(folder)}"]
     config, fault = _read_json(folder / CONFIG)
-    if fault and (folder / "model" / CONFIG).is_file():
-        return [f"{folder}: the folder of a run, whose model is {folder / 'model'}: load that"]
-    if fault and (folder / MATCHER).is_file():
-        return [f"{folder}: a matcher of several models: load it with weaksync.zoo.Matcher.from_pretrained"]
-    if fault:
-        return [fault + _bare_weights(folder)]
-    if "model_type" in config and config.get("format") != FORMAT:
-        return [
-            f"{folder / CONFIG}: a model of transformers, of type {config['model_type']!r}; of those weaksync reads "
-            "SigLIP 2 and CLIP"
-        ]
-    if config.get("format") != FORMAT:
-        return [f"{folder / CONFIG}: not a weaksync checkpoint; make one from published weights with weaksync convert"]
-    if config.get("format_version") != FORMAT_VERSION:
-        return [
-            f"{folder / CONFIG}: format version {config.get('format_version')!r}, and this weaksync reads "
-            f"{FORMAT_VERSION}: upgrade weaksync, or save the model again with this one"
-        ]
-    absent = [key for key in ("model", "arguments", "languages", "units", "decoder") if key not in config]
-    if absent:
-        return [f"{folder / CONFIG}: {', '.join(absent)} missing: copy the folder again from where it came"]
-
+    if fault := _without_config(folder, fault) if fault else _config_fault(folder / CONFIG, config):
+        return [fault]
     try:
-        sums, expected = folder / SUMS, read_sums(folder)
-    except ValueError as fault:
-        return [str(fault)]
+        expected = read_sums(folder)
+    except ValueError as error:
+        return [str(error)]
     needed = [CONFIG, PREPROCESSOR, WEIGHTS, *(["tokenizer.json"] if "tokenizer" in config["arguments"] else [])]
-    faults = []
-    for name in sorted({*needed, *expected}):
-        path = folder / name
-        if Path(name).name != name:
-            faults.append(f"{sums}: names {name!r}, which is outside the folder: do not use this checkpoint")
-        elif not path.is_file():
-            why = ", and the weights alone do not say how to preprocess their input" if name == PREPROCESSOR else ""
-            faults.append(f"{path}: missing{why}: copy the folder again from where it came")
-        elif name not in expected:
-            faults.append(f"{sums}: has no hash for {name}: copy the folder again from where it came")
-        elif (found := file_hash(path)) != expected[name]:
-            faults.append(
-                f"{path}: damaged or changed: sha256 is {found[:12]}..., expected {expected[name][:12]}...: "
-                "copy it again from where it came, or save the model anew"
-            )
-    return faults
+    return [fault for name in sorted({*needed, *expected}) if (fault := _file_fault(folder, name, expected.get(name)))]
+
+
+def _without_config(folder: Path, fault: str) -> str:
+    """What a folder whose configuration cannot be read may be instead."""
+    if (folder / "model" / CONFIG).is_file():
+        return f"{folder}: the folder of a run, whose model is {folder / 'model'}: load that"
+    if (folder / MATCHER).is_file():
+        return f"{folder}: a matcher of several models: load it with weaksync.zoo.Matcher.from_pretrained"
+    return fault + _bare_weights(folder)
+
+
+def _config_fault(path: Path, config: dict[str, Any]) -> str:
+    """Why a configuration is none that this version reads; empty if it is one."""
+    if config.get("format") != FORMAT:
+        if "model_type" in config:
+            kind = config["model_type"]
+            return f"{path}: a model of transformers, of type {kind!r}; of those weaksync reads SigLIP 2 and CLIP"
+        return f"{path}: not a weaksync checkpoint; make one from published weights with weaksync convert"
+    if config.get("format_version") != FORMAT_VERSION:
+        return (
+            f"{path}: format version {config.get('format_version')!r}, and this weaksync reads {FORMAT_VERSION}: "
+            "upgrade weaksync, or save the model again with this one"
+        )
+    absent = [key for key in ("model", "arguments", "languages", "units", "decoder") if key not in config]
+    return f"{path}: {', '.join(absent)} missing: copy the folder again from where it came" if absent else ""
+
+
+def _file_fault(folder: Path, name: str, expected: str | None) -> str:
+    """What is wrong with a file that should have the hash `expected`; empty if nothing is."""
+    path, sums = folder / name, folder / SUMS
+    if Path(name).name != name:
+        return f"{sums}: names {name!r}, which is outside the folder: do not use this checkpoint"
+    if not path.is_file():
+        why = ", and the weights alone do not say how to preprocess their input" if name == PREPROCESSOR else ""
+        return f"{path}: missing{why}: copy the folder again from where it came"
+    if expected is None:
+        return f"{sums}: has no hash for {name}: copy the folder again from where it came"
+    if (found := file_hash(path)) != expected:
+        return (
+            f"{path}: damaged or changed: sha256 is {found[:12]}..., expected {expected[:12]}...: "
+            "copy it again from where it came, or save the model anew"
+        )
+    return ""
 
 
 def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
