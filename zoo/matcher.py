@@ -111,28 +111,7 @@ class Matcher:
             ValueError: parts that do not belong together; every fault at once.
         """
         cues = dict(cues or {})
-        faults = []
-        if syncnet.config.feature_dim != lipspeech.config.feature_dim:
-            faults.append(
-                f"SyncNet's features have {syncnet.config.feature_dim} dimensions, and the front end reads "
-                f"{lipspeech.config.feature_dim}"
-            )
-        pace = syncnet.config.fps / syncnet.config.stride
-        if abs(pace - lipspeech.config.per_second) > 1e-6:
-            faults.append(
-                f"SyncNet gives {pace:g} lip features a second, and the front end was made for "
-                f"{lipspeech.config.per_second:g}"
-            )
-        if cues and words is None:
-            faults.append(f"{', '.join(cues)} read words, and there are no vectors of words")
-        for name, cue in cues.items():
-            if cue.features.width != cue.gsm.config.video_dim:
-                faults.append(
-                    f"{name}: the pictures' features have {cue.features.width} dimensions, and its GSM reads "
-                    f"{cue.gsm.config.video_dim}"
-                )
-            if words is not None and words.dim != cue.gsm.config.text_dim:
-                faults.append(f"{name}: words have {words.dim} dimensions, and its GSM reads {cue.gsm.config.text_dim}")
+        faults = _misfits(syncnet, lipspeech) + _cue_misfits(cues, words)
         if absent := [name for name in (ALIGNMENT, *cues) if name not in weights]:
             faults.append(f"no weight for {', '.join(absent)}")
         if faults:
@@ -341,6 +320,33 @@ def is_matcher(folder: Path) -> bool:
         return json.loads((folder / CONFIG).read_text(encoding="utf-8"))["format"] == FORMAT
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _misfits(syncnet: SyncNet, lipspeech: LipSpeech) -> list[str]:
+    """Why a front end does not read the features of a SyncNet."""
+    made, read = syncnet.config, lipspeech.config
+    faults = []
+    if made.feature_dim != read.feature_dim:
+        faults.append(
+            f"SyncNet's features have {made.feature_dim} dimensions, and the front end reads {read.feature_dim}"
+        )
+    if abs((pace := made.fps / made.stride) - read.per_second) > 1e-6:
+        faults.append(
+            f"SyncNet gives {pace:g} lip features a second, and the front end was made for {read.per_second:g}"
+        )
+    return faults
+
+
+def _cue_misfits(cues: Mapping[str, GlobalCue], words: Words | None) -> list[str]:
+    """Why global cues do not read their pictures, or these words."""
+    faults = [f"{', '.join(cues)} read words, and there are no vectors of words"] if cues and words is None else []
+    for name, cue in cues.items():
+        width, gsm = cue.features.width, cue.gsm.config
+        if width != gsm.video_dim:
+            faults.append(f"{name}: the pictures' features have {width} dimensions, and its GSM reads {gsm.video_dim}")
+        if words is not None and words.dim != gsm.text_dim:
+            faults.append(f"{name}: words have {words.dim} dimensions, and its GSM reads {gsm.text_dim}")
+    return faults
 
 
 def _part_names(cues: Iterable[str]) -> list[str]:

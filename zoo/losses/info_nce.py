@@ -91,18 +91,8 @@ class InfoNCE(nn.Module):
         self, clips: Tensor, texts: Tensor, temperature: Tensor | float, video: Tensor, sentence: Tensor, weight: Tensor
     ) -> InfoNCEOutput:
         everyone = gather(clips, texts, video, sentence, weight)
-        real = everyone.weight > 0
         own = torch.arange(len(clips), device=clips.device)[:, None] + everyone.first
-        itself = torch.arange(len(real), device=clips.device) == own  # (b, B): b pairs of this rank, B of all
-        same_video = video[:, None] == everyone.video
-        same_sentence = sentence[:, None] == everyone.sentence
-        if self.negatives == "video":
-            same_sentence &= same_video
-        else:
-            same_video = torch.ones_like(same_video)
-        negative = same_video & ~same_sentence & real
-        positive = itself if self.false_negatives == "exclude" else itself | (same_sentence & real)
-
+        positive, negative = self._masks(everyone, own, video, sentence)
         rows = clips @ everyone.texts.T
         columns = texts @ everyone.clips.T
         candidate = positive | negative
@@ -122,23 +112,44 @@ class InfoNCE(nn.Module):
                 dist.all_reduce(totals)
             total, right, chance, teaching = totals
             pairs = everyone.weight.sum()
-            spread = rows.std() if rows.numel() > 1 else rows.new_zeros(())
-
-        if self.reduction == "none":
-            loss = each
-        else:
-            loss = each.sum() * everyone.world
-            if self.reduction == "mean":
-                loss = loss / pairs.clamp(min=1)
         return InfoNCEOutput(
-            loss=loss,
+            loss=self._reduced(each, pairs, everyone.world),
             value=total / pairs.clamp(min=1),
             accuracy=right / teaching.clamp(min=1),
             chance=chance / teaching.clamp(min=1),
             without_negatives=pairs - teaching,
             pairs=pairs,
-            spread=spread,
+            spread=spread(rows),
         )
+
+    def _masks(self, everyone: GatheredPairs, own: Tensor, video: Tensor, sentence: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of the B pairs of all ranks are positives and negatives of the b pairs of this rank, each (b, B).
+
+        `own`, (b, 1), are the places of these among those.
+        """
+        real = everyone.weight > 0
+        itself = torch.arange(len(real), device=own.device) == own
+        same_video = video[:, None] == everyone.video
+        same_sentence = sentence[:, None] == everyone.sentence
+        if self.negatives == "video":
+            same_sentence &= same_video
+        else:
+            same_video = torch.ones_like(same_video)
+        positive = itself if self.false_negatives == "exclude" else itself | (same_sentence & real)
+        return positive, same_video & ~same_sentence & real
+
+    def _reduced(self, each: Tensor, pairs: Tensor, world: int) -> Tensor:
+        """The losses (b,) of this rank, reduced over the `pairs` of all ranks and scaled for DDP's averaging."""
+        if self.reduction == "none":
+            return each
+        total = each.sum() * world
+        return total / pairs.clamp(min=1) if self.reduction == "mean" else total
+
+
+def spread(similarities: Tensor) -> Tensor:
+    """The standard deviation of similarities, without a gradient; 0 of a single one."""
+    found = similarities.detach()
+    return found.std() if found.numel() > 1 else found.new_zeros(())
 
 
 def _cross_entropy(logits: Tensor, positive: Tensor, candidate: Tensor) -> Tensor:

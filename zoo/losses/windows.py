@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ...kernels import pairwise_cosine_cost, pairwise_soft_dtw, percentile_drop, soft_drop_dtw
 from ...kernels.arguments import check_positive
-from .info_nce import InfoNCEOutput, gather
+from .info_nce import InfoNCEOutput, gather, spread
 from .settings import one_of, settings_of
 
 ALIGNERS = ("soft_dtw", "soft_drop_dtw")
@@ -68,50 +68,51 @@ class WindowNCE(nn.Module):
             everyone = gather(clips.float(), texts.float(), video, sentence, weight)
             real = (everyone.weight > 0).nonzero()[:, 0]
             rows = windows(everyone.video[real], everyone.sentence[real])
-            n = torch.tensor([len(window) for window, _ in rows])
-            m = torch.tensor([len(window) for _, window in rows])
-            inside = pad_sequence([everyone.clips[real[window]] for window, _ in rows], batch_first=True)  # (G, n, D)
-            told = pad_sequence([everyone.texts[real[window]] for _, window in rows], batch_first=True)  # (G, m, D)
-            logits = -self._cost_per_step(inside, told, n, m) / temperature
-            right = torch.arange(len(rows), device=logits.device)
-            loss = 0.5 * (cross_entropy(logits, right) + cross_entropy(logits.T, right))
+            logits = -self._costs_per_step(everyone.clips[real], everyone.texts[real], rows) / temperature  # (G, G)
+            target = torch.arange(len(rows), device=logits.device)
+            loss = 0.5 * (cross_entropy(logits, target) + cross_entropy(logits.T, target))
 
-        count = real.new_tensor(len(real), dtype=torch.float32)
         with torch.no_grad():
-            wrong = logits.masked_fill(right[:, None] == right, -torch.inf)
-            best = (wrong < logits.diagonal()[:, None]).all(dim=1).float().mean()
-            similarities = clips.float() @ texts.float().T
-            spread = similarities.std() if similarities.numel() > 1 else similarities.new_zeros(())
+            others = logits.masked_fill(target[:, None] == target, -torch.inf)
+            accuracy = (others < logits.diagonal()[:, None]).all(dim=1).float().mean()
+        pairs = loss.new_tensor(len(real))
         return InfoNCEOutput(
             loss=loss,
             value=loss.detach(),
-            accuracy=best,
+            accuracy=accuracy,
             chance=loss.new_tensor(1.0 / len(rows)),
-            without_negatives=count if len(rows) == 1 else torch.zeros_like(count),
-            pairs=count,
-            spread=spread,
+            without_negatives=pairs if len(rows) == 1 else torch.zeros_like(pairs),
+            pairs=pairs,
+            spread=spread(clips.float() @ texts.float().T),
         )
 
-    def _cost_per_step(self, video: Tensor, text: Tensor, n: Tensor, m: Tensor) -> Tensor:
-        """(G, G) costs of windows of clips, of lengths `n`, with windows of sentences, of lengths `m`."""
+    def _costs_per_step(self, clips: Tensor, texts: Tensor, rows: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """(G, G) alignment costs for each step, of windows of clips with windows of sentences; `rows` as `windows`."""
+        n = torch.tensor([len(window) for window, _ in rows])
+        m = torch.tensor([len(window) for _, window in rows])
+        video = pad_sequence([clips[window] for window, _ in rows], batch_first=True)  # (G, n, D)
+        text = pad_sequence([texts[window] for _, window in rows], batch_first=True)  # (G, m, D)
         if self.aligner == "soft_dtw":
             values = pairwise_soft_dtw(video, text, video_lengths=n, text_lengths=m, gamma=self.gamma)
             return values / torch.maximum(n[:, None], m).to(values)
+        return self._drop_costs(video, text, n, m) / (n[:, None] + m).to(video)
+
+    def _drop_costs(self, video: Tensor, text: Tensor, n: Tensor, m: Tensor) -> Tensor:
         cost = pairwise_cosine_cost(video, text)  # (G, G, n, m)
-        rows, columns = n[:, None].expand(len(n), len(m)), m.expand(len(n), len(m))
         with torch.no_grad():
-            beyond = torch.arange(cost.shape[2])[:, None] >= rows[..., None, None]
-            beyond = beyond | (torch.arange(cost.shape[3]) >= columns[..., None, None])
-            price = percentile_drop(cost[~beyond.to(cost.device)][None], torch.tensor([self.drop_share])).to(cost)
+            real_steps = torch.arange(cost.shape[2]) < n[:, None]
+            real_texts = torch.arange(cost.shape[3]) < m[:, None]
+            real = real_steps[:, None, :, None] & real_texts[:, None]
+            price = percentile_drop(cost[real.to(cost.device)][None], torch.tensor([self.drop_share])).to(cost)
         values = soft_drop_dtw(
             cost.flatten(0, 1),
             price,
             price,
-            video_lengths=rows.flatten(),
-            text_lengths=columns.flatten(),
+            video_lengths=n.repeat_interleave(len(m)),
+            text_lengths=m.repeat(len(n)),
             gamma=self.gamma,
-        ).view(len(n), len(m))
-        return values / (rows + columns).to(values)
+        )
+        return values.view(len(n), len(m))
 
 
 def windows(video: Tensor, sentence: Tensor) -> list[tuple[Tensor, Tensor]]:
