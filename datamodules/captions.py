@@ -31,8 +31,8 @@ _NO_CHAIN: tuple[Any, ...] = ()
 #: marks that stand before a sentence, and those after one; French sets some of them off by a space
 _OPENING = re.compile(r"(?:[¿¡«„“‘「『《（(\[]\s?|(?<!\S)[\"'])+$")
 _CLOSING = re.compile(r"(?:\s?[!?;:»]|[.,…।॥。，、！？；：”’」』》）)\]\"'])+")
-#: what stands in captions for those who cannot hear, and is not said: sounds, songs, who speaks; and the dash of a turn
-_UNSAID = re.compile(r"\[[^\]]*\]|\([^)]*\)|[♪♫♩♬][^♪♫♩♬]*[♪♫♩♬]|[♪♫♩♬]")
+#: what captions hold beside dialogue: sounds and songs; then who speaks, and the dash of a turn
+_SOUNDS = re.compile(r"\[[^\]]*\]|\([^)]*\)|[♪♫♩♬][^♪♫♩♬]*[♪♫♩♬]|[♪♫♩♬]")
 _SPEAKER = re.compile(r"^[A-ZÀ-Þ][A-ZÀ-Þ0-9.' ]{1,24}:\s+|^[-–—]+\s*|(?<=[.!?…])\s+[-–—]+\s+")
 _FIRST_CJK = "\u2e80"
 #: places of one sentence in the subtitles that `locate` weighs against each other
@@ -117,20 +117,33 @@ def sentences(
     return found
 
 
-def said(captions: Sequence[Caption], notes: list[str] | None = None) -> list[Caption]:
-    """The captions without what nobody says: sounds in brackets, songs between notes, names of speakers, dashes.
+def drop_wordless(sentences: Sequence[Sentence], notes: list[str]) -> list[Sentence]:
+    """Without those of marks alone ("...", a note of music); `notes` says how many.
+
+    Raises ValueError where nothing is left.
+    """
+    worded = [sentence for sentence in sentences if any(letter.isalnum() for letter in sentence.text)]
+    if not worded:
+        raise ValueError("none of its sentences has a word")
+    if bare := len(sentences) - len(worded):
+        notes.append(f"{bare} sentences without a word left out")
+    return worded
+
+
+def dialogue(captions: Sequence[Caption], notes: list[str] | None = None) -> list[Caption]:
+    """The captions without sounds in brackets, songs between notes, names of speakers, and dashes.
 
     Raises ValueError where nothing is left.
     """
     kept = []
     for caption in captions:
-        text = " ".join(_SPEAKER.sub(" ", " ".join(_UNSAID.sub(" ", caption.text).split())).split())
+        text = " ".join(_SPEAKER.sub(" ", " ".join(_SOUNDS.sub(" ", caption.text).split())).split())
         if any(letter.isalnum() for letter in text):
             kept.append(Caption(caption.start, caption.end, text))
     if not kept:
-        raise ValueError("there are sounds in its captions, and nothing that is said")
-    if unsaid := len(captions) - len(kept):
-        _tell([f"{unsaid} captions in which nothing is said left out"], notes, "subtitles")
+        raise ValueError("there are sounds in its captions, and no dialogue")
+    if dropped := len(captions) - len(kept):
+        _tell([f"{dropped} captions without dialogue left out"], notes, "subtitles")
     return kept
 
 

@@ -15,9 +15,9 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from .files import whole_file, write_whole
 from .manifest import MANIFEST, Counts, Manifest, Origin, Shard
@@ -116,12 +116,7 @@ def pack(
     for split in parts:
         if not _SPLIT.fullmatch(split):
             raise ValueError(f"split {split!r}: only lower-case letters, digits and '_' can name a shard")
-    work = folder / PACKING
-    if work.exists():
-        shutil.rmtree(work)  # of a run that was killed
-    work.mkdir(parents=True)
-    packer = _Packer(work, shard_bytes)
-    try:
+    with _workplace(folder) as work, _Packer(work, shard_bytes) as packer:
         for split, paths in sorted(parts.items()):
             for path in paths:
                 packer.add(split, Path(path))
@@ -131,6 +126,18 @@ def pack(
         manifest = packer.manifest(settings, origin)
         write_whole(work / MANIFEST, manifest.to_json())
         _swap(folder, old, work, _files(manifest))
+    return manifest
+
+
+@contextlib.contextmanager
+def _workplace(folder: Path) -> Iterator[Path]:
+    """An empty folder inside that of a set, for as long as it is packed; a full disk is an error that says so."""
+    work = folder / PACKING
+    if work.exists():
+        shutil.rmtree(work)  # of a run that was killed
+    work.mkdir(parents=True)
+    try:
+        yield work
     except OSError as fault:
         if fault.errno == errno.ENOSPC:
             raise OSError(
@@ -138,10 +145,7 @@ def pack(
             ) from fault
         raise
     finally:
-        with contextlib.suppress(OSError):  # of what is still buffered, where writing failed
-            packer.file.close()
         shutil.rmtree(work)
-    return manifest
 
 
 def check_free(folder: Path, *, replace: bool = False) -> list[str]:
@@ -209,6 +213,13 @@ class _Packer:
         self.hash = hashlib.sha256()
         self.file: BinaryIO = io.BytesIO()
         self.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # of what is still buffered, where writing failed
+            self.file.close()
 
     def add(self, split: str, path: Path) -> None:
         data = path.read_bytes()

@@ -141,11 +141,12 @@ def speak_clips(
     records: dict[str, list[AnnotatedVideo]] = {}
     for split in parent.splits:
         for record in parent.videos(split):
-            record.sentences, record.notes = _said(record.sentences, record.notes)
-            if record.sentences:
-                records.setdefault(split, []).append(record)
+            try:
+                record.sentences = captions.drop_wordless(record.sentences, record.notes)
+            except ValueError as fault:
+                report.left_out[record.id] = str(fault)
             else:
-                report.left_out[record.id] = "there is nothing to say in it"
+                records.setdefault(split, []).append(record)
     _speak(folder, records, synthesize, {}, origin(parent, SPEECH, synthesize.producer), report, progress)
     return report
 
@@ -160,7 +161,7 @@ def open_speech(folder: str | Path) -> ShardSet:
     return shards
 
 
-def spoken(shards: ShardSet, text: str) -> Speech:
+def read_speech(shards: ShardSet, text: str) -> Speech:
     """The speech of one subtitle file, by its id.
 
     Raises:
@@ -178,13 +179,40 @@ def spoken(shards: ShardSet, text: str) -> Speech:
 
 
 def cue_spans(shards: ShardSet, text: str) -> NDArray[np.float64]:
-    """(K, 2) seconds of the speech in which each sentence of a text's record is spoken.  Raises as `spoken`."""
+    """(K, 2) seconds of the speech in which each sentence of a text's record is spoken.  Raises as `read_speech`."""
     if text not in shards.entries:
         raise ValueError(f"{shards.folder} has no speech of {text!r}")
     try:
         return np.array(json.loads(shards.read(text, None)[_TIMES])["cues"], dtype=np.float64).reshape(-1, 2)
     except (KeyError, TypeError, ValueError) as fault:
         raise shards.bad(text, None, _TIMES, f"no times of cues ({fault}): speak the subtitles anew") from fault
+
+
+class _Utterances:
+    """The sentences that a voice has spoken so far, each in files of its own; what a stopped call goes on with."""
+
+    def __init__(self, folder: Path, synthesize: Synthesize) -> None:
+        self.folder = folder
+        self.voice = [synthesize.producer, synthesize.voice, synthesize.rate]
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __contains__(self, sentence: tuple[str, str]) -> bool:
+        return self._path(*sentence).with_suffix(".json").exists()
+
+    def write(self, language: str, text: str, speech: Speech) -> None:
+        path = self._path(language, text)
+        with whole_file(path.with_suffix(".flac")) as file:
+            file.write(encode_flac(speech.waveform.numpy(), SPEECH_RATE))
+        with whole_file(path.with_suffix(".json")) as file:  # last: with it the sentence is there
+            file.write(_times(speech, digits=9))
+
+    def read(self, language: str, text: str) -> Speech:
+        path = self._path(language, text)
+        samples, _ = decode_flac(path.with_suffix(".flac").read_bytes())
+        return _speech(samples, json.loads(path.with_suffix(".json").read_bytes()))
+
+    def _path(self, language: str, text: str) -> Path:
+        return self.folder / hashlib.sha256(json.dumps([*self.voice, language, text]).encode()).hexdigest()
 
 
 def _speak(
@@ -203,13 +231,11 @@ def _speak(
     everything = [record for each in records.values() for record in each]
     texts = list(dict.fromkeys((record.language, one.text) for record in everything for one in record.sentences))
     refused: dict[tuple[str, str], str] = {}
-    kept = folder / ".speech"
-    kept.mkdir(parents=True, exist_ok=True)
+    utterances = _Utterances(folder / ".speech", synthesize)
     for number, (language, text) in enumerate(texts):
         if progress:
             progress(number, len(texts))
-        place = _place(kept, synthesize, language, text)
-        if place.with_suffix(".json").exists():
+        if (language, text) in utterances:
             report.resumed += 1
             continue
         try:
@@ -217,49 +243,52 @@ def _speak(
         except ValueError as fault:
             refused[language, text] = f"{text!r} cannot be spoken: {fault}"
         else:
-            _keep(place, speech)
+            utterances.write(language, text, speech)
     if progress:
         progress(len(texts), len(texts))
     report.distinct = len(texts) - len(refused)
-    parts: dict[str, list[Path]] = {}
-    counted: dict[str, dict[str, float]] = {}
-    for split, each in records.items():
-        for record in each:
-            reasons = [refused.get((record.language, one.text)) for one in record.sentences]
-            if reason := next(filter(None, reasons), None):
-                report.left_out[record.id] = reason
-                continue
-            said = [_kept(_place(kept, synthesize, record.language, one.text)) for one in record.sentences]
-            speech = Speech.join(said)
-            record.duration = speech.duration
-            _tally(report, counted, record)
-            members = {_WAVE: encode_flac(speech.waveform.numpy(), SPEECH_RATE), _TIMES: _times(speech, _spans(said))}
-            path = kept / f"{record.id}.tar"
-            parts.setdefault(split, []).append(path)
-            write_record(path, record.to_dict(), members)
+    parts, counts = _join(records, utterances, refused, report)
     if not parts and report.left_out:
         name, reason = next(iter(report.left_out.items()))
         raise ValueError(f"there is nothing that can be spoken; {name}: {reason}")
-    settings = {**settings, "voice": synthesize.voice, "rate": synthesize.rate, "sentences": counted}
+    settings = {**settings, "voice": synthesize.voice, "rate": synthesize.rate, "sentences": counts}
     pack(folder, parts, settings, origin=made_of)
-    shutil.rmtree(kept)
+    shutil.rmtree(utterances.folder)
 
 
-def _spans(said: Sequence[Speech]) -> list[list[float]]:
+def _join(
+    records: dict[str, list[AnnotatedVideo]],
+    utterances: _Utterances,
+    refused: dict[tuple[str, str], str],
+    report: Report,
+) -> tuple[dict[str, list[Path]], dict[str, dict[str, float]]]:
+    """Write a part for each text whose every sentence could be spoken: split -> parts, and what each language has."""
+    parts: dict[str, list[Path]] = {}
+    counts: dict[str, dict[str, float]] = {}
+    for split, each in records.items():
+        for record in each:
+            reasons = (refused.get((record.language, one.text)) for one in record.sentences)
+            if reason := next(filter(None, reasons), None):
+                report.left_out[record.id] = reason
+                continue
+            speeches = [utterances.read(record.language, one.text) for one in record.sentences]
+            speech = Speech.join(speeches)
+            record.duration = speech.duration
+            _count(report, counts, record)
+            wave, times = encode_flac(speech.waveform.numpy(), SPEECH_RATE), _times(speech, _spans(speeches))
+            path = utterances.folder / f"{record.id}.tar"
+            parts.setdefault(split, []).append(path)
+            write_record(path, record.to_dict(), {_WAVE: wave, _TIMES: times})
+    return parts, counts
+
+
+def _spans(speeches: Sequence[Speech]) -> list[list[float]]:
     """When each of several speeches is spoken, one after the other."""
     spans, past = [], 0.0
-    for speech in said:
+    for speech in speeches:
         spans.append([past + speech.sentences[0].start, past + speech.sentences[-1].end])
         past += speech.duration
     return spans
-
-
-def _said(sentences: Sequence[Sentence], notes: list[str]) -> tuple[list[Sentence], list[str]]:
-    """The sentences with a word in them, and the notes with one on the others."""
-    said = [sentence for sentence in sentences if any(letter.isalnum() for letter in sentence.text)]
-    if len(said) < len(sentences):
-        notes = [*notes, f"{len(sentences) - len(said)} captions without a word are left out"]
-    return said, notes
 
 
 def _records(
@@ -271,15 +300,12 @@ def _records(
         notes: list[str] = []
         try:
             read = captions.read(path, language=language, notes=notes)
-            sentences = captions.sentences(read, language, cut=cut, notes=notes)
+            found = captions.sentences(read, language, cut=cut, notes=notes)
+            worded = captions.drop_wordless(found, notes)
         except ValueError as fault:
             report.left_out[str(path)] = str(fault)
             continue
-        said, notes = _said(sentences, notes)
-        if not said:
-            report.left_out[str(path)] = "there is nothing to say in it"
-            continue
-        own = [Sentence(sentence.text, narration=sentence.narration) for sentence in said]
+        own = [Sentence(sentence.text, narration=sentence.narration) for sentence in worded]
         parts = _parts(name, own, grouping)
         for part, sentences in parts.items():
             if part in records:
@@ -304,31 +330,14 @@ def _parts(name: str, sentences: list[Sentence], grouping: Grouping | None) -> d
     return {f"{name}_{number:04d}": sentences[one.first : one.last] for number, one in enumerate(found)}
 
 
-def _tally(report: Report, counted: dict[str, dict[str, float]], record: AnnotatedVideo) -> None:
-    own = counted.setdefault(record.language, {"sentences": 0, "minutes": 0.0})
+def _count(report: Report, counts: dict[str, dict[str, float]], record: AnnotatedVideo) -> None:
+    own = counts.setdefault(record.language, {"sentences": 0, "minutes": 0.0})
     own["sentences"] += len(record.sentences)
     own["minutes"] = round(own["minutes"] + record.duration / 60, 3)
     report.files += 1
     report.sentences += len(record.sentences)
     report.seconds += record.duration
     report.shown += sum(one.narration[1] - one.narration[0] for one in record.sentences if one.narration)
-
-
-def _place(kept: Path, synthesize: Synthesize, language: str, text: str) -> Path:
-    what = [synthesize.producer, synthesize.voice, synthesize.rate, language, text]
-    return kept / hashlib.sha256(json.dumps(what).encode()).hexdigest()
-
-
-def _keep(place: Path, speech: Speech) -> None:
-    with whole_file(place.with_suffix(".flac")) as file:
-        file.write(encode_flac(speech.waveform.numpy(), SPEECH_RATE))
-    with whole_file(place.with_suffix(".json")) as file:  # last: with it the sentence is there
-        file.write(_times(speech, digits=9))
-
-
-def _kept(place: Path) -> Speech:
-    samples, _ = decode_flac(place.with_suffix(".flac").read_bytes())
-    return _speech(samples, json.loads(place.with_suffix(".json").read_bytes()))
 
 
 def _times(speech: Speech, cues: list[list[float]] | None = None, digits: int = 4) -> bytes:

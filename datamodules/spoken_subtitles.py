@@ -17,7 +17,7 @@ from .batches import SPEECH_RATE, SpokenBatch, TubeTransform
 from .derived import SPEECH as SPEECH_SET
 from .derived import open_derived
 from .index import ShardSet
-from .speech_set import cue_spans, spoken
+from .speech_set import cue_spans, read_speech
 from .spoken import at_rate, frames_at_rate, open_clips, tube
 from .streams import LIPS, SPEECH, Known, known
 from .subtitle_steps import PairedClips, PairedDataModule
@@ -78,7 +78,7 @@ class SpokenClips(PairedClips):
             ids=[clip.id for clip in clips],
             languages=[clip.language for clip in clips],
             tubes=[self._tube(clip.id, chance) for clip, chance in zip(clips, chances, strict=True)],
-            speech=[spoken(self.text, clip.id).waveform for clip in clips],
+            speech=[read_speech(self.text, clip.id).waveform for clip in clips],
             spoken=[torch.from_numpy(said) for said, _ in cues],
             synthesised=[torch.from_numpy(said) for _, said in cues],
         )

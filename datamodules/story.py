@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -103,10 +103,6 @@ class StoryDataModule(ResumableDataModule["ElasticLoader | ResampledLoader"]):
         self.check_hashes = check_hashes
         self.start_method = start_method
         self._refuse_impossible()
-        self._shards: ShardSet | None = None
-        self._translations: ShardSet | None = None
-        self._alignments: ShardSet | None = None
-        self._pairs: WeakPairs | None = None
 
     def _refuse_impossible(self) -> None:
         """Raises ValueError, naming the arguments, for settings that cannot be or do not go together."""
@@ -133,34 +129,27 @@ class StoryDataModule(ResumableDataModule["ElasticLoader | ResampledLoader"]):
         if self.seed < 0 or self.workers < 0:
             raise ValueError(f"seed={self.seed}, workers={self.workers}: neither can be negative")
 
-    @property
+    @cached_property
     def shards(self) -> ShardSet:
         """The set, opened and checked when it is first asked for."""
-        if self._shards is None:
-            if "://" in str(self.folder):
-                raise ValueError(
-                    f"{self.folder}: reading by offset (exact mode, evaluation) needs a set on a local disk"
-                )
-            shards = open_set(self.folder, check_hashes=self.check_hashes)
-            self._check(shards.manifest)
-            self._shards = shards
-        return self._shards
+        if "://" in str(self.folder):
+            raise ValueError(f"{self.folder}: reading by offset (exact mode, evaluation) needs a set on a local disk")
+        shards = open_set(self.folder, check_hashes=self.check_hashes)
+        self._check(shards.manifest)
+        return shards
 
-    @property
+    @cached_property
     def translation_set(self) -> ShardSet | None:
         """The translations, opened and checked against the set when they are first asked for; None without any."""
-        if self._translations is None and self.translations is not None:
-            self._translations = open_derived(
-                self.translations, self.shards, TRANSLATIONS, check_hashes=self.check_hashes
-            )
-        return self._translations
+        return self._derived(self.translations, TRANSLATIONS)
 
-    @property
+    @cached_property
     def alignment_set(self) -> ShardSet | None:
         """The alignments, opened and checked against the set when they are first asked for; None without any."""
-        if self._alignments is None and self.alignments is not None:
-            self._alignments = open_derived(self.alignments, self.shards, ALIGNMENTS, check_hashes=self.check_hashes)
-        return self._alignments
+        return self._derived(self.alignments, ALIGNMENTS)
+
+    def _derived(self, folder: str | Path | None, kind: str) -> ShardSet | None:
+        return None if folder is None else open_derived(folder, self.shards, kind, check_hashes=self.check_hashes)
 
     @property
     def text_languages(self) -> list[str]:
@@ -191,27 +180,25 @@ class StoryDataModule(ResumableDataModule["ElasticLoader | ResampledLoader"]):
                 f"{manifest.frames}; build the set with more, or take a model with fewer"
             )
 
-    @property
+    @cached_property
     def pairs(self) -> WeakPairs:
         """The pairs of the training split; `pairs.too_few` are the videos that have none to offer."""
-        if self._pairs is None:
-            found = self.alignment_set
-            make = PAIRED[self.pair_source] if found is None else partial(paired, label=partial(aligned, found))
-            pairs = make(self.records("train"))
-            if not pairs.videos:
-                raise ValueError(
-                    f"no training video of {self.folder} has clips with two sentences in {self.pair_source} pairs: "
-                    "nothing to train on"
-                )
-            if pairs.too_few:
-                warnings.warn(
-                    f"{len(pairs.too_few)} of {len(pairs.too_few) + len(pairs.videos)} training videos have fewer than "
-                    f"two paired sentences, hence no negatives, and are left out: {', '.join(pairs.too_few[:5])}"
-                    + (" ..." if len(pairs.too_few) > 5 else ""),
-                    stacklevel=2,
-                )
-            self._pairs = pairs
-        return self._pairs
+        found = self.alignment_set
+        make = PAIRED[self.pair_source] if found is None else partial(paired, label=partial(aligned, found))
+        pairs = make(self.records("train"))
+        if not pairs.videos:
+            raise ValueError(
+                f"no training video of {self.folder} has clips with two sentences in {self.pair_source} pairs: "
+                "nothing to train on"
+            )
+        if pairs.too_few:
+            warnings.warn(
+                f"{len(pairs.too_few)} of {len(pairs.too_few) + len(pairs.videos)} training videos have fewer than "
+                f"two paired sentences, hence no negatives, and are left out: {', '.join(pairs.too_few[:5])}"
+                + (" ..." if len(pairs.too_few) > 5 else ""),
+                stacklevel=3,
+            )
+        return pairs
 
     def training_loader(self, rank: int, world: int) -> ElasticLoader | ResampledLoader:
         """Steps of `PairBatch`.  Raises ValueError where the ranks cannot share them."""

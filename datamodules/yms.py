@@ -50,31 +50,19 @@ def read(root: str | Path, split: str, *, variant: Variant = "sentences") -> lis
     clips: dict[str, list[Interval]] = {}
     for video, span, _ in rows(root / "clip_segmentation.txt"):
         clips.setdefault(video, []).append(span)
-    sentences: dict[str, list[Sentence]] = {}
-    notes: dict[str, list[str]] = {}
-    for video, span, text in rows(root / f"annotations_{variant}.txt"):
-        if text == "UNMATCHED":
-            continue
-        if not text:
-            notes.setdefault(video, []).append(f"a row at {span[0]:g} s has no text; left out")
-            continue
-        label, _, rest = text.partition(":")
-        unmatched = label == "UNMATCHED"
-        sentence = Sentence(rest.strip(), None) if unmatched else Sentence(text, span)
-        sentences.setdefault(video, []).append(sentence)
+    sentences, notes = _sentences(root / f"annotations_{variant}.txt")
     videos = []
     for video in _listed(root / SPLITS[split]):
         for table, name in ((clips, "clip_segmentation.txt"), (titles, "movie_list.txt"), (urls, "url_list.txt")):
             if video not in table:
                 raise ValueError(f"{root / name}: nothing about video {video}, which {SPLITS[split]} lists")
-        spoken = sentences.get(video, [])
-        ends = [clips[video][-1][1], *(s.segment[1] for s in spoken if s.segment is not None)]
+        own = sentences.get(video, [])
         videos.append(
             AnnotatedVideo(
                 id=video,
                 url=urls[video],
-                duration=max(ends),
-                sentences=spoken,
+                duration=max([clips[video][-1][1], *(one.segment[1] for one in own if one.segment is not None)]),
+                sentences=own,
                 clips=clips[video],
                 language="en",
                 annotated=True,
@@ -83,6 +71,22 @@ def read(root: str | Path, split: str, *, variant: Variant = "sentences") -> lis
             )
         )
     return videos
+
+
+def _sentences(path: Path) -> tuple[dict[str, list[Sentence]], dict[str, list[str]]]:
+    """The sentences of an annotation file, and notes on its rows, by video."""
+    sentences: dict[str, list[Sentence]] = {}
+    notes: dict[str, list[str]] = {}
+    for video, span, text in rows(path):
+        if text == "UNMATCHED":
+            continue
+        if not text:
+            notes.setdefault(video, []).append(f"a row at {span[0]:g} s has no text; left out")
+            continue
+        label, _, rest = text.partition(":")
+        sentence = Sentence(rest.strip(), None) if label == "UNMATCHED" else Sentence(text, span)
+        sentences.setdefault(video, []).append(sentence)
+    return sentences, notes
 
 
 def seconds(stamp: str) -> float:

@@ -54,6 +54,7 @@ def read_sentences(
 
     What holds no letters, such as a note sign, is left out and said in `notes`.  Raises ValueError where none is left.
     """
+    where = text if isinstance(text, str | Path) else "the text"
     if not isinstance(text, str | Path):
         found = [each if isinstance(each, Sentence) else Sentence(each) for each in text]
     elif _is_subtitles(Path(text)):
@@ -62,13 +63,7 @@ def read_sentences(
     else:
         plain = read_text(text, language=language, encoding=encoding, notes=notes)
         found = _naming(text, lambda: [Sentence(s) for s in captions.split_text(plain, language, cut=cut, notes=notes)])
-    worded = [sentence for sentence in found if any(letter.isalnum() for letter in sentence.text)]
-    if not worded:
-        where = text if isinstance(text, str | Path) else "the text"
-        raise ValueError(f"{where}: no sentence in it; give the narration as subtitles or as plain text")
-    if empty := len(found) - len(worded):
-        notes.append(f"{empty} sentences without a word left out")
-    return worded
+    return _naming(where, lambda: captions.drop_wordless(found, notes))
 
 
 def _is_subtitles(path: Path) -> bool:
@@ -79,8 +74,8 @@ def _is_subtitles(path: Path) -> bool:
         return b"-->" in file.read(4096)
 
 
-def _naming(path: str | Path, read: Callable[[], list[Sentence]]) -> list[Sentence]:
+def _naming(where: str | Path, read: Callable[[], list[Sentence]]) -> list[Sentence]:
     try:
         return read()
     except ValueError as fault:
-        raise ValueError(f"{path}: {fault}") from fault
+        raise ValueError(f"{where}: {fault}") from fault

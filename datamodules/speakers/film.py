@@ -160,7 +160,7 @@ def _covered(clip: Clip, number: int) -> tuple[str, float]:
 
 def _actor(clip: Clip, person: Person, rng: np.random.Generator) -> _Actor:
     times = (np.arange(clip.frames) + 0.5) / FPS
-    shape = track(clip.said_by(person), times) * (OPEN_STEPS, WIDE_STEPS)
+    shape = track(clip.phonemes_of(person), times) * (OPEN_STEPS, WIDE_STEPS)
     blink = np.zeros(clip.frames, dtype=bool)
     for second in np.cumsum(rng.uniform(1.5, 5.0, 1 + clip.frames // FPS)):
         first = round(second * FPS)

@@ -90,8 +90,8 @@ def generate(
     whole = {**claimed, "videos": truths}
     write_whole(folder / "speakers.json", _json(whole))
     if pool:
-        said = {cue["text"] for video in truths.values() for cue in video["cues"]}
-        write_pool(folder, settings, pool, said, pooled)
+        taken = {cue["text"] for video in truths.values() for cue in video["cues"]}
+        write_pool(folder, settings, pool, taken, pooled)
     return whole
 
 
@@ -122,7 +122,7 @@ def truth(clip: Clip, faces: list[list[Face]]) -> dict[str, Any]:
         "frames": clip.frames,
         "width": WIDTH,
         "height": HEIGHT,
-        "cues": cues(clip.spoken),
+        "cues": cues(clip.utterances),
         "faces": boxes,
         "hidden": sorted([*away, *(list(covered) for covered in clip.covers)]),
         "offscreen": _unseen(clip, faces),
@@ -181,7 +181,7 @@ def _film(
 def _film_one(task: tuple[Path, Settings, int]) -> None:
     folder, settings, index = task
     clip = write(settings, index)
-    write_whole(folder / "subtitles" / clip.language / f"{clip.id}.srt", srt(clip.spoken))
+    write_whole(folder / "subtitles" / clip.language / f"{clip.id}.srt", srt(clip.utterances))
     faces = encode(folder / "videos" / f"{clip.id}.mp4", settings.seed, clip)
     write_whole(folder / "truth" / f"{clip.id}.json", _json(truth(clip, faces)))  # last: the clip is done
 
@@ -189,12 +189,12 @@ def _film_one(task: tuple[Path, Settings, int]) -> None:
 def _unseen(clip: Clip, faces: list[list[Face]]) -> list[list[float]]:
     """Seconds in which somebody speaks whose face is not in the picture."""
     spans: list[list[float]] = []
-    for said in clip.spoken:
-        first, last = int(said.start * FPS), min(int(np.ceil(said.end * FPS)), clip.frames)
-        absent = [all(face.person != said.person for face in faces[number]) for number in range(first, last)]
+    for one in clip.utterances:
+        first, last = int(one.start * FPS), min(int(np.ceil(one.end * FPS)), clip.frames)
+        absent = [all(face.person != one.person for face in faces[number]) for number in range(first, last)]
         edges: NDArray[np.int64] = np.flatnonzero(np.diff([False, *absent, False])) + first
         for start, end in edges.reshape(-1, 2).tolist():
-            spans.append([round(max(start / FPS, said.start), 3), round(min(end / FPS, said.end), 3)])
+            spans.append([round(max(start / FPS, one.start), 3), round(min(end / FPS, one.end), 3)])
     return spans
 
 

@@ -54,7 +54,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Spoken:
+class Utterance:
     """A sentence that `person` says from `start` to `end` in seconds, to `rate` words a minute."""
 
     text: str
@@ -80,7 +80,7 @@ class Clip:
     """One video, before it is filmed.
 
     Attributes:
-        things: of the topic, in the order in which they are spoken of.
+        things: of the topic, in the order in which they are named.
         waveform: (S,) int16, 16 kHz: the speech alone.
         covers: (first, last, kind) of frames in which the speaker's lips are covered.
     """
@@ -94,7 +94,7 @@ class Clip:
     other: Person
     frames: int
     things: list[int]
-    spoken: list[Spoken]
+    utterances: list[Utterance]
     waveform: NDArray[np.int16]
     shots: list[Shot] = field(default_factory=list)
     covers: list[tuple[int, int, str]] = field(default_factory=list)
@@ -115,9 +115,9 @@ class Clip:
             hidden[first:last] = True
         return hidden
 
-    def said_by(self, who: Person) -> list[Phoneme]:
+    def phonemes_of(self, who: Person) -> list[Phoneme]:
         """All that a person says, in order."""
-        return [phoneme for spoken in self.spoken if spoken.person == who for phoneme in spoken.phonemes]
+        return [phoneme for each in self.utterances if each.person == who for phoneme in each.phonemes]
 
 
 def split_of(settings: Settings, index: int) -> str:
@@ -145,7 +145,7 @@ def write(settings: Settings, index: int) -> Clip:
     language = settings.languages[index % len(settings.languages)]
     domain, topic = DOMAINS[int(rng.integers(2))], TOPICS[int(rng.integers(len(TOPICS)))]
     say = partial(line, rng, language, topic, split, settings.val, settings.test)
-    spoken, things, waveform = talk(settings, rng, say, domain, language, (speaker, other))
+    utterances, things, waveform = talk(settings, rng, say, domain, language, (speaker, other))
     clip = Clip(
         id=f"clip-{index:05d}",
         split=split,
@@ -156,7 +156,7 @@ def write(settings: Settings, index: int) -> Clip:
         other=other,
         frames=len(waveform) * FPS // SPEECH_RATE,
         things=things,
-        spoken=spoken,
+        utterances=utterances,
         waveform=waveform,
     )
     clip.shots = _shots(clip, rng, float(rng.uniform(0, 2 * settings.offscreen)))
@@ -171,7 +171,7 @@ def talk(
     domain: str,
     language: str,
     people: tuple[Person, Person],
-) -> tuple[list[Spoken], list[int], NDArray[np.int16]]:
+) -> tuple[list[Utterance], list[int], NDArray[np.int16]]:
     """A conversation of `settings.seconds` at least.
 
     Args:
@@ -183,7 +183,7 @@ def talk(
     """
     answer = int(rng.integers(1, 4)) if domain == "movie" and rng.random() < ANSWERED else -1
     pieces: list[NDArray[np.int16]] = []
-    spoken: list[Spoken] = []
+    utterances: list[Utterance] = []
     things: list[int] = []
     now = 0
 
@@ -194,20 +194,20 @@ def talk(
 
     wait(rng.uniform(*LEAD))
     while now < (settings.seconds - LEAD[0]) * SPEECH_RATE:
-        said = say()
-        who = people[len(spoken) == answer]
+        sentence = say()
+        who = people[len(utterances) == answer]
         rate = int(np.clip(who.rate * rng.uniform(0.85, 1.18), SLOWEST, FASTEST))
-        speech = Espeak(who.voice, rate)(said.text, language=language)
+        speech = Espeak(who.voice, rate)(sentence.text, language=language)
         start = now / SPEECH_RATE
         phonemes = tuple(Phoneme(p.name, p.start + start, p.end + start) for p in speech.phonemes)
-        spoken.append(Spoken(said.text, phonemes[0].start, phonemes[-1].end, who, rate, phonemes))
-        things += [number for number in said.things if number not in things]
+        utterances.append(Utterance(sentence.text, phonemes[0].start, phonemes[-1].end, who, rate, phonemes))
+        things += [number for number in sentence.things if number not in things]
         pieces.append(speech.waveform.numpy()[: round((phonemes[-1].end - start) * SPEECH_RATE)])
         now += len(pieces[-1])
         wait(rng.choice([rng.uniform(0.15, 0.45), rng.uniform(0.6, 1.4)], p=[0.7, 0.3]))
     wait(rng.uniform(*LEAD))
     pieces.append(np.zeros(-now % (SPEECH_RATE // FPS), np.int16))  # a whole number of frames
-    return spoken, things, np.concatenate(pieces)
+    return utterances, things, np.concatenate(pieces)
 
 
 def _shots(clip: Clip, rng: np.random.Generator, offscreen: float) -> list[Shot]:

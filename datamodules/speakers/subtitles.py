@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +12,32 @@ import numpy as np
 
 from ..files import write_whole
 from ..srt import srt_cue
-from .script import DOMAINS, Settings, Spoken, people_of, talk
+from .script import DOMAINS, Settings, Utterance, people_of, talk
 from .topics import LANGUAGES, TOPICS, Line, lines, split_of
 
 #: seconds that no sentence takes, said as slowly as people speak here
 _LONGEST = 12.0
 
 
-def srt(spoken: Sequence[Spoken]) -> bytes:
+def srt(utterances: Sequence[Utterance]) -> bytes:
     """A subtitle file."""
     cues = []
-    for number, said in enumerate(spoken, start=1):
-        cues.append(srt_cue(number, said.start, said.end, said.text))
+    for number, one in enumerate(utterances, start=1):
+        cues.append(srt_cue(number, one.start, one.end, one.text))
     return "\n".join(cues).encode()
 
 
-def cues(spoken: Sequence[Spoken]) -> list[dict[str, Any]]:
+def cues(utterances: Sequence[Utterance]) -> list[dict[str, Any]]:
     """What is said, as ``speakers.json`` has it."""
     return [
         {
-            "text": said.text,
-            "start": round(said.start * 1000) / 1000,
-            "end": round(said.end * 1000) / 1000,
-            "person": said.person.id,
-            "rate": said.rate,
+            "text": one.text,
+            "start": round(one.start * 1000) / 1000,
+            "end": round(one.end * 1000) / 1000,
+            "person": one.person.id,
+            "rate": one.rate,
         }
-        for said in spoken
+        for one in utterances
     ]
 
 
@@ -58,7 +59,7 @@ def write_pool(
     folder: Path,
     settings: Settings,
     pool: int,
-    said: Iterable[str],
+    taken: Iterable[str],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, dict[str, Any]]:
     """Write ``pool/<language>/<id>.srt``: conversations like those of test clips, in sentences of their own.
@@ -70,7 +71,7 @@ def write_pool(
         folder: of the speakers.
         settings: of the speakers.
         pool: how many; a pool of so many that is there is kept.
-        said: every sentence of the clips.
+        taken: sentences that it must not hold, those of the clips.
         progress: called with (texts done, texts in all).
 
     Returns:
@@ -79,39 +80,44 @@ def write_pool(
     Raises:
         ValueError: the sentences of a topic are used up, or a larger pool is there.
     """
-    whole, found = folder / "pool.json", {}
-    if whole.exists():
-        there: dict[str, dict[str, Any]] = json.loads(whole.read_text(encoding="utf-8"))
+    path = folder / "pool.json"
+    if path.exists():
+        there: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         if len(there) > pool:
             raise ValueError(f"{folder} has a pool of {len(there)}, more than {pool}: choose another folder")
         if len(there) == pool:
             return there
-    taken, decks = frozenset(said), {}
-    people = people_of(settings, "test")
+    taken = frozenset(taken)
+
+    @cache
+    def deck(language: str, topic: str) -> _Deck:
+        return _Deck(settings, language, topic, taken)
+
+    written = {}
     for index in range(pool):
-        rng = np.random.default_rng([settings.seed, index, 0x9001])
-        language = settings.languages[index % len(settings.languages)]
-        domain, topic = str(rng.choice(DOMAINS)), str(rng.choice(TOPICS))
-        if (language, topic) not in decks:
-            decks[language, topic] = _Deck(settings, language, topic, taken)
-        first, second = rng.permutation(len(people))[:2].tolist()
-        spoken, things, _ = talk(
-            settings, rng, decks[language, topic].draw, domain, language, (people[first], people[second])
-        )
         name = f"pool-{index:05d}"
-        path = folder / "pool" / language / f"{name}.srt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, srt(spoken))
-        found[name] = {
-            "language": language,
-            "domain": domain,
-            "topic": topic,
-            "things": things,
-            "cues": cues(spoken),
-        }
+        utterances, written[name] = _conversation(settings, index, deck)
+        subtitles = folder / "pool" / written[name]["language"] / f"{name}.srt"
+        subtitles.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(subtitles, srt(utterances))
         progress(index + 1, pool)
-    write_whole(whole, json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode())
-    return found
+    write_whole(path, json.dumps(written, ensure_ascii=False, separators=(",", ":")).encode())
+    return written
+
+
+def _conversation(
+    settings: Settings, index: int, deck: Callable[[str, str], _Deck]
+) -> tuple[list[Utterance], dict[str, Any]]:
+    """The text `index` of the pool, in sentences of the deck of its language and topic, and what is said of it."""
+    rng = np.random.default_rng([settings.seed, index, 0x9001])
+    language = settings.languages[index % len(settings.languages)]
+    domain, topic = str(rng.choice(DOMAINS)), str(rng.choice(TOPICS))
+    people = people_of(settings, "test")
+    first, second = rng.permutation(len(people))[:2].tolist()
+    pair = people[first], people[second]
+    utterances, things, _ = talk(settings, rng, deck(language, topic).draw, domain, language, pair)
+    record = {"language": language, "domain": domain, "topic": topic, "things": things, "cues": cues(utterances)}
+    return utterances, record
 
 
 class _Deck:

@@ -27,7 +27,6 @@ from .faces import DetectFaces, KnownFaces
 from .parts import REPORT, Failure, check_out, finish, key_of, parts_folder, processes, stat_of, write_report
 from .sources import Narration, Story, find_stories
 from .splits import read_splits
-from .story_set import drop_wordless
 from .workers import each
 
 #: part of every key: raise it where the same input would now give other parts
@@ -234,10 +233,10 @@ def _sources(story: Story, language: str, settings: Settings, sentences: Sentenc
     """The groups of one video in one language.  Raises ValueError where its subtitles or its faces cannot be read."""
     notes = list(story.notes)
     path = story.subtitles[language]
-    read = captions.said(captions.read(path, language=language, encoding=settings.encoding, notes=notes), notes)
+    read = captions.dialogue(captions.read(path, language=language, encoding=settings.encoding, notes=notes), notes)
     check_words(" ".join(caption.text for caption in read), language, str(path))
-    said = drop_wordless(captions.sentences(read, language, cut=settings.sentences, notes=notes), notes)
-    spans = [(one.narration or (0.0, 0.0)) for one in said]
+    lines = captions.drop_wordless(captions.sentences(read, language, cut=settings.sentences, notes=notes), notes)
+    spans = [(one.narration or (0.0, 0.0)) for one in lines]
     known = None
     if settings.known is not None:
         known = settings.known.get(story.name)
@@ -247,7 +246,7 @@ def _sources(story: Story, language: str, settings: Settings, sentences: Sentenc
     duration = info.duration or spans[-1][1]
     found = group(spans, duration, settings.grouping)
     sentences.videos[story.name] = duration
-    sentences.all += len(said)
+    sentences.all += len(lines)
     sentences.lone += len(found.lone)
     sentences.left += len(found.left)
     name = f"{language}_{story.id}" if many else story.id
@@ -255,7 +254,7 @@ def _sources(story: Story, language: str, settings: Settings, sentences: Sentenc
     for number, one in enumerate(found.groups):
         start, end = (round(time * TUBE_FPS) / TUBE_FPS for time in (one.start, one.end))
         cues = [
-            Cue(said[at].text, round(max(0.0, spans[at][0] - start), 3), round(min(end, spans[at][1]) - start, 3))
+            Cue(lines[at].text, round(max(0.0, spans[at][0] - start), 3), round(min(end, spans[at][1]) - start, 3))
             for at in range(one.first, one.last)
         ]
         sources.append(

@@ -273,7 +273,7 @@ def _sentences(task: _Task, code: str) -> tuple[list[Sentence], list[str]]:
     annotated = task.annotations.get(code)
     if annotated is None:
         spoken = captions.sentences(found, code, cut=settings.sentences, notes=notes)
-        return drop_wordless(spoken, notes), notes
+        return captions.drop_wordless(spoken, notes), notes
     spans = captions.locate([sentence.text for sentence in annotated.sentences], found)
     if missing := sum(span is None for span in spans):
         notes.append(f"{missing} of {len(spans)} annotated sentences are not in the subtitles: no narration time")
@@ -281,17 +281,7 @@ def _sentences(task: _Task, code: str) -> tuple[list[Sentence], list[str]]:
         Sentence(sentence.text, sentence.segment, span)
         for sentence, span in zip(annotated.sentences, spans, strict=True)
     ]
-    return drop_wordless(sentences, notes), annotated.notes + notes
-
-
-def drop_wordless(sentences: list[Sentence], notes: list[str]) -> list[Sentence]:
-    """Without those of marks alone ("...", a note of music), which no model can read; `notes` says how many."""
-    worded = [sentence for sentence in sentences if any(letter.isalnum() for letter in sentence.text)]
-    if not worded:
-        raise ValueError("none of its sentences has a word")
-    if bare := len(sentences) - len(worded):
-        notes.append(f"{bare} sentences without a word left out")
-    return worded
+    return captions.drop_wordless(sentences, notes), annotated.notes + notes
 
 
 def _beyond(sentences: list[Sentence], duration: float) -> list[str]:

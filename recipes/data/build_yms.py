@@ -16,12 +16,12 @@ from urllib.parse import parse_qs, urlparse
 import click
 from av.video.frame import VideoFrame
 
-from ...datamodules import media, shards, yms
+from ...datamodules import captions, media, shards, yms
 from ...datamodules.records import SPLITS, AnnotatedVideo, Interval
 from ..building.parts import PARTS, Failure, check_out, finish, key_of, stat_of, write_report
 from ..building.sources import video_files
 from ..building.story_clips import Clips, Pictures
-from ..building.story_set import Report, drop_wordless
+from ..building.story_set import Report
 from ..building.workers import each
 from ..console import progress
 from ..published import release
@@ -118,7 +118,7 @@ def _build(task: _Task, pictures: Pictures) -> bool:
     if task.part.exists():
         return False
     cut = cut_at(task.file, video.clips or [], pictures)
-    sentences = drop_wordless(video.sentences, video.notes)
+    sentences = captions.drop_wordless(video.sentences, video.notes)
     built = dataclasses.replace(video, url=task.file.name, clips=cut.spans, duration=cut.duration, sentences=sentences)
     shards.write_video(task.part, built, cut.pictures)
     return True

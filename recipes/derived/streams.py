@@ -26,7 +26,7 @@ from ...datamodules.features import Arrays, write_arrays
 from ...datamodules.index import ShardSet
 from ...datamodules.manifest import Manifest
 from ...datamodules.shards import check_free, pack
-from ...datamodules.speech_set import cue_spans, open_speech, spoken
+from ...datamodules.speech_set import cue_spans, open_speech, read_speech
 from ...datamodules.spoken import at_rate, open_clips, scene, tube
 from ...datamodules.streams import ACTION, LIPS, OBJECT, SCENE, SPANS, SPEECH, TIMES, WORDS
 from ...datamodules.tarscan import BadSample, Fault
@@ -262,7 +262,7 @@ def _read_tube(shards: ShardSet, name: str, preprocess: Callable[[Tensor], Tenso
 
 
 def _read_speech(shards: ShardSet, name: str) -> tuple[Tensor, Any]:
-    return spoken(shards, name).waveform, cue_spans(shards, name)
+    return read_speech(shards, name).waveform, cue_spans(shards, name)
 
 
 def _read_texts(shards: ShardSet, name: str) -> list[str]:

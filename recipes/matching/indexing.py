@@ -20,7 +20,7 @@ from ...datamodules.groups import Grouping
 from ...datamodules.index import ShardSet
 from ...datamodules.manifest import MANIFEST
 from ...datamodules.speech import Espeak
-from ...datamodules.speech_set import cue_spans, open_speech, spoken, subtitle_files, write_speech
+from ...datamodules.speech_set import cue_spans, open_speech, read_speech, subtitle_files, write_speech
 from ...zoo.matcher import Matcher, Voice
 from ...zoo.speech import Vits
 from ..console import Track, err, no_track
@@ -239,7 +239,7 @@ def _encode(matcher: Matcher, texts: list[tuple[int, ShardSet, str]], path: Path
     """Encode some subtitles into files beside each other; the one at `path` is written last."""
     subtitles, codes, left_out = [], [], {}
     for source, shards, text in texts:
-        record, speech = shards.record(text), spoken(shards, text)
+        record, speech = shards.record(text), read_speech(shards, text)
         spans = tuple((start, end) for start, end in cue_spans(shards, text).tolist())
         sentences = tuple(sentence.text for sentence in record.sentences)
         try:

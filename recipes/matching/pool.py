@@ -21,7 +21,7 @@ from torch import Tensor
 from ...datamodules.batches import Speech
 from ...datamodules.files import whole_path
 from ...datamodules.index import ShardSet
-from ...datamodules.speech_set import SPLIT, open_speech, spoken
+from ...datamodules.speech_set import SPLIT, open_speech, read_speech
 from ...zoo.codes import Pool
 from ...zoo.matcher import Matcher
 
@@ -169,7 +169,7 @@ class SubtitleIndex:
         subtitle = self.subtitles[column]
         if subtitle.source not in self._sets:
             self._sets[subtitle.source] = self._open(self.info.sources[subtitle.source])
-        return spoken(self._sets[subtitle.source], subtitle.id)
+        return read_speech(self._sets[subtitle.source], subtitle.id)
 
     def maker(self, out: str | Path) -> str:
         """The command that makes an index of the same subtitles, as a shell reads it."""

@@ -250,7 +250,7 @@ def test_languages_without_rules_and_a_few_words_are_not_judged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "spoken"),
     [
         ("[door slams] Who is there?", "Who is there?"),
         ("MRS. SMITH: (quietly) Come in.", "Come in."),
@@ -262,13 +262,13 @@ def test_languages_without_rules_and_a_few_words_are_not_judged() -> None:
         ("Я — врач.", "Я — врач."),
     ],
 )
-def test_what_nobody_says_is_left_out(written: str, said: str | None) -> None:
+def test_only_dialogue_is_kept(written: str, spoken: str | None) -> None:
     notes: list[str] = []
-    kept = captions.said([Caption(0, 1, "Well."), Caption(1, 2, written)], notes)
-    assert [caption.text for caption in kept] == ["Well.", *([said] if said else [])]
-    assert notes == ([] if said else ["1 captions in which nothing is said left out"])
+    kept = captions.dialogue([Caption(0, 1, "Well."), Caption(1, 2, written)], notes)
+    assert [caption.text for caption in kept] == ["Well.", *([spoken] if spoken else [])]
+    assert notes == ([] if spoken else ["1 captions without dialogue left out"])
 
 
 def test_captions_of_sounds_alone_are_refused() -> None:
-    with pytest.raises(ValueError, match="nothing that is said"):
-        captions.said([Caption(0, 1, "[rain]")])
+    with pytest.raises(ValueError, match="no dialogue"):
+        captions.dialogue([Caption(0, 1, "[rain]")])

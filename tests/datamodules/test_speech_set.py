@@ -16,7 +16,7 @@ from weaksync.datamodules.manifest import Manifest
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.sample_set import make_set
 from weaksync.datamodules.speech import Espeak
-from weaksync.datamodules.speech_set import cue_spans, open_speech, speak_clips, spoken, write_speech
+from weaksync.datamodules.speech_set import cue_spans, open_speech, read_speech, speak_clips, write_speech
 from weaksync.datamodules.spoken import open_clips
 from weaksync.datamodules.verify import verify
 
@@ -65,7 +65,7 @@ def test_what_is_read_is_what_was_spoken(subtitles: Path, tmp_path: Path) -> Non
     assert not verify(tmp_path / "set") and not (tmp_path / "set" / ".speech").exists()
     shards = open_speech(tmp_path / "set")
     assert sorted(shards.entries) == ["one", "two"]
-    record, speech = shards.record("one"), spoken(shards, "one")
+    record, speech = shards.record("one"), read_speech(shards, "one")
     assert [sentence.narration for sentence in record.sentences] == [(1.0, 3.5), (4.0, 6.0)]
     wanted = Speech.join([Beeps()(sentence.text, language="en") for sentence in record.sentences])
     assert torch.equal(speech.waveform, wanted.waveform) and record.duration == speech.duration
@@ -120,7 +120,7 @@ def test_another_voice_is_another_speech(other: Beeps, subtitles: Path, tmp_path
 def test_espeak_speaks_a_set(subtitles: Path, tmp_path: Path) -> None:
     pytest.importorskip("espeakng_loader")
     write_speech(tmp_path / "set", subtitles / "one.srt", Espeak("+f3", 200), language="en")
-    speech = spoken(open_speech(tmp_path / "set"), "one")
+    speech = read_speech(open_speech(tmp_path / "set"), "one")
     direct = Espeak("+f3", 200)("We chop the onions. Then we sit down and eat.", language="en")
     assert torch.equal(speech.waveform, direct.waveform)
     assert [word.text for word in speech.words] == [word.text for word in direct.words]
@@ -145,7 +145,7 @@ def test_a_set_is_not_written_over_and_another_kind_is_named(subtitles: Path, tm
     with pytest.raises(ValueError, match="holds a shard set already"):
         write_speech(tmp_path / "set", subtitles / "one.srt", Beeps(), language="en")
     with pytest.raises(ValueError, match="no speech of 'three'"):
-        spoken(open_speech(tmp_path / "set"), "three")
+        read_speech(open_speech(tmp_path / "set"), "three")
 
 
 def test_clips_are_spoken_under_their_ids_and_splits(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_cue_of_two_sentences_has_one_span(tmp_path: Path) -> None:
     (tmp_path / "film.srt").write_text(SRT.format("Hello there. How are you?", "Fine."))
     write_speech(tmp_path / "set", tmp_path / "film.srt", Espeak(), language="en", cut="captions")
     shards = open_speech(tmp_path / "set")
-    speech, spans = spoken(shards, "film"), cue_spans(shards, "film")
+    speech, spans = read_speech(shards, "film"), cue_spans(shards, "film")
     assert len(speech.sentences) == 3 and spans.shape == (2, 2)
     edges = [[speech.sentences[0].start, speech.sentences[1].end], [speech.sentences[2].start, speech.sentences[2].end]]
     assert spans == pytest.approx(np.array(edges), abs=2e-4)

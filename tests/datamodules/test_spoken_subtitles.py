@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from weaksync.datamodules.batches import Speech, Word
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_clips import make_clips
-from weaksync.datamodules.speech_set import cue_spans, open_speech, speak_clips, spoken
+from weaksync.datamodules.speech_set import cue_spans, open_speech, read_speech, speak_clips
 from weaksync.datamodules.spoken import open_clips, tube
 from weaksync.datamodules.spoken_subtitles import SpokenDataModule, SpokenInput
 from weaksync.datamodules.subtitle_steps import SubtitleSteps
@@ -80,7 +80,7 @@ def test_a_batch_holds_what_was_stored(made: Path, fps: int) -> None:
         frames = tube(clips, name)
         nearest = [min(range(30), key=lambda frame, at=at: abs(frame / 25 - at / fps)) for at in range(30 * fps // 25)]
         assert torch.equal(batch.tubes[row], frames[nearest])
-        assert torch.equal(batch.speech[row], spoken(speech, name).waveform)
+        assert torch.equal(batch.speech[row], read_speech(speech, name).waveform)
         assert torch.equal(batch.spoken[row], torch.from_numpy(clips.record(name).narrations()))
         assert torch.equal(batch.synthesised[row], torch.from_numpy(cue_spans(speech, name)))
 
@@ -100,7 +100,7 @@ def test_what_is_known_of_a_clip_is_known_here(made: Path) -> None:
 def test_clips_without_subtitle_or_too_short_are_left_out_and_said(made: Path) -> None:
     data = module(made, at_once=1, least=26)
     speech = open_speech(made / "speech")
-    said = {name: len(spoken(speech, name).waveform) // 640 for name in speech.entries if name.startswith("train")}
+    said = {name: len(read_speech(speech, name).waveform) // 640 for name in speech.entries if name.startswith("train")}
     least = sorted(said.values())[3]
     data.least = least = min(least, 30)
     del data.text.entries["train0006"]

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from weaksync import zoo
 from weaksync.datamodules.index import open_set, verify
 from weaksync.datamodules.sample_clips import make_clips
-from weaksync.datamodules.speech_set import cue_spans, open_speech, spoken, write_speech
+from weaksync.datamodules.speech_set import cue_spans, open_speech, read_speech, write_speech
 from weaksync.datamodules.spoken import open_clips, scene, spoken_clip, tube
 from weaksync.datamodules.streams import (
     LIPS,
@@ -72,7 +72,7 @@ def test_speech_keeps_when_each_cue_is_spoken(made: Path) -> None:
     speech, syncnet = open_speech(made / "speech"), zoo.load(made / "syncnet").eval()
     found = read_stream(open_stream(made / "features/speech", speech, ["speech"]), "test0000")
     with torch.no_grad():
-        wanted = syncnet.encode_speech(spoken(speech, "test0000").waveform[None])[0]  # type: ignore[operator]
+        wanted = syncnet.encode_speech(read_speech(speech, "test0000").waveform[None])[0]  # type: ignore[operator]
     np.testing.assert_allclose(found["speech"], wanted, rtol=2e-3, atol=1e-3)
     np.testing.assert_allclose(found[TIMES], speech_times(len(wanted)), atol=1e-5)
     np.testing.assert_allclose(found[SPANS], cue_spans(speech, "test0000"), atol=1e-5)

@@ -71,7 +71,7 @@ def test_every_stage_is_an_ordinary_run_and_the_matcher_has_its_weights(run: Pat
 
 
 def test_costs_of_features_are_those_of_clips_and_texts(folder: Path, run: Path) -> None:
-    from weaksync.datamodules.speech_set import open_speech, spoken
+    from weaksync.datamodules.speech_set import open_speech, read_speech
     from weaksync.datamodules.spoken import open_clips, scene, tube
     from weaksync.zoo.codes import Pool
 
@@ -85,7 +85,7 @@ def test_costs_of_features_are_those_of_clips_and_texts(folder: Path, run: Path)
         matcher.encode_clip(tube(clips, name), lambda fps, name=name: scene(clips, name, fps=fps)) for name in names
     ]  # type: ignore[misc]
     said = {name: " ".join(sentence.text for sentence in speech.record(name).sentences) for name in names}
-    texts = [matcher.encode_text(said[name], spoken(speech, name).waveform) for name in names]
+    texts = [matcher.encode_text(said[name], read_speech(speech, name).waveform) for name in names]
     whole = matcher.costs(codes, Pool.of(texts, ["en"] * len(names)))
     for name, costs in found.costs.items():
         torch.testing.assert_close(costs, whole[name], atol=5e-3, rtol=0)  # features are kept as float16
