@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from .batches import ClipTransform, PairBatch, Tokenize
 from .index import ShardSet, sample_key
-from .pairs import Grouping, Pair, WeakPairs, assemble, chance, deal, follow, group_count
+from .pairs import Grouping, Pair, WeakPairs, collate, consecutive_groups, group_count, mixed_groups, seeded_rng
 from .resumable import Resumable
 from .tarscan import BadSample, Fault
 
@@ -88,7 +88,7 @@ class GroupOrder:
     def epoch(self, epoch: int) -> NDArray[np.int64]:
         """(N, 2): video and number of the group within it, in the order of this epoch."""
         if self._epoch is None or self._epoch[0] != epoch:
-            random = chance(self.seed, epoch)
+            random = seeded_rng(self.seed, epoch)
             groups = np.stack(
                 [
                     np.repeat(np.arange(len(self.counts)), self.counts),
@@ -107,8 +107,8 @@ class GroupOrder:
         """Indices into the video's pairs of one group."""
         sentences = self.pairs.videos[video].sentences
         if self.grouping == "consecutive":
-            return follow(len(sentences), self.group_size)[group]
-        return deal(sentences, self.group_size, chance(self.seed, epoch, video))[group]
+            return consecutive_groups(len(sentences), self.group_size)[group]
+        return mixed_groups(sentences, self.group_size, seeded_rng(self.seed, epoch, video))[group]
 
 
 def even_share(count: int, part: int, parts: int) -> slice:
@@ -158,7 +158,7 @@ class PairSteps(Dataset[Read[PairBatch]]):
                     faults.append(bad.fault)
         if not pairs:
             return Read(None, faults)
-        batch, more = assemble(pairs, self.preprocess, self.tokenize, self.order.seed, epoch)
+        batch, more = collate(pairs, self.preprocess, self.tokenize, self.order.seed, epoch)
         return Read(batch, faults + more)
 
     def _read(self, number: int, index: int, weight: float) -> Pair:

@@ -19,7 +19,7 @@ from .batches import FeatureVideo
 from .derived import FEATURES, open_derived
 from .elastic import even_share
 from .index import ShardSet, open_set
-from .pairs import chance
+from .pairs import seeded_rng
 from .records import AnnotatedVideo, weak_labels
 from .resumable import Resumable, ResumableDataModule
 from .shards import write_record
@@ -278,7 +278,7 @@ class WindowLoader(Resumable):
 
     def __iter__(self) -> Iterator[list[FeatureVideo]]:
         epoch = self.epoch
-        order = chance(self.identity["seed"], epoch).permutation(len(self.videos))
+        order = seeded_rng(self.identity["seed"], epoch).permutation(len(self.videos))
         for step in range(self.step, len(self)):
             places = order[even_share(len(order), step, len(self))]
             share = places[even_share(len(places), self.rank, self.world)]
@@ -290,7 +290,7 @@ class WindowLoader(Resumable):
         spare = 0 if self.window is None else len(video.clips) - self.window
         if self.window is None or spare <= 0:
             return video
-        start = int(chance(self.identity["seed"], epoch, place).integers(spare + 1))
+        start = int(seeded_rng(self.identity["seed"], epoch, place).integers(spare + 1))
         return cut(video, start, start + self.window)
 
 

@@ -92,13 +92,13 @@ def paired(records: Sequence[AnnotatedVideo], label: Callable[[AnnotatedVideo], 
         labels = label(record)
         clips = np.flatnonzero(labels >= 0)
         texts = [record.sentences[label].text for label in labels[clips]]
-        if len({wording(text) for text in texts}) < 2:
+        if len({normalise_text(text) for text in texts}) < 2:
             pairs.too_few.append(record.id)
             continue
         for text in texts:
-            if numbers.setdefault(wording(text), len(numbers)) == len(pairs.wordings):
+            if numbers.setdefault(normalise_text(text), len(numbers)) == len(pairs.wordings):
                 pairs.wordings.append(text)
-        sentences = np.array([numbers[wording(text)] for text in texts], dtype=np.int64)
+        sentences = np.array([numbers[normalise_text(text)] for text in texts], dtype=np.int64)
         pairs.videos.append(VideoPairs(record.id, clips.astype(np.int64), sentences))
     return pairs
 
@@ -110,7 +110,7 @@ PAIRED: dict[PairSource, Callable[[Sequence[AnnotatedVideo]], WeakPairs]] = {
 }
 
 
-def wording(text: str) -> str:
+def normalise_text(text: str) -> str:
     """What texts that say the same have in common: letters without case, single spaces."""
     return " ".join(text.casefold().split())
 
@@ -120,7 +120,7 @@ def group_count(pairs: int, size: int) -> int:
     return max(1, min(-(-pairs // size), pairs // 2))
 
 
-def deal(sentences: NDArray[np.int64], size: int, chance: np.random.Generator) -> list[NDArray[np.int64]]:
+def mixed_groups(sentences: NDArray[np.int64], size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """Deal the pairs of a video into groups, pairs of one sentence into different groups as far as that goes.
 
     Pairs of the same sentence are no negatives of each other, so a group should hold distinct sentences.  Sorting by
@@ -129,43 +129,43 @@ def deal(sentences: NDArray[np.int64], size: int, chance: np.random.Generator) -
     Args:
         sentences: (P,) wording of each pair.
         size: pairs in a group, at most (three where pairs of 2 do not come out even).
-        chance: source of the order.
+        rng: source of the order.
 
     Returns:
         `group_count` arrays of indices into `sentences`; every index occurs once.
     """
-    shuffled = chance.permutation(len(sentences))
+    shuffled = rng.permutation(len(sentences))
     _, places = np.unique(sentences, return_inverse=True)
-    rank = chance.permutation(places.max() + 1)[places]
+    rank = rng.permutation(places.max() + 1)[places]
     order = shuffled[np.argsort(rank[shuffled], kind="stable")]
     count = group_count(len(sentences), size)
     return [order[start::count].astype(np.int64) for start in range(count)]
 
 
-def follow(pairs: int, size: int) -> list[NDArray[np.int64]]:
+def consecutive_groups(pairs: int, size: int) -> list[NDArray[np.int64]]:
     """Cut the pairs of a video, in the order of their clips, into `group_count` runs whose sizes differ by one."""
     return np.array_split(np.arange(pairs, dtype=np.int64), group_count(pairs, size))
 
 
-def chance(*words: int) -> np.random.Generator:
+def seeded_rng(*words: int) -> np.random.Generator:
     """A Philox stream that is a pure function of some whole numbers >= 0."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
 
 
-def sample_chance(seed: int, epoch: int, key: str) -> Generator:
+def sample_generator(seed: int, epoch: int, key: str) -> Generator:
     """The random stream of one sample in one epoch, whichever worker of whichever rank reads it."""
     digest = hashlib.sha256(f"{seed}/{epoch}/{key}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
-def choose(candidates: int, count: int, generator: Generator | None) -> list[int]:
+def choose_frames(candidates: int, count: int, generator: Generator | None) -> list[int]:
     """The numbers of `count` of so many candidates, growing: random, or evenly spread without a `generator`."""
     if generator is None:
         return [int((place + 0.5) * candidates / count) for place in range(count)]
     return sorted(torch.randperm(candidates, generator=generator)[:count].tolist())
 
 
-def pictures(members: dict[str, bytes], count: int, generator: Generator | None, shard: str, key: str) -> Tensor:
+def decode_frames(members: dict[str, bytes], count: int, generator: Generator | None, shard: str, key: str) -> Tensor:
     """Decode `count` of a clip's candidates, in temporal order: random ones, or evenly spread without a `generator`.
 
     Returns:
@@ -178,7 +178,7 @@ def pictures(members: dict[str, bytes], count: int, generator: Generator | None,
     if candidates < count:
         raise BadSample(Fault(shard, key, "", f"{candidates} pictures, but the model looks at {count} of a clip"))
     decoded: list[Tensor] = []
-    for number in choose(candidates, count, generator):
+    for number in choose_frames(candidates, count, generator):
         member = f"{number}.jpg"
         try:
             decoded.append(decode_jpeg(members[member]))
@@ -191,7 +191,7 @@ def pictures(members: dict[str, bytes], count: int, generator: Generator | None,
     return torch.stack(decoded)
 
 
-def assemble(
+def collate(
     pairs: Sequence[Pair], preprocess: ClipTransform, tokenize: Tokenize, seed: int, epoch: int
 ) -> tuple[PairBatch | None, list[Fault]]:
     """Make a batch of pairs.  What cannot be used is left out and returned beside; None where nothing was left."""
@@ -199,9 +199,9 @@ def assemble(
     kept: list[Pair] = []
     pixels: Tensor | None = None  # made once: to collect clips and stack them would hold everything twice
     for pair in _with_sound_text(pairs, tokenize, faults):
-        generator = sample_chance(seed, epoch, pair.key)
+        generator = sample_generator(seed, epoch, pair.key)
         try:
-            decoded = pictures(pair.members, preprocess.frames, generator, pair.shard, pair.key)
+            decoded = decode_frames(pair.members, preprocess.frames, generator, pair.shard, pair.key)
         except BadSample as bad:
             faults.append(bad.fault)
             continue

@@ -25,7 +25,7 @@ from .batches import ClipTransform, PairBatch, Tokenize
 from .elastic import Budget, Read, worker_options
 from .index import sample_key
 from .manifest import MANIFEST, Manifest, Shard
-from .pairs import PAIRED, Pair, PairSource, assemble, chance, deal, wording
+from .pairs import PAIRED, Pair, PairSource, collate, mixed_groups, normalise_text, seeded_rng
 from .records import AnnotatedVideo
 from .resumable import Resumable
 from .shards import index_name, read_index
@@ -191,13 +191,13 @@ class PairStream(IterableDataset[Read[PairBatch]]):
 
     def __iter__(self) -> Iterator[Read[PairBatch]]:
         worker = get_worker_info()
-        random = chance(self.seed, *self.start, self.rank, 0 if worker is None else worker.id)
+        random = seeded_rng(self.seed, *self.start, self.rank, 0 if worker is None else worker.id)
         videos = VideoStream(self.address, self.shards, self.check_hashes, int(random.integers(2**31)))
         groups = self._shuffled(self._dealt(videos, random), random)
         while True:
             pairs = [pair for _ in range(self.groups) for pair in next(groups)]
             # a clip may come again in the same epoch; its frames are then drawn anew
-            batch, faults = assemble(pairs, self.preprocess, self.tokenize, int(random.integers(2**31)), self.start[0])
+            batch, faults = collate(pairs, self.preprocess, self.tokenize, int(random.integers(2**31)), self.start[0])
             faults, videos.faults = videos.faults + faults, []
             yield Read(batch, faults)
 
@@ -222,12 +222,12 @@ class PairStream(IterableDataset[Read[PairBatch]]):
             return []
         pairs, number = found.videos[0], _number(video.record.id)
         groups: list[list[Pair]] = []
-        for members in deal(pairs.sentences, self.group_size, random):
+        for members in mixed_groups(pairs.sentences, self.group_size, random):
             group: list[Pair] = []
             for clip, sentence in zip(pairs.clips[members].tolist(), pairs.sentences[members].tolist(), strict=True):
                 if clip in video.clips:
                     text, key = found.wordings[sentence], sample_key(video.record.id, clip)
-                    group.append(Pair(video.shard, key, number, _number(wording(text)), text, video.clips[clip]))
+                    group.append(Pair(video.shard, key, number, _number(normalise_text(text)), text, video.clips[clip]))
             if group:
                 groups.append(group)
         return groups

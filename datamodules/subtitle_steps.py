@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from .batches import SpokenBatch, SubtitleBatch
 from .elastic import Read, even_share, workers_loader
 from .index import ShardSet
-from .pairs import chance, group_count, sample_chance
+from .pairs import group_count, sample_generator, seeded_rng
 from .resumable import Resumable, ResumableDataModule
 from .streams import SPANS, Known, narrations
 
@@ -248,10 +248,10 @@ class SubtitleSteps(Dataset[Read[Batch]]):
 
     def __getitem__(self, place: tuple[int, int]) -> Read[Batch]:
         epoch, step = place
-        order = chance(self.seed, epoch).permutation(len(self.clips))
+        order = seeded_rng(self.seed, epoch).permutation(len(self.clips))
         places = order[even_share(len(order), step, len(self))]
         own = places[even_share(len(places), self.rank, self.world)].tolist()
-        generators = [sample_chance(self.seed, epoch, self.clips.clips[one].id) for one in own]
+        generators = [sample_generator(self.seed, epoch, self.clips.clips[one].id) for one in own]
         return Read.attempt(lambda: self.clips.batch(own, generators))
 
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from .batches import TubeBatch, TubeTransform
 from .elastic import Read, even_share, workers_loader
 from .index import ShardSet
-from .pairs import chance, sample_chance
+from .pairs import sample_generator, seeded_rng
 from .resumable import Resumable, ResumableDataModule
 from .spoken import SAMPLES_A_FRAME, TUBE_FPS, StoredClip, open_clips, read_clip
 from .streams import known
@@ -273,7 +273,7 @@ class _Steps(Dataset[Read[TubeBatch]]):
 
     def __getitem__(self, place: tuple[int, int]) -> Read[TubeBatch]:
         epoch, step = place
-        order = chance(self.seed, epoch).permutation(len(self.tubes))
+        order = seeded_rng(self.seed, epoch).permutation(len(self.tubes))
         clips = order[step * self.global_batch : (step + 1) * self.global_batch]
         share = [int(clip) for clip in clips[even_share(len(clips), self.rank, self.world)]]
         records = [self.tubes.records[clip] for clip in share]
@@ -281,8 +281,10 @@ class _Steps(Dataset[Read[TubeBatch]]):
 
     def _window(self, epoch: int, clip: int) -> Window:
         spare = self.tubes.records[clip].frames - 1 - self.frames
-        first = int(chance(self.seed, epoch, clip).integers(spare + 1))
-        return self.tubes.window(clip, first, self.frames, sample_chance(self.seed, epoch, self.tubes.records[clip].id))
+        first = int(seeded_rng(self.seed, epoch, clip).integers(spare + 1))
+        return self.tubes.window(
+            clip, first, self.frames, sample_generator(self.seed, epoch, self.tubes.records[clip].id)
+        )
 
 
 class _Whole(Dataset[Read[TubeBatch]]):

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from .batches import ClipTransform, Tokenize, VideoBatch
 from .elastic import Read, workers_loader
 from .index import ShardSet, sample_key
-from .pairs import pictures
+from .pairs import decode_frames
 from .records import AnnotatedVideo
 from .tarscan import BadSample
 
@@ -59,7 +59,7 @@ class Videos(Dataset[Read[VideoBatch]]):
     def _clip(self, video: str, shard: str, clip: int) -> Tensor:
         members = self.shards.read(video, clip)
         key = sample_key(video, clip)
-        return self.preprocess(pictures(members, self.preprocess.frames, None, shard, key))
+        return self.preprocess(decode_frames(members, self.preprocess.frames, None, shard, key))
 
 
 class VideoLoader:

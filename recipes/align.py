@@ -19,7 +19,7 @@ from torchvision.transforms.v2 import functional as F
 from ..datamodules import media
 from ..datamodules.captions import Cut
 from ..datamodules.files import whole_path, write_whole
-from ..datamodules.pairs import pictures as chosen_pictures
+from ..datamodules.pairs import decode_frames
 from ..datamodules.records import Sentence
 from ..zoo.decoding import DEFAULT, Decoder, chance_of_order, narration_gaps
 from ..zoo.models.dual_encoder import DualEncoder
@@ -179,7 +179,7 @@ def compare(
 def _frames(clips: Clips, clip: int, model: DualEncoder) -> Tensor:
     """The pictures of a clip that evaluation looks at, uint8 (F, 3, H, W)."""
     members = {f"{number}.jpg": jpeg for number, jpeg in enumerate(clips.pictures[clip])}
-    return chosen_pictures(members, model.preprocess.frames, None, "video", str(clip))
+    return decode_frames(members, model.preprocess.frames, None, "video", str(clip))
 
 
 def _parts(count: int, size: int) -> Iterator[tuple[int, int]]:

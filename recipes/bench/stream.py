@@ -20,7 +20,7 @@ from torch import Tensor
 from ...datamodules.elastic import ElasticLoader, GroupOrder
 from ...datamodules.index import ShardSet, sample_key
 from ...datamodules.media import decode_jpeg
-from ...datamodules.pairs import choose, sample_chance
+from ...datamodules.pairs import choose_frames, sample_generator
 from ...datamodules.sample_set import PlainTokenize, PlainTransform, make_set
 from ...datamodules.shards import build_index, index_name, read_index
 from ...datamodules.story import StoryDataModule
@@ -116,7 +116,7 @@ def _places(order: GroupOrder, shards: ShardSet) -> list[list[Place]]:
             key = sample_key(video.id, clip)
             path, sample = samples[key]
             pictures = _pictures(sample)
-            chosen = choose(len(pictures), FRAMES, sample_chance(order.seed, 0, key))
+            chosen = choose_frames(len(pictures), FRAMES, sample_generator(order.seed, 0, key))
             places.append(Place(path, [pictures[picture] for picture in chosen]))
         groups.append(places)
     shares = [groups[first : first + GROUPS] for first in range(0, len(groups), GROUPS)]

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weaksync.datamodules.elastic import Budget, GroupOrder, TooManyBadSamples, even_share
-from weaksync.datamodules.pairs import VideoPairs, WeakPairs, chance, deal, group_count
+from weaksync.datamodules.pairs import VideoPairs, WeakPairs, group_count, mixed_groups, seeded_rng
 from weaksync.datamodules.sample_set import PlainTokenize, PlainTransform, make_set
 from weaksync.datamodules.story import StoryDataModule
 from weaksync.datamodules.tarscan import BadSample, Fault
@@ -54,7 +54,7 @@ sentences = st.lists(st.integers(0, 6), min_size=2, max_size=60).map(lambda rows
 
 @given(sentences, st.integers(2, 9), st.integers(0, 2**32))
 def test_every_pair_is_dealt_once_into_groups_of_even_size(rows, size, seed):
-    groups = deal(rows, size, chance(seed))
+    groups = mixed_groups(rows, size, seeded_rng(seed))
     assert sorted(np.concatenate(groups)) == list(range(len(rows)))
     assert len(groups) == group_count(len(rows), size)
     lengths = {len(group) for group in groups}
@@ -65,7 +65,7 @@ def test_every_pair_is_dealt_once_into_groups_of_even_size(rows, size, seed):
 
 @given(sentences, st.integers(2, 9))
 def test_pairs_of_one_sentence_are_spread_over_the_groups(rows, size):
-    groups = deal(rows, size, chance(0))
+    groups = mixed_groups(rows, size, seeded_rng(0))
     for sentence in set(rows.tolist()):
         counts = [int((rows[group] == sentence).sum()) for group in groups]
         assert max(counts) - min(counts) <= 1
