@@ -93,7 +93,7 @@ def open_derived(
         raise ValueError(f"{folder} holds no {kind}: it was built from videos, and not made of {parent.folder}")
     if found.kind != kind:
         raise ValueError(f"{folder} holds {found.kind} of {found.parent}, not {kind}")
-    if difference := foreign(found, parent.manifest):
+    if difference := mismatch(found, parent.manifest):
         raise ValueError(
             f"{folder} holds {kind} of another set than {parent.folder}: it was made of {found.parent}, and "
             f"{difference}. Make it anew of {parent.folder}, or name the set that it was made of"
@@ -101,7 +101,7 @@ def open_derived(
     return shards
 
 
-def foreign(origin: Origin, parent: Manifest) -> str:
+def mismatch(origin: Origin, parent: Manifest) -> str:
     """In what `parent` is not the set that a derived one was made of, split by split; empty where it is."""
     now = {split: parent.fingerprint(split) for split in parent.counts}
     return ", ".join(
@@ -111,7 +111,7 @@ def foreign(origin: Origin, parent: Manifest) -> str:
     )
 
 
-def translated(
+def translated_videos(
     parent: ShardSet, translations: ShardSet, split: str, languages: Sequence[str] | None = None
 ) -> list[AnnotatedVideo]:
     """The records of a split as `ShardSet.videos` gives them, the text of every sentence translated.
@@ -149,7 +149,7 @@ def originals(translations: ShardSet, video: str) -> list[tuple[str, str]]:
         raise translations.bad(video, None, "json", f"no translation with its original ({fault})") from fault
 
 
-def aligned(alignments: ShardSet, video: AnnotatedVideo) -> NDArray[np.int64]:
+def aligned_labels(alignments: ShardSet, video: AnnotatedVideo) -> NDArray[np.int64]:
     """(n,) text index of each clip of a video, -1 for none, as a model aligned it.
 
     Raises:

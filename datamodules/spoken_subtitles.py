@@ -19,7 +19,7 @@ from .derived import open_derived
 from .index import ShardSet
 from .speech_set import cue_spans, read_speech
 from .spoken import at_rate, frames_at_rate, open_clips, tube
-from .streams import LIPS, SPEECH, Known, known
+from .streams import LIPS, SPEECH, StreamInfo, stream_info
 from .subtitle_steps import PairedClips, PairedDataModule
 
 
@@ -58,11 +58,11 @@ class SpokenClips(PairedClips):
         self.network = network
         super().__init__(clips, speech, split, **kept)
 
-    def known(self, name: str) -> Known:
-        return known(self.video, name, self._lip_steps)
+    def info(self, name: str) -> StreamInfo:
+        return stream_info(self.video, name, self._lip_steps)
 
     def text_steps(self, name: str) -> int:
-        return known(self.text, name, self._speech_steps).steps
+        return stream_info(self.text, name, self._speech_steps).steps
 
     def _lip_steps(self, record: dict[str, Any]) -> int:
         return self.network.lip_steps(frames_at_rate(record["clip"]["frames"], self.network.preprocess.fps))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from .batches import ClipTransform, Tokenize
-from .derived import ALIGNMENTS, TRANSLATIONS, aligned, open_derived, translated
+from .derived import ALIGNMENTS, TRANSLATIONS, aligned_labels, open_derived, translated_videos
 from .elastic import ElasticLoader, GroupOrder, PairSteps
 from .index import ShardSet, open_set
 from .manifest import Manifest
@@ -161,10 +161,10 @@ class StoryDataModule(ResumableDataModule["ElasticLoader | ResampledLoader"]):
     def records(self, split: str) -> list[AnnotatedVideo]:
         """The videos of a split in the languages that are kept, with the texts that the model gets to read.
 
-        Raises as `ShardSet.videos` and `derived.translated`.
+        Raises as `ShardSet.videos` and `derived.translated_videos`.
         """
         if self.translation_set is not None:
-            return translated(self.shards, self.translation_set, split, self.languages)
+            return translated_videos(self.shards, self.translation_set, split, self.languages)
         return self.shards.videos(split, self.languages)
 
     @property
@@ -184,7 +184,7 @@ class StoryDataModule(ResumableDataModule["ElasticLoader | ResampledLoader"]):
     def pairs(self) -> WeakPairs:
         """The pairs of the training split; `pairs.too_few` are the videos that have none to offer."""
         found = self.alignment_set
-        make = PAIRED[self.pair_source] if found is None else partial(paired, label=partial(aligned, found))
+        make = PAIRED[self.pair_source] if found is None else partial(paired, label=partial(aligned_labels, found))
         pairs = make(self.records("train"))
         if not pairs.videos:
             raise ValueError(

@@ -31,7 +31,7 @@ WHAT = "stream of features"
 
 
 @dataclass(frozen=True)
-class Known:
+class StreamInfo:
     """What the record of a clip says of it; None, or empty, where nobody said.
 
     Attributes:
@@ -82,7 +82,7 @@ def producer_of(features: ShardSet) -> str:
     return features.manifest.origin.producer if features.manifest.origin else ""
 
 
-def known(features: ShardSet, name: str, steps: Callable[[Any], int] = itemgetter("steps")) -> Known:
+def stream_info(features: ShardSet, name: str, steps: Callable[[Any], int] = itemgetter("steps")) -> StreamInfo:
     """What the record of a clip or subtitle says.
 
     Args:
@@ -94,7 +94,7 @@ def known(features: ShardSet, name: str, steps: Callable[[Any], int] = itemgette
     record = features.stored_record(name)
     said: dict[str, Any] = record.get("clip", {})
     try:
-        return Known(
+        return StreamInfo(
             id=name,
             language=str(record["language"]),
             steps=int(steps(record)),

@@ -17,7 +17,7 @@ from .elastic import Read, even_share, workers_loader
 from .index import ShardSet
 from .pairs import group_count, sample_generator, seeded_rng
 from .resumable import Resumable, ResumableDataModule
-from .streams import SPANS, Known, narrations
+from .streams import SPANS, StreamInfo, narrations
 
 Batch = SubtitleBatch | SpokenBatch
 
@@ -51,11 +51,11 @@ class PairedClips(ABC):
         least: int = 1,
     ) -> None:
         self.video, self.text = video, text
-        everything = [self.known(entry.id) for entry in video.split(split)]
+        everything = [self.info(entry.id) for entry in video.split(split)]
         _check_known(f"the {split} split of {video.folder}", "domain", domain, {clip.domain for clip in everything})
         video.manifest.check_languages(languages, video.folder)
         self.left_out: dict[str, str] = {}
-        self.clips: list[Known] = []
+        self.clips: list[StreamInfo] = []
         for clip in everything:
             if (domain is None or clip.domain == domain) and (languages is None or clip.language in languages):
                 if reason := self._unfit(clip, least):
@@ -72,7 +72,7 @@ class PairedClips(ABC):
         """What is seen of a clip, and what is known of its subtitle, such as lips and speech."""
 
     @abstractmethod
-    def known(self, name: str) -> Known:
+    def info(self, name: str) -> StreamInfo:
         """What the record of a clip says, with its steps."""
 
     @abstractmethod
@@ -105,7 +105,7 @@ class PairedClips(ABC):
         timed = ~np.isnan(spoken).any(axis=1)
         return spoken[timed], spans[timed]
 
-    def _unfit(self, clip: Known, least: int) -> str:
+    def _unfit(self, clip: StreamInfo, least: int) -> str:
         video, text = self.names
         if clip.id not in self.text.entries:
             return f"{self.text.folder} has no {text} of it"

@@ -24,11 +24,11 @@ from .streams import (
     TEXT_STREAMS,
     TIMES,
     VIDEO_STREAMS,
-    Known,
-    known,
+    StreamInfo,
     open_stream,
     producer_of,
     read_stream,
+    stream_info,
     stream_of,
 )
 from .subtitle_steps import PairedClips, PairedDataModule
@@ -37,11 +37,11 @@ from .subtitle_steps import PairedClips, PairedDataModule
 class SubtitleClips(PairedClips):
     """The clips of a split as two streams, of `open_stream`; arguments and errors as of `PairedClips`."""
 
-    def known(self, name: str) -> Known:
-        return known(self.video, name)
+    def info(self, name: str) -> StreamInfo:
+        return stream_info(self.video, name)
 
     def text_steps(self, name: str) -> int:
-        return known(self.text, name).steps
+        return stream_info(self.text, name).steps
 
     @property
     def names(self) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from .index import ShardSet
 from .pairs import sample_generator, seeded_rng
 from .resumable import Resumable, ResumableDataModule
 from .spoken import SAMPLES_A_FRAME, TUBE_FPS, StoredClip, open_clips, read_clip
-from .streams import known
+from .streams import stream_info
 
 #: samples that follow those of the frames, so that spectra of 25 ms last as long as the tube
 LOOK_AHEAD = 240
@@ -79,7 +79,7 @@ class Tubes:
         clips.manifest.check_languages(languages, clips.folder)
         found = [
             TubeClip(one.id, one.language, one.steps)
-            for one in (known(clips, entry.id, _frames) for entry in clips.split(split))
+            for one in (stream_info(clips, entry.id, _frames) for entry in clips.split(split))
             if (languages is None or one.language in languages) and domain in (None, one.domain)
         ]
         self.records = [record for record in found if record.frames >= least]
@@ -280,11 +280,9 @@ class _Steps(Dataset[Read[TubeBatch]]):
         return Read.attempt(lambda: collate(records, [self._window(epoch, clip) for clip in share]))
 
     def _window(self, epoch: int, clip: int) -> Window:
-        spare = self.tubes.records[clip].frames - 1 - self.frames
-        first = int(seeded_rng(self.seed, epoch, clip).integers(spare + 1))
-        return self.tubes.window(
-            clip, first, self.frames, sample_generator(self.seed, epoch, self.tubes.records[clip].id)
-        )
+        record = self.tubes.records[clip]
+        first = int(seeded_rng(self.seed, epoch, clip).integers(record.frames - self.frames))
+        return self.tubes.window(clip, first, self.frames, sample_generator(self.seed, epoch, record.id))
 
 
 class _Whole(Dataset[Read[TubeBatch]]):
@@ -303,11 +301,11 @@ def _frames(record: dict[str, Any]) -> int:
 
 def collate(clips: Sequence[TubeClip], windows: Sequence[Window]) -> TubeBatch:
     """Windows of one length as a batch."""
-    known = [window.speaking for window in windows if window.speaking is not None]
+    speaking = [window.speaking for window in windows if window.speaking is not None]
     return TubeBatch(
         ids=[clip.id for clip in clips],
         languages=[clip.language for clip in clips],
         frames=torch.stack([window.frames for window in windows]),
         waveform=torch.stack([window.sound for window in windows]),
-        speaking=torch.stack(known) if known else None,
+        speaking=torch.stack(speaking) if speaking else None,
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..datamodules.derived import foreign
+from ..datamodules.derived import mismatch
 from ..datamodules.index import open_set
 from ..zoo.checkpoint import CONFIG
 from .runs import RECIPE, model_folder
@@ -49,7 +49,7 @@ def translations_for(
         return None
     own, parent = own_translations(model), open_set(shards)
     made_of = open_set(own).manifest.origin if own is not None else None
-    if made_of is not None and not foreign(made_of, parent.manifest):
+    if made_of is not None and not mismatch(made_of, parent.manifest):
         return own
     if set(languages or parent.manifest.languages) == {reads["to"]}:
         return None

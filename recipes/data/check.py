@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ...datamodules.derived import foreign
+from ...datamodules.derived import mismatch
 from ...datamodules.manifest import CLIPS, MANIFEST, Manifest, Origin
 from ...datamodules.tarscan import Fault
 from ...datamodules.verify import set_bytes, verify
@@ -33,7 +33,7 @@ def parent_faults(folder: Path) -> list[Fault]:
     origin = Manifest.read(folder).origin
     if origin is None or not (Path(origin.parent) / MANIFEST).is_file():
         return []
-    difference = foreign(origin, Manifest.read(Path(origin.parent)))
+    difference = mismatch(origin, Manifest.read(Path(origin.parent)))
     reason = f"the set was made of {origin.parent}, which is another now: {difference}"
     return [Fault(MANIFEST, "", "", reason)] if difference else []
 

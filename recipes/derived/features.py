@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
-from ...datamodules.derived import FEATURES, TRANSLATIONS, open_derived, origin, translated
+from ...datamodules.derived import FEATURES, TRANSLATIONS, open_derived, origin, translated_videos
 from ...datamodules.features import CLIPS, SENTENCES, Arrays, write_features
 from ...datamodules.index import ShardSet, open_set
 from ...datamodules.manifest import Manifest, Origin
@@ -142,7 +142,7 @@ def weights_hash(model: Pretrained) -> str:
 def _in_translation(parent: ShardSet, folder: str) -> tuple[dict[str, AnnotatedVideo], dict[str, Any]]:
     """Video id -> the video with its texts translated, of all splits; and what the settings say of that."""
     texts = open_derived(folder, parent, TRANSLATIONS)
-    videos = {video.id: video for split in parent.splits for video in translated(parent, texts, split)}
+    videos = {video.id: video for split in parent.splits for video in translated_videos(parent, texts, split)}
     fingerprints = {split: texts.fingerprint(split) for split in texts.splits}
     return videos, {"folder": folder, "to": texts.manifest.settings["to"], "fingerprints": fingerprints}
 

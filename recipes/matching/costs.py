@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ...datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS, Known, known, open_stream, read_stream, stream_of
+from ...datamodules.streams import (
+    TEXT_STREAMS,
+    VIDEO_STREAMS,
+    StreamInfo,
+    open_stream,
+    read_stream,
+    stream_info,
+    stream_of,
+)
 from ...datamodules.subtitles import SubtitleClips
 from ...zoo.codes import Pool, TextCode
 from ...zoo.models.gsm import GSM
@@ -51,7 +59,7 @@ class Costs:
         right: (V,) int64, the column of each clip's own subtitle.
     """
 
-    clips: list[Known]
+    clips: list[StreamInfo]
     subtitles: list[str]
     own: int
     costs: dict[str, Tensor]
@@ -124,15 +132,15 @@ def _clips(each: Reads, split: str) -> SubtitleClips:
     return SubtitleClips(video, text, split, least=least_steps(each.model))
 
 
-def _further(folders: Sequence[Path | None], least: list[int], split: str | None = None) -> list[Known]:
+def _further(folders: Sequence[Path | None], least: list[int], split: str | None = None) -> list[StreamInfo]:
     """The subtitles, of one split or of all, that every model can read, in one order."""
-    found: dict[str, Known] | None = None
+    found: dict[str, StreamInfo] | None = None
     for folder, steps in zip(folders, least, strict=True):
         if folder is None:
             continue
         features = open_stream(folder, None, TEXT_STREAMS)
         names = features.entries if split is None else [entry.id for entry in features.split(split)]
-        here = {one.id: one for name in names if (one := known(features, name)).steps >= steps}
+        here = {one.id: one for name in names if (one := stream_info(features, name)).steps >= steps}
         found = here if found is None else {name: one for name, one in found.items() if name in here}
     return list((found or {}).values())
 

@@ -17,7 +17,7 @@ from ...datamodules.files import write_whole
 from ...datamodules.records import Interval
 from ...datamodules.speech_set import cue_spans, open_speech
 from ...datamodules.spoken import open_clips, scene, spoken_clip
-from ...datamodules.streams import TEXT_STREAMS, known, open_stream, read_stream
+from ...datamodules.streams import TEXT_STREAMS, open_stream, read_stream, stream_info
 from ...zoo.matcher import ALIGNMENT
 from ...zoo.models.lipspeech import LipSpeech, pooled_times
 from ...zoo.pool import zero_based_ranks
@@ -114,7 +114,7 @@ def _other(runs: SubtitleRuns, seed: int, aligner: Reads, costs: Costs, row: int
     video, text = read_stream(open_stream(aligner.video, None, ("lips",)), clip), read_stream(texts, name)
     lips, n = model.encode_lips(_one(video["lips"]), torch.tensor([len(video["lips"])]))
     said, m = model.encode_speech(_one(text["speech"]), torch.tensor([len(text["speech"])]))
-    labels = model.labels(lips, model.with_rates(said, [known(texts, name).language]), n, m)[0].numpy()
+    labels = model.labels(lips, model.with_rates(said, [stream_info(texts, name).language]), n, m)[0].numpy()
     times = pooled_times(torch.from_numpy(video["times"]), model.lips.groups).numpy()
     heard = pooled_times(torch.from_numpy(text["times"]), model.speech.groups).numpy()
     length = spoken_clip(open_clips(runs.clips), clip).duration

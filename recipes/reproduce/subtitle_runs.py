@@ -17,7 +17,7 @@ from ...datamodules.derived import FEATURES, origin
 from ...datamodules.index import ShardSet
 from ...datamodules.speech_set import open_speech
 from ...datamodules.spoken import open_clips, scene, spoken_clip
-from ...datamodules.streams import SPEECH, TEXT_STREAMS, VIDEO_STREAMS, WORDS, known, open_stream, producer_of
+from ...datamodules.streams import SPEECH, TEXT_STREAMS, VIDEO_STREAMS, WORDS, open_stream, producer_of, stream_info
 from ...zoo.fusion import PAPER_WEIGHTS, fuse
 from ...zoo.matcher import ALIGNMENT, Matcher
 from ...zoo.models.dual_encoder import DualEncoder
@@ -174,7 +174,8 @@ class SubtitleRuns:
     def hidden_most(self, seed: int) -> str:
         """The test clip whose lips are hidden for the longest; where that is unknown, the first."""
         lips = open_stream(self.stages[seed].lips(), None, VIDEO_STREAMS)
-        return max((known(lips, entry.id) for entry in lips.split("test")), key=lambda clip: clip.hidden or 0.0).id
+        clips = (stream_info(lips, entry.id) for entry in lips.split("test"))
+        return max(clips, key=lambda clip: clip.hidden or 0.0).id
 
     def hidden_zone(self, clip: str) -> tuple[float, float] | None:
         """Seconds of a clip between which the lips are hidden for the longest; None where that is unknown, or never."""

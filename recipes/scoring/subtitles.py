@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ... import zoo
 from ...datamodules.files import write_whole
-from ...datamodules.streams import TEXT_STREAMS, known, open_stream, producer_of, read_stream, stream_of
+from ...datamodules.streams import TEXT_STREAMS, open_stream, producer_of, read_stream, stream_info, stream_of
 from ...datamodules.subtitle_steps import PairedDataModule
 from ...zoo.codes import Pool, TextCode
 from ...zoo.metrics import Interval, interval
@@ -171,7 +171,7 @@ def further(model: LipSpeech | GSM, folders: Sequence[str | Path], clips: Paired
                 f"{folder} holds {stream_of(features)} by {producer_of(features)}; the pool must be {wanted} by "
                 f"{clips.producers['text']}, as the split's own"
             )
-        texts = [known(features, name) for name in features.entries]
+        texts = [stream_info(features, name) for name in features.entries]
         kept = [text for text in texts if text.steps >= least_steps(model)]
         short += len(texts) - len(kept)
         for first in range(0, len(kept), _AT_ONCE):

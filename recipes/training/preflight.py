@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...datamodules.derived import ALIGNMENTS, TRANSLATIONS, aligned, open_derived
+from ...datamodules.derived import ALIGNMENTS, TRANSLATIONS, aligned_labels, open_derived
 from ...datamodules.index import ShardSet, open_set
 from ...datamodules.pairs import PAIRED, paired
 from ...datamodules.story import StoryDataModule
@@ -195,7 +195,7 @@ def without_pairs(shards: ShardSet, data: DataConfig) -> list[str]:
     if data.alignments is None:
         pairs = PAIRED[data.pairs]
     else:
-        pairs = partial(paired, label=partial(aligned, open_derived(data.alignments, shards, ALIGNMENTS)))
+        pairs = partial(paired, label=partial(aligned_labels, open_derived(data.alignments, shards, ALIGNMENTS)))
     left = set(data.languages or shards.manifest.languages)
     for entry in shards.split("train"):
         if not left:

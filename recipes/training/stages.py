@@ -19,7 +19,7 @@ from ...datamodules.manifest import MANIFEST
 from ...datamodules.speech import Espeak
 from ...datamodules.speech_set import speak_clips
 from ...datamodules.spoken import open_clips
-from ...datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS, known, open_stream
+from ...datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS, open_stream, stream_info
 from ...zoo.checkpoint import CONFIG
 from ...zoo.models.syncnet import SyncNet
 from ...zoo.registry import check_arguments, did_you_mean
@@ -227,7 +227,8 @@ def measured_rate(video: Path, text: Path) -> float:
     """
     lips, speech = open_stream(video, None, VIDEO_STREAMS), open_stream(text, None, TEXT_STREAMS)
     names = [entry.id for entry in lips.split("train") if entry.id in speech.entries]
-    rates = [known(speech, name).steps / known(lips, name).steps for name in names if known(lips, name).steps]
+    steps = [(stream_info(lips, name).steps, stream_info(speech, name).steps) for name in names]
+    rates = [spoken / seen for seen, spoken in steps if seen]
     if not rates:
         raise ValueError(f"no training clip of {video} has its speech in {text}")
     return round(median(rates), 3)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from weaksync.datamodules.derived import ALIGNMENTS, aligned, open_derived, origin, write_derived
+from weaksync.datamodules.derived import ALIGNMENTS, aligned_labels, open_derived, origin, write_derived
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_set import PlainTokenize, PlainTransform, make_set
 from weaksync.datamodules.story import StoryDataModule
@@ -81,7 +81,7 @@ def test_a_language_that_was_not_aligned_is_named(parent, tmp_path):
     folder = derive(parent, tmp_path / "a", languages=["es"])
     shards = open_set(parent)
     found = open_derived(folder, shards, ALIGNMENTS)
-    assert len(aligned(found, shards.videos("train", ["es"])[0])) == 8
+    assert len(aligned_labels(found, shards.videos("train", ["es"])[0])) == 8
     with pytest.raises(ValueError, match=r"no alignment of train0001 \(hi\); it has those in es"):
         module(parent, pairs="aligned", alignments=folder).train_dataloader()
     module(parent, pairs="aligned", alignments=folder, languages=["es"]).train_dataloader()

@@ -13,11 +13,11 @@ from weaksync.datamodules.derived import (
     ALIGNMENTS,
     FEATURES,
     TRANSLATIONS,
-    foreign,
+    mismatch,
     open_derived,
     origin,
     originals,
-    translated,
+    translated_videos,
     write_derived,
 )
 from weaksync.datamodules.index import open_set, verify
@@ -83,7 +83,7 @@ def test_a_derived_set_is_a_sound_set_that_says_what_it_is(parent, translations)
 
 def test_only_the_texts_are_replaced(parent, translations):
     shards = open_set(parent)
-    joined = translated(shards, open_derived(translations, shards, TRANSLATIONS), "train")
+    joined = translated_videos(shards, open_derived(translations, shards, TRANSLATIONS), "train")
     for own, other in zip(shards.videos("train"), joined, strict=True):
         upper = [Sentence(s.text.upper(), s.segment, s.narration) for s in own.sentences]
         assert other.sentences == upper
@@ -106,7 +106,7 @@ def test_any_text_comes_back_as_it_was_written(words, tmp_path_factory):
     left = iter(words)
     derive(work / "set", work / "t", change=lambda text: next(left))
     shards = open_set(work / "set")
-    (video,) = translated(shards, open_derived(work / "t", shards, TRANSLATIONS), "train")
+    (video,) = translated_videos(shards, open_derived(work / "t", shards, TRANSLATIONS), "train")
     assert [sentence.text for sentence in video.sentences] == words
 
 
@@ -121,9 +121,9 @@ def test_another_parent_is_refused_and_both_are_named(parent, translations, tmp_
 
 def test_one_changed_or_missing_split_is_enough(parent, translations):
     manifest, found = Manifest.read(parent), Manifest.read(translations).origin
-    assert foreign(found, manifest) == ""
+    assert mismatch(found, manifest) == ""
     manifest.counts.pop("val")
-    assert foreign(found, manifest) == f"val was {found.fingerprints['val'][:12]} and is absent"
+    assert mismatch(found, manifest) == f"val was {found.fingerprints['val'][:12]} and is absent"
 
 
 def test_what_is_no_such_set_is_refused(parent, tmp_path):
@@ -162,7 +162,7 @@ def test_a_record_of_other_sentences_is_named(parent, tmp_path):
     write_derived(tmp_path / "t", [("test", record)], {"to": "en"}, origin(shards, TRANSLATIONS, "a scissor"))
     made = open_derived(tmp_path / "t", shards, TRANSLATIONS)
     with pytest.raises(BadSample, match=f"{video.id}/story: json: 4 sentences, 5 in its parent"):
-        translated(shards, made, "test", ["es"])
+        translated_videos(shards, made, "test", ["es"])
     with pytest.raises(BadSample, match="no translation with its original"):
         originals(made, video.id)
 

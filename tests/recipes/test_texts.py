@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from weaksync import zoo
-from weaksync.datamodules.derived import ALIGNMENTS, TRANSLATIONS, aligned, open_derived, origin, write_derived
+from weaksync.datamodules.derived import ALIGNMENTS, TRANSLATIONS, aligned_labels, open_derived, origin, write_derived
 from weaksync.datamodules.features import read_features
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.sample_set import make_set
@@ -100,7 +100,7 @@ def test_align_reads_the_translations_of_the_run(home: Path, tmp_path: Path) -> 
     for video, other in zip(english, told, strict=True):
         assert not torch.allclose(video.similarity, other.similarity)
         labels = model_decoder(model).decode([video.similarity], [video.gaps])[0]
-        assert aligned(found, parent.record(video.id)).tolist() == labels.tolist()
+        assert aligned_labels(found, parent.record(video.id)).tolist() == labels.tolist()
     words = ["data", "align", home / "shards", "--model", home / "bare", "--out", tmp_path / "b"]
     assert "with --translations" in refusal(*words)
     assert not (tmp_path / "b").exists()

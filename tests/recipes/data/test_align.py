@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from weaksync import zoo
-from weaksync.datamodules.derived import ALIGNMENTS, aligned, open_derived
+from weaksync.datamodules.derived import ALIGNMENTS, aligned_labels, open_derived
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.records import AnnotatedVideo, Sentence
 from weaksync.datamodules.sample_set import make_set
@@ -50,7 +50,7 @@ def test_the_labels_are_the_models_own_and_train_another(shards, model, tmp_path
     found = open_derived(out, parent, ALIGNMENTS)
     for video in similarities(loaded, shards, split="train"):
         labels = Decoder.from_dict(loaded.decoder).decode([video.similarity], [video.gaps])[0]
-        assert aligned(found, parent.record(video.id)).tolist() == labels.tolist()
+        assert aligned_labels(found, parent.record(video.id)).tolist() == labels.tolist()
 
     overrides = [f"data.shards={shards}", f"data.alignments={out}", f"root={tmp_path}", f"model.name={model}"]
     overrides += ["trainer.max_epochs=1", "trainer.precision=32-true", "trainer.accelerator=cpu", "data.workers=0"]

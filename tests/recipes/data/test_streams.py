@@ -20,11 +20,11 @@ from weaksync.datamodules.streams import (
     SPANS,
     TIMES,
     VIDEO_STREAMS,
-    known,
     narrations,
     open_stream,
     producer_of,
     read_stream,
+    stream_info,
 )
 from weaksync.recipes.cli import main
 from weaksync.recipes.data import check as data_check
@@ -63,7 +63,7 @@ def test_lips_are_what_syncnet_says_of_the_whole_tube(made: Path) -> None:
         wanted = syncnet.encode_lips(tube(clips, "train0001")[None])[0]  # type: ignore[operator]
     np.testing.assert_allclose(found[LIPS], wanted, rtol=2e-3, atol=1e-3)
     np.testing.assert_allclose(found[TIMES], lip_times(len(wanted), 25), atol=1e-5)
-    clip, said = spoken_clip(clips, "train0001"), known(features, "train0001")
+    clip, said = spoken_clip(clips, "train0001"), stream_info(features, "train0001")
     assert (said.domain, said.language, said.hidden) == ("youtube", clip.language, clip.hidden)
     np.testing.assert_array_equal(narrations(features, clip.id), [(cue.start, cue.end) for cue in clip.cues])
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from weaksync.datamodules.derived import TRANSLATIONS, open_derived, originals, translated
+from weaksync.datamodules.derived import TRANSLATIONS, open_derived, originals, translated_videos
 from weaksync.datamodules.index import open_set, verify
 from weaksync.datamodules.manifest import Manifest
 from weaksync.datamodules.records import AnnotatedVideo, Sentence
@@ -75,7 +75,7 @@ def test_every_sentence_is_translated_with_its_original_beside(shards: Path, nll
     parent, made = open_set(shards), open_set(tmp_path / "t")
     assert verify(tmp_path / "t") == []
     for split, videos in SPLITS.items():
-        for video in translated(parent, open_derived(tmp_path / "t", parent, TRANSLATIONS), split):
+        for video in translated_videos(parent, open_derived(tmp_path / "t", parent, TRANSLATIONS), split):
             expected = [(text, PAIRS[video.language][text] or text) for text in _texts(parent, video.id)]
             assert originals(made, video.id) == expected
             assert [sentence.text for sentence in video.sentences] == [new for _, new in expected]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from weaksync.datamodules.sample_clips import make_clips
-from weaksync.datamodules.streams import known, open_stream
+from weaksync.datamodules.streams import open_stream, stream_info
 from weaksync.recipes.matching.costs import rows_together, split_costs
 from weaksync.recipes.settings import config
 from weaksync.recipes.settings.matching import MatchingRecipe
@@ -141,7 +141,8 @@ def test_other_settings_are_refused(folder: Path, run: Path) -> None:
 def test_the_rate_of_the_prior_is_that_of_the_clips(folder: Path, run: Path) -> None:
     stages = Stages(recipe(folder))
     lips, speech = open_stream(stages.lips(), None, ("lips",)), open_stream(stages.spoken(), None, ("speech",))
-    pace = sorted(known(speech, entry.id).steps / known(lips, entry.id).steps for entry in lips.split("train"))
+    names = [entry.id for entry in lips.split("train")]
+    pace = sorted(stream_info(speech, name).steps / stream_info(lips, name).steps for name in names)
     expected = (pace[1] + pace[2]) / 2  # of four
     matcher = Matcher.from_pretrained(run / "model")
     assert matcher.lipspeech.config.rate == pytest.approx(expected, abs=1e-3)
@@ -157,7 +158,7 @@ def test_given_weights_are_not_trained(folder: Path, run: Path, monkeypatch: pyt
     stages = Stages(recipe(folder, f"syncnet.model={run / 'syncnet'}", name="given"))
     assert stages.syncnet() == run / "syncnet" / "model"
     lips = open_stream(stages.lips(), None, ("lips",))
-    assert known(lips, next(iter(lips.entries))).steps > 0
+    assert stream_info(lips, next(iter(lips.entries))).steps > 0
     assert not names
 
 
