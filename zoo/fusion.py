@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .pool import PoolFigures, pool_figures, pool_ranks
+from .pool import PoolMetrics, pool_metrics, pool_ranks
 
 #: "empirically designed" weights of section 5.3; costs of the alignment must be divided by the video's steps before
 PAPER_WEIGHTS: Mapping[str, float] = MappingProxyType({"object": 1.0, "scene": 1.0, "action": 1.0, "alignment": 10.0})
@@ -20,15 +20,15 @@ STEPS = 200
 
 @dataclass(frozen=True)
 class Fusion:
-    """Weights, and the figures that they reached where they were tuned.
+    """Weights, and the metrics that they reached where they were tuned.
 
     Attributes:
         weights: cue to its weight.
-        figures: of the fused costs.
+        metrics: of the fused costs.
     """
 
     weights: dict[str, float]
-    figures: PoolFigures
+    metrics: PoolMetrics
 
 
 def fuse(costs: Mapping[str, Tensor], weights: Mapping[str, float] = PAPER_WEIGHTS) -> Tensor:
@@ -88,4 +88,4 @@ def tune_weights(costs: Mapping[str, Tensor], right: Tensor) -> Fusion:
     shares = logs.detach().softmax(dim=0) * sum(start.values())
     weights = {cue: round(weight, 3) for cue, weight in zip(start, shares.tolist(), strict=True)}
     fused = fuse(costs, weights)
-    return Fusion(weights, pool_figures(pool_ranks(fused, right), fused.shape[1]))
+    return Fusion(weights, pool_metrics(pool_ranks(fused, right), fused.shape[1]))

@@ -25,7 +25,7 @@ OFFSETS = 15
 
 @dataclass(frozen=True)
 class ClipSync:
-    """The figures of one whole clip.
+    """The metrics of one whole clip.
 
     Attributes:
         content_accuracy: share of the times whose own speech is the nearest, among those of its window.
@@ -47,7 +47,7 @@ class LipSync(Task):
 
     Validation scores whole clips, each cut to consecutive windows: ``content_accuracy``, its ``chance``, ``in_sync``
     (share of clips whose lips and speech agree best at most a step from where they should), and with a weight of the
-    identity ``identity_accuracy``, over all clips.  Figures are means over clips, the same for any number of ranks.
+    identity ``identity_accuracy``, over all clips.  All are means over clips, the same for any number of ranks.
 
     Args:
         model: what is trained.
@@ -109,10 +109,10 @@ class LipSync(Task):
         # the same time on every rank, and after a run was resumed
         chance = Generator().manual_seed((self.seed << 32) + self.global_step)
         found = self.loss(out.lip_content, out.speech_content, out.face, out.voice, generator=chance)
-        shown = {"train/loss": found.loss, "train/content_accuracy": found.content_accuracy}
+        metrics = {"train/loss": found.loss, "train/content_accuracy": found.content_accuracy}
         if self.loss.identity_weight:
-            shown["train/identity_accuracy"] = found.identity_accuracy
-        self.log_dict(shown, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
+            metrics["train/identity_accuracy"] = found.identity_accuracy
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
         loss: Tensor = found.loss
         return loss
 
@@ -153,11 +153,11 @@ class LipSync(Task):
         self.clips = found
         if self.trainer.sanity_checking or not self.clips:
             return
-        for name, value in figures(self.clips, identity=self.loss.identity_weight > 0).items():
+        for name, value in sync_metrics(self.clips, identity=self.loss.identity_weight > 0).items():
             self.log(f"{stage}/{name}", value, prog_bar=name == "content_accuracy")
 
 
-def figures(clips: list[ClipSync], *, identity: bool) -> dict[str, float]:
+def sync_metrics(clips: list[ClipSync], *, identity: bool) -> dict[str, float]:
     """Means over clips: how well lips find their speech and, with `identity`, faces their voices."""
     found = {
         "content_accuracy": sum(clip.content_accuracy for clip in clips) / len(clips),

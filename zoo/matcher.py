@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from .checkpoint import MATCHER as CONFIG
 from .checkpoint import Pretrained, load
-from .codes import ClipCode, Pool, TextCode, alignment_costs, cue_costs, half_units
 from .download import fetch
+from .encoded import EncodedClip, EncodedText, Pool, alignment_costs, cue_costs, half_units
 from .folders import SUMS, file_hash, read_sums, replace_folder, write_sums
 from .fusion import PAPER_WEIGHTS, fuse
 from .glove import WordVectors
@@ -178,7 +178,7 @@ class Matcher:
         return whole.hexdigest()
 
     @torch.inference_mode()
-    def encode_clip(self, tube: Tensor, scene: Callable[[float], Tensor]) -> ClipCode:
+    def encode_clip(self, tube: Tensor, scene: Callable[[float], Tensor]) -> EncodedClip:
         """A clip as a query.
 
         Args:
@@ -196,10 +196,10 @@ class Matcher:
         steps, _ = self.lipspeech.encode_lips(features, _whole(features))
         times = lip_times(features.shape[1], self.fps, self.syncnet.config.stride)
         cues = {name: self._scene_vector(cue, scene) for name, cue in self.cues.items()}
-        return ClipCode(steps[0].float().cpu(), self._pooled(times), cues)
+        return EncodedClip(steps[0].float().cpu(), self._pooled(times), cues)
 
     @torch.inference_mode()
-    def encode_text(self, text: str, waveform: Tensor) -> TextCode:
+    def encode_text(self, text: str, waveform: Tensor) -> EncodedText:
         """A subtitle as it lies in a pool.
 
         Args:
@@ -216,7 +216,7 @@ class Matcher:
             words, lengths = self.words([text])
             for name, cue in self.cues.items():
                 cues[name] = half_units(cue.gsm.encode_text(words.to(self.device), lengths.to(self.device))[0])
-        return TextCode(half_units(steps[0]), cues)
+        return EncodedText(half_units(steps[0]), cues)
 
     def speech_times(self, steps: int) -> Tensor:
         """Seconds of its speech that the steps of a subtitle stand for, (m,)."""
@@ -225,7 +225,7 @@ class Matcher:
     @torch.inference_mode()
     def costs(
         self,
-        clips: list[ClipCode],
+        clips: list[EncodedClip],
         pool: Pool,
         columns: Tensor | None = None,
         *,

@@ -94,8 +94,8 @@ class ActionAlignment(Task):
         total = F.cross_entropy(logits[real], actions[real], label_smoothing=self.smoothing, reduction="sum")
         right = (logits[real].argmax(dim=-1) == actions[real]).float().mean()
         count = real.sum()
-        figures = {"train/loss": total.detach() / count, "train/accuracy": right}
-        self.log_dict(figures, on_epoch=True, on_step=False, batch_size=int(count), sync_dist=True)
+        metrics = {"train/loss": total.detach() / count, "train/accuracy": right}
+        self.log_dict(metrics, on_epoch=True, on_step=False, batch_size=int(count), sync_dist=True)
         if world_size() > 1:
             dist.all_reduce(count)
         return total * world_size() / count  # the mean over the actions of all ranks, scaled for the averaging of DDP

@@ -13,7 +13,7 @@ from .retrieval import Ranks
 
 
 @dataclass(frozen=True)
-class PoolFigures:
+class PoolMetrics:
     """Means over the queries.
 
     Attributes:
@@ -32,11 +32,16 @@ class PoolFigures:
     median_rank: float
     mean_reciprocal_rank: float
 
+    def logged(self) -> dict[str, float]:
+        """Those that runs log, by their short names."""
+        recalls = {"r1": self.r1, "r5": self.r5, "r10": self.r10}
+        return recalls | {"median_rank": self.median_rank, "mrr": self.mean_reciprocal_rank}
+
 
 def pool_ranks(costs: Tensor, right: Tensor) -> Ranks:
     """The rank of each clip's right subtitle; equal costs share their ranks.
 
-    Rows may come in blocks, and from several ranks: `joined` puts them together.
+    Rows may come in blocks, and from several ranks: `join_ranks` puts them together.
 
     Args:
         costs: (V, S), the least fits best; +inf for what cannot be aligned.
@@ -56,7 +61,7 @@ def pool_ranks(costs: Tensor, right: Tensor) -> Ranks:
     return Ranks(better.cpu().numpy(), tied.cpu().numpy(), np.ones(len(costs), dtype=np.int64))
 
 
-def joined(blocks: Iterable[Ranks]) -> Ranks:
+def join_ranks(blocks: Iterable[Ranks]) -> Ranks:
     """The ranks of all blocks, one after the other."""
     parts = list(blocks)
     return Ranks(
@@ -67,13 +72,13 @@ def joined(blocks: Iterable[Ranks]) -> Ranks:
     )
 
 
-def pool_figures(ranks: Ranks, pool: int) -> PoolFigures:
-    """The figures of a pool of so many subtitles.  Raises ValueError without a single query."""
+def pool_metrics(ranks: Ranks, pool: int) -> PoolMetrics:
+    """The metrics of a pool of so many subtitles.  Raises ValueError without a single query."""
     if not len(ranks.better):
         raise ValueError("no clip was ranked: there is nothing to report")
     r1, r5, r10 = (float(ranks.recall(most).mean()) for most in (1, 5, 10))
     expected = ranks.expected()
-    return PoolFigures(
+    return PoolMetrics(
         queries=len(expected),
         pool=pool,
         r1=r1,

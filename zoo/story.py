@@ -83,10 +83,10 @@ class StoryAlignment(Task):
         # steps differ in size, the last of an epoch most: the epoch's mean weighs them, by the pairs of all ranks
         size = int(out.pairs) if self.trainer.world_size > 1 else len(batch.keys)
         self.log("train/loss", out.value, prog_bar=True, on_step=True, on_epoch=True, batch_size=size)
-        told = ("accuracy", "chance", "without_negatives", "spread")
-        figures = {f"train/{name}": getattr(out, name) for name in told}
-        figures["train/temperature"] = self.model.temp.detach()
-        self.log_dict(figures, on_step=True, on_epoch=True, batch_size=size)
+        names = ("accuracy", "chance", "without_negatives", "spread")
+        metrics = {f"train/{name}": getattr(out, name) for name in names}
+        metrics["train/temperature"] = self.model.temp.detach()
+        self.log_dict(metrics, on_step=True, on_epoch=True, batch_size=size)
         return out.loss
 
     def evaluate_batch(self, batch: VideoBatch, stage: str) -> list[VideoSimilarity]:

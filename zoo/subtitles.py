@@ -16,14 +16,14 @@ from torch.optim.lr_scheduler import StepLR
 
 from ..datamodules.batches import SpokenBatch, SubtitleBatch
 from .batchnorm import over_all_ranks
-from .codes import ClipCode, Pool, TextCode, alignment_costs, cue_costs, half_units
+from .encoded import EncodedClip, EncodedText, Pool, alignment_costs, cue_costs, half_units
 from .losses import PairwiseRanking, PathCrossEntropy, path_cells
 from .losses.gather import world_size
 from .models.gsm import GSM
 from .models.lipspeech import LipSpeech, pooled_times
 from .models.syncnet import SyncNet, lip_times, speech_times
 from .optim import StepOptimConfig
-from .pool import PoolFigures, joined, pool_figures, pool_ranks
+from .pool import join_ranks, pool_metrics, pool_ranks
 from .retrieval import Ranks
 from .task import Task, gather_by_id
 
@@ -32,13 +32,13 @@ CLIPS_AT_ONCE = 8
 
 
 @dataclass
-class CodedClip:
+class EncodedPair:
     """A clip and its own subtitle, as a pool holds them."""
 
     id: str
     language: str
-    clip: ClipCode
-    text: TextCode
+    clip: EncodedClip
+    text: EncodedText
 
 
 @dataclass
@@ -52,11 +52,10 @@ class RankedClip:
 class SubtitleMatching(Task):
     """Trains the front end of lips and speech, or one global cue; validates by ranking every subtitle for every clip.
 
-    With a `syncnet` there are no cached features: batches are `SpokenBatch`es, and its convolutions learn too.  Its
-    batch normalisation keeps the statistics that it came with, and learns scale and shift alone.  So a step of a few
-    faces, whose frames are much alike, does not replace what was counted over all; a clip is computed by itself, part
-    by part, with `checkpoint_activations` in bounded memory, and alike on any number of ranks; and training begins
-    where cached features leave off.  Its heads are not used here, and stay as they were.
+    With a `syncnet` there are no cached features: batches are `SpokenBatch`es, and its convolutions learn too, at
+    `syncnet_lr`.  Its batch normalisation keeps its statistics and learns scale and shift alone, as a few faces, whose
+    frames are much alike, say little of them; so a clip is computed by itself, alike on any number of ranks, and with
+    `checkpoint_activations` in bounded memory.  Its heads are not used, and stay as they were.
 
     Args:
         model: what is trained: `LipSpeech`, or `GSM`.
@@ -68,9 +67,9 @@ class SubtitleMatching(Task):
         syncnet_lr: factor of the rate for it; 0 leaves it as it is.
 
     Attributes:
-        more: further subtitles that the clips of an evaluation choose from; None where there are none.
-        coded: clips of the last evaluation with their subtitles, of all ranks, by id.
-        ranked: where their subtitles stand, by id.
+        distractors: further subtitles that the clips of an evaluation choose from; None where there are none.
+        encoded: clips of the last evaluation with their subtitles, of all ranks, by id.
+        ranked: the ranks of their subtitles, by id.
 
     Raises:
         ValueError: an alignment loss, or a SyncNet, for a model without an alignment.
@@ -102,8 +101,8 @@ class SubtitleMatching(Task):
         self.alignment_weight = alignment_weight
         self.ranking = PairwiseRanking(model.values, margin=margin, directions=directions)
         self.path_loss = PathCrossEntropy(reduction="none")
-        self.more: Pool | None = None
-        self.coded: list[CodedClip] = []
+        self.distractors: Pool | None = None
+        self.encoded: list[EncodedPair] = []
         self.ranked: list[RankedClip] = []
         self.save_hyperparameters(
             {
@@ -129,11 +128,10 @@ class SubtitleMatching(Task):
             self.syncnet.eval()
 
     def training_step(self, batch: SubtitleBatch | SpokenBatch, batch_index: int) -> Tensor:
-        loss, figures = self.losses(self.streams(batch))
-        figures = {f"train/{name}": value for name, value in figures.items()}
-        told: dict[str, Any] = {"on_step": True, "on_epoch": True, "batch_size": len(batch), "sync_dist": True}
-        self.log("train/loss", loss.detach(), prog_bar=True, **told)
-        self.log_dict(figures, **told)
+        loss, parts = self.losses(self.streams(batch))
+        how: dict[str, Any] = {"on_step": True, "on_epoch": True, "batch_size": len(batch), "sync_dist": True}
+        self.log("train/loss", loss.detach(), prog_bar=True, **how)
+        self.log_dict({f"train/{name}": value for name, value in parts.items()}, **how)
         return loss
 
     def streams(self, batch: SubtitleBatch | SpokenBatch) -> SubtitleBatch:
@@ -142,7 +140,7 @@ class SubtitleMatching(Task):
             return batch
         if self.syncnet is None:
             raise ValueError("pictures and sound need a syncnet, which makes their features")
-        return streams_of(self.syncnet, batch)
+        return encode_streams(self.syncnet, batch)
 
     def losses(self, batch: SubtitleBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a step, the same on every rank that shares it, and its parts by name."""
@@ -155,13 +153,13 @@ class SubtitleMatching(Task):
         speech, m = self.model.encode_speech(batch.text, batch.text_lengths)
         texts = self.model.with_rates(speech, batch.languages)
         loss = rank = self.ranking(lips, texts, video_lengths=n, text_lengths=m)
-        figures = {"ranking": rank.detach()}
+        parts = {"ranking": rank.detach()}
         if self.alignment_weight:
-            path = paths_of(batch, lips.shape[1], speech.shape[1], self.model.lips.groups)
+            path = alignment_paths(batch, lips.shape[1], speech.shape[1], self.model.lips.groups)
             align = self._alignment(lips, speech, path)
             loss = rank + self.alignment_weight * align
-            figures["alignment"] = align.detach()
-        return loss, figures
+            parts["alignment"] = align.detach()
+        return loss, parts
 
     def _alignment(self, lips: Tensor, speech: Tensor, path: Tensor) -> Tensor:
         """The alignment loss: a mean over the pairs of all ranks that have a path, scaled for the averaging of DDP."""
@@ -171,22 +169,22 @@ class SubtitleMatching(Task):
             dist.all_reduce(count)
         return each.sum() * world_size() / count.clamp(min=1)
 
-    def evaluate_batch(self, batch: SubtitleBatch | SpokenBatch, stage: str) -> list[CodedClip]:
-        return code(self.model, self.streams(batch))
+    def evaluate_batch(self, batch: SubtitleBatch | SpokenBatch, stage: str) -> list[EncodedPair]:
+        return encode_batch(self.model, self.streams(batch))
 
     @property
     def pool(self) -> int:
         """The number of subtitles that each clip of the last evaluation was ranked against."""
-        return len(self.coded) + (0 if self.more is None else len(self.more))
+        return len(self.encoded) + (0 if self.distractors is None else len(self.distractors))
 
-    def score(self, found: list[CodedClip], stage: str) -> None:
+    def score(self, found: list[EncodedPair], stage: str) -> None:
         """Rank the subtitles of all clips for each of them, a share of the clips on each rank."""
-        self.coded = found
-        if self.trainer.sanity_checking or not self.coded:
+        self.encoded = found
+        if self.trainer.sanity_checking or not self.encoded:
             return
-        self.ranked = rank_all(self.model, self.coded, self.more)
-        figures = figures_of(self.ranked, self.pool)
-        for name, value in shown(figures).items():
+        self.ranked = rank_all(self.model, self.encoded, self.distractors)
+        metrics = pool_metrics(join_ranks(each.ranks for each in self.ranked), self.pool)
+        for name, value in metrics.logged().items():
             self.log(f"{stage}/{name}", value, prog_bar=name == "r1")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -214,7 +212,7 @@ class SubtitleMatching(Task):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": steps, "interval": "epoch"}}
 
 
-def streams_of(syncnet: SyncNet, batch: SpokenBatch) -> SubtitleBatch:
+def encode_streams(syncnet: SyncNet, batch: SpokenBatch) -> SubtitleBatch:
     """The lips and the speech of some clips: what would be read, had they been encoded beforehand.
 
     Each clip is encoded by itself, and nothing is padded before it is.
@@ -242,7 +240,7 @@ def streams_of(syncnet: SyncNet, batch: SpokenBatch) -> SubtitleBatch:
     )
 
 
-def paths_of(batch: SubtitleBatch, n: int, m: int, groups: int) -> Tensor:
+def alignment_paths(batch: SubtitleBatch, n: int, m: int, groups: int) -> Tensor:
     """The known path of every pair, (B, n, m) bool on the CPU, from the times of a batch; see `path_cells`.
 
     Args:
@@ -270,51 +268,53 @@ def paths_of(batch: SubtitleBatch, n: int, m: int, groups: int) -> Tensor:
 
 
 @torch.no_grad()
-def code(model: LipSpeech | GSM, batch: SubtitleBatch) -> list[CodedClip]:
+def encode_batch(model: LipSpeech | GSM, batch: SubtitleBatch) -> list[EncodedPair]:
     """Clips with their subtitles, as a pool holds them."""
     if isinstance(model, GSM):
         video = torch.nn.functional.normalize(model.encode_video(batch.video, batch.video_lengths).float(), dim=-1)
-        clips = [ClipCode(torch.zeros(0, 0), torch.zeros(0), {model.config.cue: one}) for one in video.cpu()]
+        clips = [EncodedClip(torch.zeros(0, 0), torch.zeros(0), {model.config.cue: one}) for one in video.cpu()]
     else:
         encoded, lengths = model.encode_lips(batch.video, batch.video_lengths)
         groups = model.lips.groups
         times = torch.zeros(batch.video.shape[:2]) if batch.video_times is None else batch.video_times
         clips = [
-            ClipCode(steps[:length].float().cpu(), pooled_times(when, groups)[:length])
+            EncodedClip(steps[:length].float().cpu(), pooled_times(when, groups)[:length])
             for steps, length, when in zip(encoded, lengths.tolist(), times, strict=True)
         ]
-    texts = code_texts(model, batch.text, batch.text_lengths)
+    texts = encode_texts(model, batch.text, batch.text_lengths)
     rows = zip(batch.ids, batch.languages, clips, texts, strict=True)
-    return [CodedClip(*row) for row in rows]
+    return [EncodedPair(*row) for row in rows]
 
 
 @torch.no_grad()
-def code_texts(model: LipSpeech | GSM, text: Tensor, lengths: Tensor) -> list[TextCode]:
+def encode_texts(model: LipSpeech | GSM, text: Tensor, lengths: Tensor) -> list[EncodedText]:
     """Subtitles (B, M, Dt) with lengths (B,), as a pool holds them."""
     if isinstance(model, GSM):
         vectors = half_units(model.encode_text(text, lengths))
-        return [TextCode(torch.zeros(0, 0, dtype=torch.float16), {model.config.cue: one}) for one in vectors]
+        return [EncodedText(torch.zeros(0, 0, dtype=torch.float16), {model.config.cue: one}) for one in vectors]
     steps, lengths = model.encode_speech(text, lengths)
-    return [TextCode(half_units(each[:length])) for each, length in zip(steps, lengths.tolist(), strict=True)]
+    return [EncodedText(half_units(each[:length])) for each, length in zip(steps, lengths.tolist(), strict=True)]
 
 
-def rank_all(model: LipSpeech | GSM, coded: Sequence[CodedClip], more: Pool | None = None) -> list[RankedClip]:
-    """The rank of each clip's own subtitle among all of theirs and `more`; each process ranks a share.
+def rank_all(
+    model: LipSpeech | GSM, encoded: Sequence[EncodedPair], distractors: Pool | None = None
+) -> list[RankedClip]:
+    """The rank of each clip's own subtitle among all of theirs and `distractors`; each process ranks a share.
 
     The clips that are compared together, and so every cost, are the same for any number of ranks.
 
     Args:
-        coded: of all ranks, in one order on all of them.
-        more: further subtitles to choose from.
+        encoded: of all ranks, in one order on all of them.
+        distractors: further subtitles to choose from.
     """
-    pool = Pool.of([each.text for each in coded], [each.language for each in coded])
+    pool = Pool.of([each.text for each in encoded], [each.language for each in encoded])
     rank, world = (dist.get_rank(), world_size()) if world_size() > 1 else (0, 1)
     found = []
-    for first in list(range(0, len(coded), CLIPS_AT_ONCE))[rank::world]:
-        some = coded[first : first + CLIPS_AT_ONCE]
-        costs = costs_of(model, [each.clip for each in some], pool)
-        if more is not None:
-            costs = torch.cat([costs, costs_of(model, [each.clip for each in some], more)], dim=1)
+    for first in list(range(0, len(encoded), CLIPS_AT_ONCE))[rank::world]:
+        some = encoded[first : first + CLIPS_AT_ONCE]
+        costs = pool_costs(model, [each.clip for each in some], pool)
+        if distractors is not None:
+            costs = torch.cat([costs, pool_costs(model, [each.clip for each in some], distractors)], dim=1)
         ranks = pool_ranks(costs, torch.arange(first, first + len(some)))
         for row, each in enumerate(some):
             own = slice(row, row + 1)
@@ -323,22 +323,6 @@ def rank_all(model: LipSpeech | GSM, coded: Sequence[CodedClip], more: Pool | No
 
 
 @torch.no_grad()
-def costs_of(model: LipSpeech | GSM, clips: list[ClipCode], pool: Pool) -> Tensor:
+def pool_costs(model: LipSpeech | GSM, clips: list[EncodedClip], pool: Pool) -> Tensor:
     """Costs of clips with a pool, (V, S) float32: the least fits best."""
     return cue_costs(clips, pool)[model.config.cue] if isinstance(model, GSM) else alignment_costs(model, clips, pool)
-
-
-def figures_of(ranked: Sequence[RankedClip], pool: int) -> PoolFigures:
-    """The figures of clips that chose from so many subtitles.  Raises ValueError where there is none."""
-    return pool_figures(joined(each.ranks for each in ranked), pool)
-
-
-def shown(figures: PoolFigures) -> dict[str, float]:
-    """Figures by the names under which runs log them."""
-    return {
-        "r1": figures.r1,
-        "r5": figures.r5,
-        "r10": figures.r10,
-        "median_rank": figures.median_rank,
-        "mrr": figures.mean_reciprocal_rank,
-    }

@@ -65,8 +65,8 @@ class WhoSpeaks(Task):
         logits = self.model(batch.frames, batch.waveform)
         loss = F.binary_cross_entropy_with_logits(logits, truth)
         right = ((logits > 0) == (truth > 0.5)).float().mean()
-        figures = {"train/loss": loss, "train/accuracy": right}
-        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
+        metrics = {"train/loss": loss, "train/accuracy": right}
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
         return loss
 
     def evaluate_batch(self, batch: TubeBatch, stage: str) -> list[ScoredTrack]:
@@ -87,15 +87,15 @@ class WhoSpeaks(Task):
         return {"optimizer": optimizer, "lr_scheduler": ExponentialLR(optimizer, self.decay)}
 
     def score(self, found: list[ScoredTrack], stage: str) -> None:
-        """The figures over the frames of all tracks."""
+        """The metrics over the frames of all tracks."""
         self.tracks = found
         if self.trainer.sanity_checking or not self.tracks:
             return
-        for name, value in figures(self.tracks).items():
+        for name, value in track_metrics(self.tracks).items():
             self.log(f"{stage}/{name}", value, prog_bar=name == "auc")
 
 
-def figures(tracks: list[ScoredTrack]) -> dict[str, float]:
+def track_metrics(tracks: list[ScoredTrack]) -> dict[str, float]:
     """Area under the curve and average precision over the frames of all tracks, of the model and of the baseline."""
     truth = torch.cat([track.speaking for track in tracks]).long()
     found = {}

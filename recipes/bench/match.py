@@ -20,7 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from ... import zoo
 from ...kernels import ops
-from ...zoo.codes import ClipCode, half_units
+from ...zoo.encoded import EncodedClip, half_units
 from ...zoo.fusion import PAPER_WEIGHTS
 from ...zoo.matcher import Matcher
 from ..console import print_table, progress
@@ -102,7 +102,7 @@ def command(subtitles: int, steps: int, narrow: int, threads: int, repeats: int,
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     matcher = Matcher(zoo.create("syncnet").eval(), zoo.create("lipspeech").eval(), weights=dict(PAPER_WEIGHTS))  # type: ignore[arg-type]
-    clip = ClipCode(
+    clip = EncodedClip(
         torch.randn(steps, DIM),
         torch.arange(steps) * 0.16,
         {cue: F.normalize(torch.randn(WIDTH), dim=0) for cue in CUES},

@@ -9,7 +9,7 @@ from dataclasses import replace as with_changes
 import torch
 from torch import Tensor
 
-from ...zoo.codes import ClipCode
+from ...zoo.encoded import EncodedClip
 from ...zoo.matcher import Matcher
 from ...zoo.models.lipspeech import LipSpeech
 from .fitting import fit, stretches
@@ -23,7 +23,7 @@ ORDER_WEIGHTS, DURATION_WEIGHTS = (0.0, 0.1, 1.0), (0.0, 0.1, 1.0)
 
 
 def candidate(
-    matcher: Matcher, clip: ClipCode, query: Query, searched: SubtitleIndex, found: Ranking, row: int
+    matcher: Matcher, clip: EncodedClip, query: Query, searched: SubtitleIndex, found: Ranking, row: int
 ) -> Candidate:
     """A subtitle of a ranking, aligned with the clip and fitted to it."""
     column = int(found.columns[row])
@@ -56,7 +56,7 @@ def speaking_of(query: Query) -> list[tuple[float, float]]:
     return stretches(query.speaking.double().numpy(), query.record.fps, least=0.5 * float(query.speaking.max()))
 
 
-def variants(matcher: Matcher, clip: ClipCode, searched: SubtitleIndex, column: int) -> dict[str, list[Variant]]:
+def variants(matcher: Matcher, clip: EncodedClip, searched: SubtitleIndex, column: int) -> dict[str, list[Variant]]:
     """A subtitle aligned by other weights of the order and the duration, and by DTW (Figures 4, 5 and 6)."""
     own = matcher.lipspeech.config
     lips, speech, lengths = _pair(matcher, clip, searched, column)
@@ -84,7 +84,7 @@ def variants(matcher: Matcher, clip: ClipCode, searched: SubtitleIndex, column: 
 
 @torch.inference_mode()
 def _pair(
-    matcher: Matcher, clip: ClipCode, searched: SubtitleIndex, column: int
+    matcher: Matcher, clip: EncodedClip, searched: SubtitleIndex, column: int
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
     """Steps of a clip (1, n, d) and of a subtitle (1, m, d + 1) with its rate, and both lengths."""
     steps = searched.pool.steps_of(column).float()[None].to(matcher.device)

@@ -20,10 +20,10 @@ from ...datamodules.streams import (
     stream_of,
 )
 from ...datamodules.subtitles import SubtitleClips
-from ...zoo.codes import Pool, TextCode
+from ...zoo.encoded import EncodedText, Pool
 from ...zoo.models.gsm import GSM
 from ...zoo.models.lipspeech import LipSpeech
-from ...zoo.subtitles import code, code_texts, costs_of
+from ...zoo.subtitles import encode_batch, encode_texts, pool_costs
 from ..training.subtitles import least_steps
 
 #: sequences that are encoded together
@@ -96,18 +96,18 @@ def split_costs(
     for name, each in parts.items():
         numbers = {clip.id: number for number, clip in enumerate(read[name].clips)}
         places = [numbers[clip.id] for clip in everyone]
-        coded = [
+        encoded = [
             one
             for start in range(0, len(places), _AT_ONCE)
-            for one in code(each.model, read[name].batch(places[start : start + _AT_ONCE]))
+            for one in encode_batch(each.model, read[name].batch(places[start : start + _AT_ONCE]))
         ]
-        texts, languages = [one.text for one in coded], [one.language for one in coded]
+        texts, languages = [one.text for one in encoded], [one.language for one in encoded]
         if each.more is not None:
             texts += _texts(each.model, each.more, [one.id for one in further])
             languages += [one.language for one in further]
         texts += _texts(each.model, each.text, [one.id for one in others])
         languages += [one.language for one in others]
-        costs[name] = costs_of(each.model, [coded[place].clip for place in asking], Pool.of(texts, languages))
+        costs[name] = pool_costs(each.model, [encoded[place].clip for place in asking], Pool.of(texts, languages))
     subtitles = [one.id for one in (*everyone, *further, *others)]
     return Costs([everyone[place] for place in asking], subtitles, len(everyone), costs, torch.tensor(asking))
 
@@ -145,12 +145,12 @@ def _further(folders: Sequence[Path | None], least: list[int], split: str | None
     return list((found or {}).values())
 
 
-def _texts(model: LipSpeech | GSM, folder: Path, names: list[str]) -> list[TextCode]:
+def _texts(model: LipSpeech | GSM, folder: Path, names: list[str]) -> list[EncodedText]:
     features = open_stream(folder, None, TEXT_STREAMS)
     stream = stream_of(features)
-    codes: list[TextCode] = []
+    codes: list[EncodedText] = []
     for start in range(0, len(names), _AT_ONCE):
         steps = [torch.from_numpy(read_stream(features, name)[stream]) for name in names[start : start + _AT_ONCE]]
         lengths = torch.tensor([len(each) for each in steps])
-        codes += code_texts(model, pad_sequence(steps, batch_first=True), lengths)
+        codes += encode_texts(model, pad_sequence(steps, batch_first=True), lengths)
     return codes

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...datamodules.files import whole_path
-from ...zoo.codes import ClipCode, weighted_units
+from ...zoo.encoded import EncodedClip, weighted_units
 from ...zoo.fusion import fuse
 from ...zoo.matcher import ALIGNMENT, Matcher
 from ..console import require
@@ -75,7 +75,7 @@ class Narrowing:
             raise ValueError(f"{path} is of another pool: remove it, and {index.maker(index.folder)} --search makes it")
         self.cues = list(index.info.cues)
 
-    def columns(self, clip: ClipCode, matcher: Matcher, keep: int) -> Tensor:
+    def columns(self, clip: EncodedClip, matcher: Matcher, keep: int) -> Tensor:
         """The `keep` subtitles whose global cues fit best, (keep,) int64, ascending."""
         query = weighted_units({name: clip.cues[name] for name in self.cues}, matcher.weights)
         _, found = self.search.search(query[None].numpy(), min(keep, self.search.ntotal))

@@ -22,7 +22,7 @@ from ...datamodules.batches import Speech
 from ...datamodules.files import whole_path
 from ...datamodules.index import ShardSet
 from ...datamodules.speech_set import SPLIT, open_speech, read_speech
-from ...zoo.codes import Pool
+from ...zoo.encoded import Pool
 from ...zoo.matcher import Matcher
 
 FORMAT, VERSION = "weaksync-subtitle-index", 1

@@ -15,7 +15,7 @@ from ...datamodules.index import ShardSet
 from ...datamodules.records import Cue, SpokenClip
 from ...datamodules.shards import pack
 from ...datamodules.spoken import CLIPS, TUBE_FPS, open_clips, spoken_clip
-from ...zoo.codes import ClipCode
+from ...zoo.encoded import EncodedClip
 from ...zoo.matcher import Matcher
 from ...zoo.speaking import LipsAndVoice, ScoreSpeaking
 from ..building import faces as finding
@@ -54,12 +54,12 @@ class Query:
         """In seconds."""
         return self.record.end - self.record.start
 
-    def encode(self, matcher: Matcher) -> ClipCode:
+    def encode(self, matcher: Matcher) -> EncodedClip:
         """The clip as a matcher sees it.  Raises ValueError where it is too short."""
         return encode(matcher, self.shards, self.record.id)
 
 
-def encode(matcher: Matcher, shards: ShardSet, clip: str) -> ClipCode:
+def encode(matcher: Matcher, shards: ShardSet, clip: str) -> EncodedClip:
     """A clip of a set as a matcher sees it.  Raises ValueError where it is too short."""
     frames = spoken.at_rate(spoken.tube(shards, clip), matcher.fps)
     return matcher.encode_clip(frames, lambda fps: spoken.scene(shards, clip, fps=fps))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...zoo.codes import ClipCode, alignment_costs, cue_costs
+from ...zoo.encoded import EncodedClip, alignment_costs, cue_costs
 from ...zoo.matcher import ALIGNMENT, Matcher
 from .narrowing import Narrowing
 from .pool import SubtitleIndex
@@ -37,7 +37,7 @@ class Ranking:
 @torch.inference_mode()
 def rank(
     matcher: Matcher,
-    clip: ClipCode,
+    clip: EncodedClip,
     index: SubtitleIndex,
     *,
     narrowing: Narrowing | None = None,

@@ -17,13 +17,13 @@ from ... import zoo
 from ...datamodules.files import write_whole
 from ...datamodules.streams import TEXT_STREAMS, open_stream, producer_of, read_stream, stream_info, stream_of
 from ...datamodules.subtitle_steps import PairedDataModule
-from ...zoo.codes import Pool, TextCode
+from ...zoo.encoded import EncodedText, Pool
 from ...zoo.metrics import Interval, interval
 from ...zoo.models.gsm import GSM
 from ...zoo.models.lipspeech import LipSpeech
 from ...zoo.models.syncnet import SyncNet
-from ...zoo.pool import joined
-from ...zoo.subtitles import SubtitleMatching, code_texts
+from ...zoo.pool import join_ranks
+from ...zoo.subtitles import SubtitleMatching, encode_texts
 from ..console import err, print_table
 from ..derived.streams import producer_name
 from ..report.pool import curves
@@ -144,14 +144,14 @@ def evaluate(
     if not len(clips.split(split)):
         raise ValueError(f"no clip of the {split} split has both streams: nothing to score")
     task = SubtitleMatching(model.eval(), alignment_weight=0.0, syncnet=syncnet)
-    task.more = further(model, more, clips) if more else None
+    task.distractors = further(model, more, clips) if more else None
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "callbacks": progress_bar()}
     with signal_exit_codes():
         trainer(recipe.trainer, **quiet).test(task, datamodule=clips, verbose=False)
     of_id = {clip.id: clip for clip in clips.split(split).clips}
     asked = [of_id[each.id] for each in task.ranked]
     queries = [Query(clip.id, clip.domain, clip.hidden, clip.offscreen) for clip in asked]
-    return PoolScores(queries, task.pool, {"model": [joined(each.ranks for each in task.ranked)]})
+    return PoolScores(queries, task.pool, {"model": [join_ranks(each.ranks for each in task.ranked)]})
 
 
 @torch.no_grad()
@@ -161,7 +161,7 @@ def further(model: LipSpeech | GSM, folders: Sequence[str | Path], clips: Paired
     Raises:
         ValueError: a set holds another stream than the model reads, or was made by another.
     """
-    codes: list[TextCode] = []
+    codes: list[EncodedText] = []
     languages: list[str] = []
     wanted, short = clips.names[1], 0
     for folder in folders:
@@ -177,7 +177,7 @@ def further(model: LipSpeech | GSM, folders: Sequence[str | Path], clips: Paired
         for first in range(0, len(kept), _AT_ONCE):
             some = kept[first : first + _AT_ONCE]
             steps = [torch.from_numpy(read_stream(features, text.id)[wanted]) for text in some]
-            codes += code_texts(
+            codes += encode_texts(
                 model, pad_sequence(steps, batch_first=True), torch.tensor([len(each) for each in steps])
             )
             languages += [text.language for text in some]

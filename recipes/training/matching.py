@@ -106,7 +106,7 @@ def assemble(stages: Stages, parts: dict[str, str | Path]) -> Matcher:
         voice=Voice(name=recipe.data.voice),
         languages=reads[ALIGNMENT].model.languages,
         kept_recall=kept_recall(found.costs, found.right, fusion.weights) if cues else {},
-        metrics={f"val/{name}": value for name, value in vars(fusion.figures).items()},
+        metrics={f"val/{name}": value for name, value in vars(fusion.metrics).items()},
     )
 
 

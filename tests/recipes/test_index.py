@@ -17,7 +17,7 @@ from weaksync.recipes.index import command, index
 from weaksync.recipes.matching import indexing
 from weaksync.recipes.matching.narrowing import Narrowing, expected_loss, kept_recall
 from weaksync.recipes.matching.pool import Source, open_index
-from weaksync.zoo.codes import ClipCode
+from weaksync.zoo.encoded import EncodedClip
 from weaksync.zoo.matcher import Voice
 
 from .tiny_matcher import TEXTS, tiny_matcher, write_pool
@@ -40,7 +40,7 @@ def random_clip(seed=0):
         name: torch.nn.functional.normalize(torch.randn(128, generator=generator), dim=0)
         for name in ("object", "scene")
     }
-    return ClipCode(torch.randn(12, 128, generator=generator), torch.arange(12) * 0.16, cues)
+    return EncodedClip(torch.randn(12, 128, generator=generator), torch.arange(12) * 0.16, cues)
 
 
 def test_an_index_holds_what_the_matcher_makes_of_each_text(matcher, made):

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from weaksync import zoo
 from weaksync.datamodules.batches import SpokenBatch, SubtitleBatch
 from weaksync.zoo.batchnorm import over_all_ranks
-from weaksync.zoo.subtitles import SubtitleMatching, code, rank_all
+from weaksync.zoo.subtitles import SubtitleMatching, encode_batch, rank_all
 from weaksync.zoo.task import gather_by_id
 
 rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
@@ -69,7 +69,7 @@ for name, parameter in task.named_parameters():
         dist.all_reduce(parameter.grad)
         found[f"grad {name}"] = parameter.grad / world
 task.model.eval()
-own = [one for place in whole[rank::world] for one in code(task.model, task.streams(share([place])))]
+own = [one for place in whole[rank::world] for one in encode_batch(task.model, task.streams(share([place])))]
 ranked = rank_all(task.model, gather_by_id(own))
 save_file(found, folder / f"rank{rank}.safetensors")
 rows = [[each.id, int(each.ranks.better[0]), int(each.ranks.tied[0])] for each in ranked]

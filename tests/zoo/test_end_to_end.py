@@ -16,7 +16,7 @@ from weaksync.zoo.models.gsm import GSM
 from weaksync.zoo.models.lipspeech import LipSpeech
 from weaksync.zoo.models.syncnet import SyncNet, lip_steps, speech_steps
 from weaksync.zoo.optim import StepOptimConfig
-from weaksync.zoo.subtitles import SubtitleMatching, streams_of
+from weaksync.zoo.subtitles import SubtitleMatching, encode_streams
 
 from .subtitle_ranks import outcomes
 
@@ -66,7 +66,7 @@ def clips(count: int, seed: int = 0) -> SpokenBatch:
 @torch.no_grad()
 def test_streams_are_those_of_each_clip_by_itself(fps: int, stride: int) -> None:
     model, batch = syncnet(fps=fps, stride=stride), clips(3)
-    found = streams_of(model, batch)
+    found = encode_streams(model, batch)
     assert found.ids == batch.ids and found.spoken is batch.spoken and found.synthesised is batch.synthesised
     assert found.video_times is not None and found.text_times is not None
     for row in range(3):

@@ -18,7 +18,7 @@ from weaksync import zoo
 from weaksync.zoo.fusion import PAPER_WEIGHTS, fuse, tune_weights
 from weaksync.zoo.losses import PairwiseRanking
 from weaksync.zoo.models.gsm import GSM
-from weaksync.zoo.pool import joined, pool_figures, pool_ranks, zero_based_ranks
+from weaksync.zoo.pool import join_ranks, pool_metrics, pool_ranks, zero_based_ranks
 
 WIDTH = 6
 
@@ -115,7 +115,7 @@ def test_places_are_those_of_sorting(queries: int, pool: int, seed: int, tied: b
     costs = (4 * costs).round() if tied else costs
     right = torch.randint(pool, (queries,), generator=generator)
     ranks = pool_ranks(costs, right)
-    figures = pool_figures(ranks, pool)
+    figures = pool_metrics(ranks, pool)
     places, firsts = [], []
     for row, column in zip(costs.tolist(), right.tolist(), strict=True):
         others = row[:column] + row[column + 1 :]
@@ -127,7 +127,7 @@ def test_places_are_those_of_sorting(queries: int, pool: int, seed: int, tied: b
     assert figures.mean_reciprocal_rank == pytest.approx(np.mean([1 / place for place in places]))
     assert figures.r1 <= figures.r5 <= figures.r10 <= 1
     blocks = [pool_ranks(costs[i : i + 2], right[i : i + 2]) for i in range(0, queries, 2)]
-    assert pool_figures(joined(blocks), pool) == figures
+    assert pool_metrics(join_ranks(blocks), pool) == figures
     if not tied:
         assert zero_based_ranks(costs, right).tolist() == [place - 1 for place in places]
 
@@ -138,8 +138,8 @@ def test_costs_that_cannot_be_ranked() -> None:
     with pytest.raises(ValueError, match="columns of the pool, 0 to 1"):
         pool_ranks(torch.zeros(1, 2), torch.tensor([2]))
     with pytest.raises(ValueError, match="no clip was ranked"):
-        pool_figures(joined([]), 5)
-    last = pool_figures(pool_ranks(torch.tensor([[math.inf, 1.0, 2.0]]), torch.tensor([0])), 3)
+        pool_metrics(join_ranks([]), 5)
+    last = pool_metrics(pool_ranks(torch.tensor([[math.inf, 1.0, 2.0]]), torch.tensor([0])), 3)
     assert last.median_rank == 3
 
 
@@ -167,13 +167,13 @@ def test_weights_are_tuned_towards_the_cue_that_knows() -> None:
     noise = [torch.rand(40, 40, generator=generator) for _ in range(3)]
     costs = {"object": noise[0], "scene": noise[1] - 0.9 * torch.eye(40), "alignment": noise[2] - 0.2 * torch.eye(40)}
     tuned = tune_weights(costs, right)
-    single = {cue: pool_figures(pool_ranks(cost, right), 40).r1 for cue, cost in costs.items()}
-    assert tuned.figures.r1 >= max(single.values())
-    assert tuned.figures.r1 >= pool_figures(pool_ranks(fuse(costs), right), 40).r1
+    single = {cue: pool_metrics(pool_ranks(cost, right), 40).r1 for cue, cost in costs.items()}
+    assert tuned.metrics.r1 >= max(single.values())
+    assert tuned.metrics.r1 >= pool_metrics(pool_ranks(fuse(costs), right), 40).r1
     assert tuned.weights["scene"] > tuned.weights["object"]
     again = tune_weights(dict(reversed(costs.items())), right)
     assert again == tuned
-    torch.testing.assert_close(pool_figures(pool_ranks(fuse(costs, tuned.weights), right), 40).r1, tuned.figures.r1)
+    torch.testing.assert_close(pool_metrics(pool_ranks(fuse(costs, tuned.weights), right), 40).r1, tuned.metrics.r1)
 
 
 def test_weights_are_those_under_which_choices_were_drawn() -> None:
@@ -191,4 +191,4 @@ def test_a_cue_that_is_always_right_is_enough() -> None:
     generator = torch.Generator().manual_seed(0)
     costs = {"object": torch.rand(20, 20, generator=generator), "alignment": 1 - torch.eye(20)}
     tuned = tune_weights(costs, torch.arange(20))
-    assert tuned.figures.r1 == 1 and tuned.weights["alignment"] > 10 * tuned.weights["object"]
+    assert tuned.metrics.r1 == 1 and tuned.weights["alignment"] > 10 * tuned.weights["object"]

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from weaksync.zoo.batchnorm import RankBatchNorm, over_all_ranks
-from weaksync.zoo.lipsync import ClipSync, LipSync, best_offset, figures, nearest_in_windows
+from weaksync.zoo.lipsync import ClipSync, LipSync, best_offset, nearest_in_windows, sync_metrics
 from weaksync.zoo.models.sequences import SequenceBatchNorm
 from weaksync.zoo.models.syncnet import SyncNetOutput
 
@@ -53,10 +53,10 @@ def test_figures_are_means_over_clips() -> None:
         ClipSync("b", 0.3, 0.1, -1, face=east, voice=north),
         ClipSync("c", 0.1, 0.2, 2, face=-north, voice=-north),
     ]
-    found = figures(clips, identity=True)
+    found = sync_metrics(clips, identity=True)
     assert found["content_accuracy"] == pytest.approx(0.3) and found["chance"] == pytest.approx(0.4 / 3)
     assert found["in_sync"] == pytest.approx(2 / 3) and found["identity_accuracy"] == pytest.approx(2 / 3)
-    assert "identity_accuracy" not in figures(clips, identity=False)
+    assert "identity_accuracy" not in sync_metrics(clips, identity=False)
 
 
 def test_normalisation_over_ranks_is_that_of_one_process(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from weaksync import zoo
-from weaksync.zoo.codes import Pool, TextCode, alignment_costs
+from weaksync.zoo.encoded import EncodedText, Pool, alignment_costs
 from weaksync.zoo.fusion import fuse
 from weaksync.zoo.glove import HashedWords, WordVectors
 from weaksync.zoo.matcher import ALIGNMENT, GlobalCue, Matcher, Voice
@@ -181,7 +181,7 @@ def test_what_is_too_short_or_empty_is_refused(matcher):
     with pytest.raises(ValueError, match="pool is empty"):
         Pool.of([], [])
     with pytest.raises(ValueError, match="no clip"):
-        alignment_costs(matcher.lipspeech, [], Pool.of([TextCode(torch.zeros(3, 128).half())], ["en"]))
+        alignment_costs(matcher.lipspeech, [], Pool.of([EncodedText(torch.zeros(3, 128).half())], ["en"]))
 
 
 def test_times_are_the_middles_of_what_steps_saw(matcher):

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from weaksync import zoo
 from weaksync.datamodules.batches import SubtitleBatch
-from weaksync.zoo.codes import Pool
+from weaksync.zoo.encoded import Pool
 from weaksync.zoo.losses import path_cells
 from weaksync.zoo.models.gsm import GSM
 from weaksync.zoo.models.lipspeech import LipSpeech, pooled_times
 from weaksync.zoo.optim import StepOptimConfig
-from weaksync.zoo.pool import pool_figures
-from weaksync.zoo.subtitles import SubtitleMatching, code, costs_of, figures_of, paths_of, rank_all
+from weaksync.zoo.pool import PoolMetrics, join_ranks, pool_metrics
+from weaksync.zoo.subtitles import RankedClip, SubtitleMatching, alignment_paths, encode_batch, pool_costs, rank_all
 
 from .subtitle_ranks import outcomes
 
@@ -67,7 +67,7 @@ def gsm() -> GSM:
 
 def test_paths_are_those_of_each_pair_at_the_pace_of_the_front_end() -> None:
     batch = pairs(3)
-    paths = paths_of(batch, 15, 14, 2)
+    paths = alignment_paths(batch, 15, 14, 2)
     assert batch.spoken is not None and batch.synthesised is not None
     for row in range(3):
         times = [
@@ -78,7 +78,7 @@ def test_paths_are_those_of_each_pair_at_the_pace_of_the_front_end() -> None:
         assert torch.equal(paths[row, : cells.shape[0], : cells.shape[1]], cells)
         assert paths[row].sum() == cells.sum() >= cells.shape[0]
     with pytest.raises(ValueError, match="lips with speech, not other streams"):
-        paths_of(pairs(2, timed=False), 15, 14, 2)
+        alignment_paths(pairs(2, timed=False), 15, 14, 2)
 
 
 @pytest.mark.parametrize("aligner", ["soft-dsta", "soft-dtw"])
@@ -87,7 +87,7 @@ def test_the_alignment_loss_is_the_same_whatever_aligns(aligner: str) -> None:
     _, figures = SubtitleMatching(lipspeech(aligner=aligner)).losses(batch)
     lips, _ = (model := lipspeech()).encode_lips(batch.video, batch.video_lengths)
     speech, _ = model.encode_speech(batch.text, batch.text_lengths)
-    path = paths_of(batch, lips.shape[1], speech.shape[1], 2)
+    path = alignment_paths(batch, lips.shape[1], speech.shape[1], 2)
     near = far = 0.0
     for row in range(4):
         cosine = torch.nn.functional.cosine_similarity(lips[row, :, None], speech[row, None], dim=2)
@@ -119,8 +119,12 @@ def test_it_learns_to_tell_clips_by_their_subtitles(which: str) -> None:
         optimiser.step()
         losses.append(float(figures["ranking"]))
     assert losses[-1] < losses[0] / 4
-    found = figures_of(rank_all(model.eval(), code(model, clips)), 6)
+    found = metrics_of(rank_all(model.eval(), encode_batch(model, clips)), 6)
     assert found.r1 >= 0.75 and found.median_rank == 1
+
+
+def metrics_of(ranked: list[RankedClip], pool: int) -> PoolMetrics:
+    return pool_metrics(join_ranks(each.ranks for each in ranked), pool)
 
 
 def _optimisers(task: SubtitleMatching) -> tuple[list[torch.optim.Optimizer], list[object]]:
@@ -146,21 +150,14 @@ def test_the_rate_falls_in_steps() -> None:
 
 def test_ranks_count_what_is_nearer_of_all_that_is_there() -> None:
     model = lipspeech().eval()
-    coded, others = code(model, pairs(11)), code(model, pairs(5, 9))
+    encoded, others = encode_batch(model, pairs(11)), encode_batch(model, pairs(5, 9))
     more = Pool.of([each.text for each in others], ["en"] * 5)
-    ranked = rank_all(model, coded, more)
-    pool = Pool.of([each.text for each in coded], ["en"] * 11)
-    costs = torch.cat([costs_of(model, [each.clip for each in coded], part) for part in (pool, more)], dim=1)
+    ranked = rank_all(model, encoded, more)
+    pool = Pool.of([each.text for each in encoded], ["en"] * 11)
+    costs = torch.cat([pool_costs(model, [each.clip for each in encoded], part) for part in (pool, more)], dim=1)
     wanted = [int((costs[row] < costs[row, row]).sum()) for row in range(11)]
     numbers = [int(each.id.removeprefix("clip")) for each in ranked]
     assert [int(each.ranks.better[0]) for each in ranked] == [wanted[number] for number in numbers]
-    assert figures_of(ranked, 16) == pool_figures(_joined(ranked), 16)
-
-
-def _joined(ranked: list) -> object:  # type: ignore[type-arg]
-    from weaksync.zoo.pool import joined
-
-    return joined(each.ranks for each in ranked)
 
 
 def test_lightning_logs_the_figures_of_the_whole_split(tmp_path: Path) -> None:
@@ -171,14 +168,8 @@ def test_lightning_logs_the_figures_of_the_whole_split(tmp_path: Path) -> None:
         accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
     (found,) = runner.validate(task, dataloaders=torch.utils.data.DataLoader(singles, batch_size=None), verbose=False)
-    figures = figures_of(rank_all(model, code(model, pairs(5))), 5)
-    assert found == pytest.approx({f"val/{name}": value for name, value in _shown(figures).items()})
-
-
-def _shown(figures: object) -> dict[str, float]:
-    from weaksync.zoo.subtitles import shown
-
-    return shown(figures)  # type: ignore[arg-type]
+    metrics = metrics_of(rank_all(model, encode_batch(model, pairs(5))), 5)
+    assert found == pytest.approx({f"val/{name}": value for name, value in metrics.logged().items()})
 
 
 def _row(batch: SubtitleBatch, row: int) -> SubtitleBatch:

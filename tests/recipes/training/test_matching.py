@@ -73,7 +73,7 @@ def test_every_stage_is_an_ordinary_run_and_the_matcher_has_its_weights(run: Pat
 def test_costs_of_features_are_those_of_clips_and_texts(folder: Path, run: Path) -> None:
     from weaksync.datamodules.speech_set import open_speech, read_speech
     from weaksync.datamodules.spoken import open_clips, scene, tube
-    from weaksync.zoo.codes import Pool
+    from weaksync.zoo.encoded import Pool
 
     stages = Stages(recipe(folder))
     matcher = Matcher.from_pretrained(run / "model")

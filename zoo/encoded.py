@@ -19,7 +19,7 @@ CUES_AT_ONCE = 512
 
 
 @dataclass
-class ClipCode:
+class EncodedClip:
     """An encoded clip: a query.
 
     Attributes:
@@ -34,7 +34,7 @@ class ClipCode:
 
 
 @dataclass
-class TextCode:
+class EncodedText:
     """An encoded subtitle, as a pool holds it.
 
     Attributes:
@@ -80,7 +80,7 @@ class Pool:
         return self.steps[end - int(self.lengths[number]) : end]
 
     @classmethod
-    def of(cls, codes: list[TextCode], languages: list[str]) -> Pool:
+    def of(cls, codes: list[EncodedText], languages: list[str]) -> Pool:
         """A pool of codes in their order.  Raises ValueError where there are none."""
         if not codes:
             raise ValueError("the pool is empty: there is no subtitle to choose from")
@@ -91,7 +91,7 @@ class Pool:
 
 def alignment_costs(
     model: LipSpeech,
-    clips: list[ClipCode],
+    clips: list[EncodedClip],
     pool: Pool,
     columns: Tensor | None = None,
     *,
@@ -134,7 +134,7 @@ def alignment_costs(
     return (costs[:, chosen.to(device)] / lengths[:, None]).cpu()
 
 
-def cue_costs(clips: list[ClipCode], pool: Pool, columns: Tensor | None = None) -> dict[str, Tensor]:
+def cue_costs(clips: list[EncodedClip], pool: Pool, columns: Tensor | None = None) -> dict[str, Tensor]:
     """1 - cosine of every clip with every subtitle under each global cue: name -> (V, S), or (V, C) of `columns`."""
     costs = {}
     for name, texts in pool.cues.items():
