@@ -47,9 +47,15 @@ def remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> N
 
 def backward(ctx: Any, grad: Tensor | None, *nothing: None) -> tuple[Tensor | None, ...]:
     value, *shares = ctx.saved_tensors
+    grad = _dense(grad)
     asked = zip(shares, ctx.needs_input_grad, strict=False)
     grads = [None if grad is None or not need else _product(value, share, grad) for share, need in asked]
     return *grads, *[None] * ctx.others
+
+
+def _dense(grad: Tensor | None) -> Tensor | None:
+    """An upstream gradient as a strided tensor; that of `torch.gather(..., sparse_grad=True)` is none."""
+    return grad if grad is None or grad.layout is torch.strided else grad.to_dense()
 
 
 def _forward_mode(ctx: Any, *tangents: Any) -> None:
@@ -73,7 +79,7 @@ class _Eager(Function):
     def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
         value, *shares = ctx.saved_tensors
         grads: list[Tensor | None] = [None] * (2 + len(shares))
-        if grad is None:
+        if (grad := _dense(grad)) is None:
             return tuple(grads)
         alone = not torch.is_grad_enabled() and _last_time(grad)
         for k, share in enumerate(shares, 2):

@@ -198,6 +198,17 @@ def test_many_upstream_gradients_at_once(name, kept):
     torch.testing.assert_close(parts.sum(0), whole)
 
 
+@pytest.mark.parametrize("name", list(SOFT))
+@pytest.mark.parametrize("registered", [True, False])
+def test_a_sparse_upstream_gradient_is_a_gradient(name, registered):
+    cost = cost_of().requires_grad_()
+    drops, settings = SOFT[name]
+    value = getattr(ops, name)(cost, *drops, *settings)[0] if registered else calls(cost, LENGTHS)[name]()
+    (dense,) = torch.autograd.grad(value[1], cost, retain_graph=True)
+    picked = torch.gather(value, 0, torch.tensor([1]), sparse_grad=True)
+    assert torch.equal(torch.autograd.grad(picked, cost)[0], dense)
+
+
 @pytest.mark.parametrize("name", [*SOFT, *HARD])
 def test_called_through_the_dispatcher_or_past_it(name):
     drops, settings = {**SOFT, **HARD}[name]
