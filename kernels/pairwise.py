@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -184,12 +186,47 @@ def _all_pairs(
     cost: BlockCost | None,
     memory: int,
 ) -> Tensor:
+    """`value` of every pair, (V, S), block by block."""
     check_not_negative("memory", memory)
+    _check_pairs(video, text, video_lengths, text_lengths, window, with_cost=cost is not None)
+    if not len(video) or not len(text):  # nothing, but with a gradient: a rank without pairs keeps step
+        return at_least_float32(video.flatten(1).sum(1)[:, None] * text.flatten(1).sum(1))
+
+    def block(some_videos: Tensor, some_texts: Tensor, rows: Rows) -> Tensor:
+        costs = unit_cost(some_videos, some_texts) if cost is None else cost(some_videos, some_texts)
+        expected = (len(some_videos), len(some_texts), video.shape[1], text.shape[1])
+        if costs.shape != expected:
+            raise ValueError(f"cost must give (v, s, n, m) = {expected} for a block of pairs, not {tuple(costs.shape)}")
+        return value(costs.flatten(0, 1), rows).unflatten(0, expected[:2])
+
+    (videos, texts), fits = _block_size(video, text, memory)
+    run = block if fits or not torch.is_grad_enabled() else partial(_computed_again, block)
+    columns = []
+    for s in _slices(len(text), texts):
+        some_texts = unit(text[s]) if cost is None else text[s]
+        column = []
+        for v in _slices(len(video), videos):
+            some_videos = unit(video[v]) if cost is None else video[v]
+            column.append(run(some_videos, some_texts, _rows(v, s, video_lengths, text_lengths, window)))
+        columns.append(torch.cat(column))
+    return torch.cat(columns, dim=1)
+
+
+def _check_pairs(
+    video: Tensor,
+    text: Tensor,
+    video_lengths: Tensor | None,
+    text_lengths: Tensor | None,
+    window: int | Tensor | None,
+    *,
+    with_cost: bool,
+) -> None:
+    """Raises ValueError for shapes, types or devices that do not go together."""
     check_window(window, "(V, S)")
     check_device("window", window, video)
     if video.dim() != 3 or text.dim() != 3:
         raise ValueError(f"video {tuple(video.shape)} and text {tuple(text.shape)} must be (V, n, d) and (S, m, d)")
-    if cost is None and video.shape[2] != text.shape[2]:
+    if not with_cost and video.shape[2] != text.shape[2]:
         raise ValueError(
             f"steps of {video.shape[2]} dimensions for videos and {text.shape[2]} for texts have no cosine; "
             "give both the same, or a cost of your own"
@@ -201,41 +238,12 @@ def _all_pairs(
         check_device(name, lengths, video)
     if isinstance(window, Tensor) and window.shape != (len(video), len(text)):
         raise ValueError(f"window must be a number or (V, S) = ({len(video)}, {len(text)}), not {tuple(window.shape)}")
-    if not len(video) or not len(text):  # nothing, but with a gradient: a rank without pairs keeps step
-        return at_least_float32(video.flatten(1).sum(1)[:, None] * text.flatten(1).sum(1))
 
-    def block(some_videos: Tensor, some_texts: Tensor, rows: Rows) -> Tensor:
-        costs = unit_cost(some_videos, some_texts) if cost is None else cost(some_videos, some_texts)
-        expected = (len(some_videos), len(some_texts), video.shape[1], text.shape[1])
-        if costs.shape != expected:
-            raise ValueError(f"cost must give (v, s, n, m) = {expected} for a block of pairs, not {tuple(costs.shape)}")
-        return value(costs.flatten(0, 1), rows).unflatten(0, expected[:2])
 
-    at_once, fits = _block_size(video, text, memory)
-    columns = []
-    for s in _slices(len(text), at_once[1]):
-        some_texts = unit(text[s]) if cost is None else text[s]
-        column = []
-        for v in _slices(len(video), at_once[0]):
-            some_videos = unit(video[v]) if cost is None else video[v]
-            rows = _rows(v, s, video_lengths, text_lengths, window)
-            if fits or not torch.is_grad_enabled():
-                column.append(block(some_videos, some_texts, rows))
-            else:
-                # the first pass needs values alone, so what it saves differs from what the second one does
-                column.append(
-                    checkpoint(
-                        block,
-                        some_videos,
-                        some_texts,
-                        rows,
-                        use_reentrant=False,
-                        context_fn=_contexts,
-                        determinism_check="none",
-                    )
-                )
-        columns.append(torch.cat(column))
-    return torch.cat(columns, dim=1)
+def _computed_again(block: Callable[..., Tensor], *inputs: Any) -> Tensor:
+    """A block that the backward pass computes again; the first pass needs values alone, so what it saves differs."""
+    computed: Tensor = checkpoint(block, *inputs, use_reentrant=False, context_fn=_contexts, determinism_check="none")
+    return computed
 
 
 def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
