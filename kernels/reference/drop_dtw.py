@@ -6,6 +6,7 @@ that each alignment is spelled in one way: in a gap, texts are dropped before vi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,13 +98,26 @@ class _Choices:
 def _fill(
     cost: Tensor, drop_video: Tensor, drop_text: Tensor | None, steps: Tensor, texts: Tensor, contiguous: bool
 ) -> tuple[Tensor, _Choices]:
-    """The best cost at each pair's corner by state, (4, B), and the choices that lead there.
+    """The best cost at each pair's corner by state, (4, B), and the choices that lead there."""
+    batch, n, m = cost.shape
+    choices = _Choices.empty((n + 1, batch, m + 1), cost.device, texts_may_drop=drop_text is not None)
+    corner = cost.new_empty(4, batch)
+    ending = {i: (steps == i).nonzero().squeeze(1) for i in steps.unique().tolist()}
+    for i, states in enumerate(_rows(cost, drop_video, drop_text, contiguous, choices)):
+        if i in ending:
+            corner[:, ending[i]] = states[:, ending[i], texts[ending[i]]]
+    return corner, choices
+
+
+def _rows(
+    cost: Tensor, drop_video: Tensor, drop_text: Tensor | None, contiguous: bool, choices: _Choices
+) -> Iterator[Tensor]:
+    """The best costs by state, (4, B, m+1), after 0 to n steps: one tensor, which each step overwrites.
 
     The states after i steps and j texts: MATCHED, step i shows text j; OPEN, step i is dropped and text j was the last
     one matched; TEXT_DROPPED, text j is dropped; VIDEO_DROPPED, step i is dropped after a dropped text, or before any.
     """
     batch, n, m = cost.shape
-    choices = _Choices.empty((n + 1, batch, m + 1), cost.device, texts_may_drop=drop_text is not None)
     states = cost.new_full((4, batch, m + 1), torch.inf)
     matched, opened, skipped, gap = states
     skipped[:, 0] = 0.0
@@ -111,14 +125,9 @@ def _fill(
     if drop_text is not None:
         paid[:, 1:] = drop_text.cumsum(dim=1)
         skipped.copy_(paid)
+    yield states
 
-    corner = cost.new_empty(4, batch)
-    ending = {i: (steps == i).nonzero().squeeze(1) for i in steps.unique().tolist()}
-    for i in range(n + 1):
-        if i in ending:
-            corner[:, ending[i]] = states[:, ending[i], texts[ending[i]]]
-        if i == n:
-            break
+    for i in range(n):
         text_open = torch.minimum(matched, opened)
         text_closed = torch.minimum(skipped, gap)
         before = torch.minimum(text_open, text_closed)[:, :-1]
@@ -138,4 +147,4 @@ def _fill(
             best, began = (matched - paid).cummin(dim=1)
             torch.add(best[:, :-1], paid[:, 1:], out=skipped[:, 1:])
             choices.run[i + 1, :, 1:] = began[:, :-1]
-    return corner, choices
+        yield states
