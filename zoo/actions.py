@@ -1,7 +1,7 @@
 """Alignments as actions on two stacks, as NeuMATCH sees them (Dogan et al., CVPR 2018; Wang et al., WACV 2021).
 
-The first clip and the first sentence lie on top.  An action drops the top clip, drops the top sentence, or matches the
-two: the clip leaves its stack, the sentence stays for the clips to come.
+The first clip and the first sentence are on top.  An action drops the top clip, drops the top sentence, or matches the
+two; a match removes the clip and keeps the sentence.
 """
 
 from __future__ import annotations

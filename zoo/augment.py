@@ -1,8 +1,8 @@
 """Augmentation in training: RandomAugment as CCLM has it, and colour jitter for faces.
 
-RandomAugment applies two operations out of ten, each with a chance of one half, at one fixed level.  It is not the
-RandAugment of torchvision or timm: operations are drawn with replacement, translation is seven pixels whatever the
-picture's size, shear keeps the top left corner, and what comes in from outside is grey (128).
+RandomAugment applies two operations out of ten, each with probability 0.5, at one level.  Unlike RandAugment of
+torchvision or timm, it draws with replacement, translates by seven pixels at any size, shears about the top left
+corner, and fills with grey (128).
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def random_augment(frames: Tensor, generator: Generator) -> Tensor:
 def jitter(frames: Tensor, generator: Generator) -> Tensor:
     """Flip uint8 (T, 3, H, W) half the time and jitter its colours; all frames alike.
 
-    Each channel is up to `TINT` stronger or weaker, contrast and saturation lie within `CONTRAST` and `SATURATION`: a
-    network that has seen few people is to learn what lips do, and not their colours.
+    Channels are scaled by 1 ± `TINT`, contrast and saturation by `CONTRAST` and `SATURATION`, so that a network that
+    sees few people does not learn their colours.
     """
 
     def drawn(least: float, greatest: float, *shape: int) -> Tensor:

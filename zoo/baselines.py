@@ -1,6 +1,6 @@
 """Labels that need no model: the baselines that every result is printed beside.
 
-Each takes what is known of one video and returns labels (n,): the 0-based sentence of each clip, -1 for none.
+Each returns labels (n,) of one video: the 0-based sentence of each clip, -1 for none.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def transcript(clips: ArrayLike, narrations: ArrayLike) -> Labels:
 def oracle(clips: ArrayLike, segments: ArrayLike, *, drop_unmatched: bool = False) -> Labels:
     """Each clip with the sentence whose annotated segment covers most of it.
 
-    With `drop_unmatched` a clip is dropped where more of it lies outside of every segment, which is best where dropped
-    clips earn credit.  Greedy by clip: an upper reference, not a proof of the best, since a clip on the border of two
-    segments can cost one sentence's IoU more than it earns.
+    With `drop_unmatched` a clip is dropped if more of it lies outside all segments, which is best where dropped clips
+    earn credit.  Greedy by clip, so not always optimal: a clip on the border of two segments can cost more IoU than it
+    earns.
     """
     clips, segments = _spans(clips), _spans(segments)
     labels = weak_labels(clips, segments, least_share=0.0)

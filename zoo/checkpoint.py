@@ -43,11 +43,11 @@ class Pretrained(nn.Module):
     Attributes:
         registry_name: the row of the registry that made it.
         languages: codes of the languages that it was made or trained for.
-        translated: where it was trained on translations, what they were translated ``to``, ``from`` (codes) and
-            ``by``; None where it read texts as they were told.
+        translated: languages ``to`` and ``from`` (codes) and translator ``by`` of the translations that it was trained
+            on; None if it was trained on the original texts.
         decoder: settings that turn its similarities into labels, as `Decoder.to_dict` gives them; None until tuned.
-        pictures: how the clips that it was trained on were kept: candidate ``frames`` of each, the short side ``size``
-            in pixels, the JPEG ``quality``; None where nobody said.
+        pictures: how its training clips were stored: candidate ``frames`` of each, short side ``size`` in pixels, JPEG
+            ``quality``; None if unknown.
     """
 
     config_class: ClassVar[type]
@@ -161,13 +161,13 @@ def load(
 ) -> Pretrained:
     """A model with its weights, in evaluation mode on the CPU.
 
-    Every file is held against its sha256 first, which costs about a second for each 1.5 GB.
+    The sha256 of every file is checked first, at about 1.5 GB a second.
 
     Args:
         source: a checkpoint folder, ``hf://org/repo``, or a name of `list_weights`.  A folder or repository of SigLIP 2
             or CLIP as transformers saves it, or of CLIP with XLM-R as open_clip does, is read as it is.
         revision, token, cache_dir, local_files_only: of the hub; HF_HOME and HF_HUB_OFFLINE are honoured.
-        overrides: arguments of the model that shall differ and leave its weights as they are, such as
+        overrides: arguments that leave the weights as they are, such as
             ``freeze=["text"]`` or ``augment="none"``: those in `free_arguments` of its class.
 
     Raises:

@@ -99,7 +99,7 @@ def alignment_costs(
 ) -> Tensor:
     """The cost per video step of aligning each clip with each subtitle, (V, S) float32; +inf where none fits.
 
-    Float16 becomes float32 some subtitles at a time, the short ones first, so that memory stays the same for any pool.
+    Subtitles become float32 in blocks, short ones first, so memory does not grow with the pool.
 
     Args:
         model: the front end that made the steps, with the aligner.
@@ -158,7 +158,7 @@ def weighted_units(cues: Mapping[str, Tensor], weights: Mapping[str, float]) -> 
 def _texts(pool: Pool, columns: Tensor, rates: Tensor, room: Tensor) -> Tensor:
     """(s, m, dim + 1) float32 of some subtitles: their steps, and beside each the rate of its language.
 
-    It lies in `room`; padding is left as it is found there.
+    A view of `room`; padding is not cleared.
     """
     lengths = pool.lengths[columns].tolist()
     shape = len(columns), max(lengths), pool.steps.shape[1] + 1

@@ -31,7 +31,7 @@ BASELINES = ("all-drop", "uniform", "transcript")
 
 @dataclass(frozen=True)
 class Means:
-    """Over the videos of one language, or over languages that count the same; with bootstrap intervals over videos."""
+    """Mean metrics of one language, or of all with equal weight, and their bootstrap intervals over videos."""
 
     videos: int
     clip_accuracy: Interval
@@ -45,10 +45,9 @@ class Row:
 
     Attributes:
         name: "model", a baseline, or "oracle".
-        clip_accuracy: mean over videos, with its bootstrap interval over videos; so for the other two.
-        per_video: scores for each video id.
-        by_language: the same figures for each language, then their mean, "mean over languages"; empty where all videos
-            are of one language.
+        clip_accuracy, sentence_iou, f1: means over videos, with bootstrap intervals over videos.
+        per_video: scores by video id.
+        by_language: the same metrics for each language, then "mean over languages"; empty for a single language.
     """
 
     name: str
@@ -61,19 +60,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """The result of `evaluate`.
 
     Attributes:
-        rows: model, similarity alone (where the model's decoder uses the times of the narration: without them),
-            other decoders that were asked for, all-drop, uniform, transcript (where times are known), oracle.
+        rows: model, similarity alone (where its decoder uses narration times), the other decoders, all-drop, uniform,
+            transcript (where times are known), oracle.
         gap_closed: (F1 - best baseline) / (oracle - best baseline), with its interval over videos.
         videos: how many videos the means are over.
-        skipped: ids of annotated videos with nothing to score: no clips, or no matched sentence.
-        variants: the same rows under the other readings of Clip Accuracy: "credit", in which a dropped clip earns its
-            unmatched time, and "matched", in which only time that some segment covers counts.
-        retrieval: text-to-video retrieval over the clips of the same videos; empty where it was not asked for, or the
-            model has no vectors.
-        films: which film each video tells, by id.
+        skipped: ids of annotated videos without clips or without a matched sentence.
+        variants: the rows under two other readings of Clip Accuracy: "credit", a dropped clip earns its unmatched time;
+            "matched", only time inside some segment counts.
+        retrieval: text-to-video retrieval over the same clips; empty without `seek`, or without vectors.
+        films: video id -> the film that it tells.
     """
 
     rows: list[Row]
@@ -89,7 +87,7 @@ class Evaluation:
 
     @property
     def doubt(self) -> str | None:
-        """What to say where the model is no better than its best baseline by more than chance, and what to do."""
+        """A warning where the model may be no better than its best baseline, and what to do; else None."""
         low, high = self.gap_closed.low, self.gap_closed.high
         if not low <= 0:
             return None
@@ -102,16 +100,16 @@ class Evaluation:
 
     @property
     def worth_of_times(self) -> Interval | None:
-        """By how much narration times raise the F1 of the model, paired, drawn by film; None where it uses none."""
+        """How much narration times raise the model's F1, paired, resampled by film; None where it uses none."""
         return self.gain(self, over=UNTIMED) if any(row.name == UNTIMED for row in self.rows) else None
 
     def gain(self, other: Evaluation, *, over: str = "model", resamples: int = 2000, seed: int = 0) -> Interval:
-        """By how much the F1 of this model is above that of another on the same videos, paired; drawn by film.
+        """How much higher this model's F1 is than another's on the same videos, paired; resampled by film.
 
         Args:
-            over: which row of the other.
+            over: row of the other evaluation.
 
-        Raises ValueError where the videos are others.
+        Raises ValueError where the videos differ.
         """
         own, its = self["model"].per_video, other[over].per_video
         if own.keys() != its.keys():
@@ -120,7 +118,7 @@ class Evaluation:
         return bootstrap(table, resamples=resamples, seed=seed, film=self.films.__getitem__)[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON: a figure that does not exist is None."""
+        """Plain values, ready for JSON; None for NaN."""
         plain: dict[str, Any] = _without_nan(asdict(self))
         times = self.worth_of_times
         return plain | {"doubt": self.doubt, "worth_of_times": asdict(times) if times else None}
@@ -137,17 +135,16 @@ def evaluate(
 ) -> Evaluation:
     """Decode annotated videos and score them beside what needs no model.
 
-    The figures to compare with the paper's are those of `rows`: a dropped clip earns nothing, and all clip time counts.
-    With credit for unmatched time, dropping every clip would score 36 to 56 % Clip Accuracy on M-SyMoN, above the
-    published results of most languages, so the paper cannot have counted it; that reading and the matched-only one are
-    reported as `variants`.
+    `rows` are to be compared with the paper: a dropped clip earns nothing, and all clip time counts.  With credit for
+    unmatched time, dropping every clip would score 36 to 56 % Clip Accuracy on M-SyMoN, more than most published
+    results.
 
     Args:
-        videos: of which those that nobody annotated are left out.
+        videos: those without annotations are left out.
         decoder: of the row "model".
-        others: more decoders of the same similarities, by the names of their rows.  A limit of seconds binds a sentence
-            whose time is known, and is refused where none is.
-        seek: also report retrieval, where the videos have vectors and some matched sentence meets a clip.
+        others: row name -> further decoder of the same similarities.  A limit in seconds needs some known narration
+            time.
+        seek: also report retrieval, where the videos hold vectors and some clip shows a matched sentence.
         resamples, seed: of the bootstrap over videos.
 
     Raises ValueError where no video is annotated, or two share an id.
@@ -189,7 +186,7 @@ def _can_seek(videos: Sequence[VideoSimilarity]) -> bool:
 
 
 def reference_labels(videos: Sequence[VideoSimilarity]) -> dict[str, list[NDArray[np.int64]]]:
-    """Labels of every baseline and of the oracle; the transcript is left out where no video has narration times."""
+    """Labels of the baselines and the oracle; no transcript where no video has narration times."""
     labels = {
         "all-drop": [baselines.all_drop(video.clips) for video in videos],
         "uniform": [baselines.uniform(video.clips, len(video.segments)) for video in videos],
@@ -255,10 +252,7 @@ def films(videos: Sequence[VideoSimilarity]) -> Callable[[str], str]:
 def gap_closed(
     rows: Sequence[Row], *, resamples: int = 2000, seed: int = 0, film: Callable[[str], str] = str
 ) -> Interval:
-    """How much of the way from the best baseline to the oracle the model goes; the best is chosen in each resample.
-
-    NaN where the oracle is no better than the best baseline.
-    """
+    """(F1 - best baseline) / (oracle - best baseline), the best in each resample; NaN if the oracle is no better."""
     by_name = {row.name: row.per_video for row in rows}
     names = ["model", "oracle", *(name for name in BASELINES if name in by_name)]
     table = {video: [by_name[name][video].f1 for name in names] for video in by_name["model"]}

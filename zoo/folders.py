@@ -21,7 +21,7 @@ _RENAME_EXCHANGE = 2
 def replace_folder(folder: Path, *, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
     """A temporary folder beside `folder`, which takes its place when the block ends without an error.
 
-    At every moment `folder` is the old one or the new one.  What lies on disk is forced there before the change.
+    The swap is atomic and comes after fsync: at every moment `folder` is the old one or the new one.
 
     Args:
         is_ours: whether a folder that is there may be replaced; an empty one always may.

@@ -60,9 +60,9 @@ def fuse(costs: Mapping[str, Tensor], weights: Mapping[str, float] = PAPER_WEIGH
 def tune_weights(costs: Mapping[str, Tensor], right: Tensor) -> Fusion:
     """Weights under which the right subtitles of a validation set are likeliest: a conditional logit.
 
-    A clip takes subtitle s with the probability softmax(-fused cost)_s; the weights, none negative, maximise the
-    likelihood of the right ones.  That listens to how clearly each is first, where R@1 is soon the same for many
-    weights.  The fit is in float64, without chance; the scale of all weights, which ranks nothing, is the paper's sum.
+    The weights, none negative, maximise the likelihood of the right subtitles under softmax(-fused cost); unlike R@1 it
+    differs between any two weightings.  Deterministic, in float64. The weights sum to the paper's, as their scale ranks
+    nothing.
 
     Args:
         costs: cue to (V, S) costs, as in `fuse`.

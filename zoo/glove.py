@@ -46,7 +46,7 @@ class WordVectors:
 class HashedWords:
     """A random unit vector for each word, the same everywhere: a stand-in where there is no file of vectors.
 
-    They know that words are equal, and nothing of what they mean.
+    Equal words are equal; different ones are about orthogonal.
     """
 
     dim: int = 300

@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 class AdamLARS(Optimizer):
     """Adam under layer-wise adaptive rates (You et al., 2017), as Wang et al. (WACV 2021) align gradient updates.
 
-    The direction that Adam gives a tensor is scaled to `trust` times the tensor's norm; a tensor that is all zero, or
-    has no gradient, takes the direction times `trust`.
+    Adam's update of a tensor is scaled to `trust` times the tensor's norm, or by `trust` where the tensor or its
+    gradient is zero.
 
     Args:
         parameters: what learns, or groups of it.

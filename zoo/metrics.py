@@ -1,6 +1,6 @@
 """Agreement with annotators: Clip Accuracy, Sentence IoU and their F1, for one video and over many.
 
-Every figure is float64 and keyed by video id, so that neither padding, nor order, nor the number of ranks changes it.
+All is float64 and keyed by video id: padding, order and the number of ranks change nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class AlignmentScores:
 class VideoScorer:
     """Scores labellings of one video; what does not depend on the labels is computed once.
 
-    See `alignment_scores` for the arguments and what the figures mean.
+    Arguments and metrics are those of `alignment_scores`.
     """
 
     def __init__(
@@ -177,8 +177,8 @@ def resampled_together(
 ) -> dict[str, tuple[Floats, Floats]]:
     """`resampled` of several groups of videos, such as languages, whose means can be averaged resample by resample.
 
-    A film told in several groups is drawn, or not, in all of them: films are drawn from among those that are told in
-    the same groups, so that every group keeps its number of videos.  Groups without a common film are drawn apart.
+    A film in several groups is drawn in all of them or in none.  Films are drawn among those of the same groups, so
+    every group keeps its number of videos.
 
     Args:
         tables: for each group, what `bootstrap` takes.

@@ -27,8 +27,8 @@ AS_LABELLED = Decoder(drop_clip=0.5, drop_sentence=0.0, policy="constant", conti
 class ActionAlignment(Task):
     """Trains NeuMATCH on the actions that labels amount to; decodes whole videos greedily, and scores them.
 
-    Labels that go back in the text cannot be said in actions: as few clips as can be are taken for dropped.  Several
-    processes learn as one does from all their videos.
+    Labels that go back in the text are no actions: as few clips as possible are dropped to make them monotone.  Several
+    ranks train as one process does on all their videos.
 
     Args:
         model: what is trained.

@@ -30,9 +30,8 @@ LATER_FIELDS = {"fit", "interpolation"}
 class ClipPreprocess(Plain):
     """The `ClipTransform` of the story models.
 
-    Evaluation: a resize to a square, which squashes the picture or crops its middle.  Training, where a generator is
-    given: a random crop resized to the square, a mirror flip, and RandomAugment (N=2, M=7), drawn once for all frames
-    of the clip.
+    Without a generator, for evaluation: a square by squashing or by a centre crop.  With one, for training: a random
+    resized crop, a horizontal flip and RandomAugment (N=2, M=7), the same for all frames of a clip.
 
     Attributes:
         size: side of the square in pixels.

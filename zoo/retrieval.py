@@ -1,18 +1,14 @@
 """Text-to-video retrieval: the rank of a sentence's right clip among all clips of a test set.
 
-M-SyMoN, appendix D, with what it leaves open made explicit:
+M-SyMoN, appendix D, with these choices where it leaves one:
 
-- A clip is relevant to a sentence whose annotated segment covers at least half of it; where there is none, the clip
-  that the segment covers best.  A sentence that people left unmatched, or whose segment meets no clip, is no
-  query.
-- Of several relevant clips the one that stands first counts.
-- Clips that score the same stand in no order, so the figures are expectations over every order of them: a rank is one,
-  the clips that score higher, and the share of the tied ones that comes first on average.  A model whose scores are all
-  equal does exactly as well as chance; counting ties as won would call it perfect.
+- A clip is relevant to a sentence whose segment covers at least half of it; if there is none, the clip covered best.  A
+  sentence without a segment, or whose segment meets no clip, is no query.
+- The best-ranked relevant clip counts.
+- Metrics are expectations over all orders of tied clips, so a model whose scores are all equal is at chance.
 
-Scores are exact: vectors are rounded to multiples of 2^-25 (an error of a float32 cosine's own size), so that products
-and sums of unit vectors fit float64 without rounding.  The figures are the same for any block, any number of threads
-or ranks, and any order of additions; and ties are ties.
+Scores are exact: vectors are rounded to multiples of 2^-25 (the error of a float32 cosine), so products of unit vectors
+sum in float64 without rounding, in any order, and ties are ties.
 """
 
 from __future__ import annotations
@@ -99,7 +95,7 @@ class Retrieval:
 def relevance(clips: ArrayLike, segments: ArrayLike) -> NDArray[np.bool_]:
     """Which clips (n, 2) show what which sentence (m, 2) describes, by its annotated segment: (n, m); see the module.
 
-    A column without any is a sentence that is no query: its segment is a NaN row, or meets no clip.
+    A column without any is no query: its segment is NaN, or meets no clip.
     """
     clips, segments = (np.asarray(spans, dtype=np.float64).reshape(-1, 2) for spans in (clips, segments))
     if len(clips) == 0 or len(segments) == 0:

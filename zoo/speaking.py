@@ -1,7 +1,6 @@
 """Active speaker detection: for every frame of a face tube, the probability that this face speaks.
 
-Here are the protocol that such detectors follow, and a baseline that needs no training: lips that move while a voice is
-heard.
+The protocol of such detectors, and a baseline without training: lips move while a voice is heard.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ def lip_motion(frames: Tensor) -> Tensor:
 def voice_activity(sound: Tensor) -> Tensor:
     """(T,) from 0 to 1 how likely somebody is heard in each 40 ms of (640 T,) int16, by its loudness alone.
 
-    Loud is what stands out of the quietest tenth of the sound; a sound without anything loud in it has no voice.
+    Loudness is relative to the quietest tenth of the sound; nobody is heard 60 dB below full scale.
     """
     if not len(sound):
         return torch.zeros(0)

@@ -30,8 +30,7 @@ PAUSE = 0.3
 class Vits:
     """Speaks by a VITS model, sentence by sentence; the weights are read when they are first needed.
 
-    The times of sentences are exact.  Those of words share out the sentence by letters, and there are no phonemes: the
-    model does not tell.
+    Times of sentences are exact; words share their sentence's time by letters; there are no phonemes.
 
     Attributes:
         voice: hub id, or folder; empty for MMS, which has a voice for each language: ``facebook/mms-tts-eng``.
@@ -58,7 +57,7 @@ class Vits:
     def producer(self) -> str:
         """The model, with the hash of a folder's files or the revision on the hub, the speaker and the seed.
 
-        For MMS as a whole, whose voices are fetched one by one, it is the name alone.
+        The name alone for MMS as a whole, whose voices are fetched one by one.
         """
         source = self.voice or f"{_MMS}*"
         if Path(self.voice).is_dir() and self.voice:

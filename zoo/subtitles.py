@@ -213,10 +213,7 @@ class SubtitleMatching(Task):
 
 
 def encode_streams(syncnet: SyncNet, batch: SpokenBatch) -> SubtitleBatch:
-    """The lips and the speech of some clips: what would be read, had they been encoded beforehand.
-
-    Each clip is encoded by itself, and nothing is padded before it is.
-    """
+    """The features of lips and speech, as cached ones; each clip is encoded by itself, without padding."""
     config = syncnet.config
     lips = [syncnet.encode_lips(tube[None])[0].float() for tube in batch.tubes]
     speech = [syncnet.encode_speech(waveform[None])[0].float() for waveform in batch.speech]
@@ -301,7 +298,7 @@ def rank_all(
 ) -> list[RankedClip]:
     """The rank of each clip's own subtitle among all of theirs and `distractors`; each process ranks a share.
 
-    The clips that are compared together, and so every cost, are the same for any number of ranks.
+    Clips are compared in the same blocks, and so at the same costs, for any number of ranks.
 
     Args:
         encoded: of all ranks, in one order on all of them.

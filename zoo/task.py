@@ -18,7 +18,7 @@ warnings.filterwarnings("ignore", message=r".*when logging on epoch level in dis
 class Task(L.LightningModule, ABC):
     """A LightningModule that evaluates items one by one, and scores those of all ranks together.
 
-    Figures do not depend on the number of ranks: what two ranks saw counts once.
+    Metrics do not depend on the number of ranks: an item that two ranks saw counts once.
     """
 
     model: Any

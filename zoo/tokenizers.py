@@ -1,7 +1,7 @@
 """Sentences to token ids: one small class around the `tokenizers` library, for our own vocabulary and for others'.
 
-Our own is a byte-level BPE trained on a few thousand sentences; bytes are its last resort, so it covers every script.
-Retrain it on other text with `train(texts, vocab_size).save(folder)`.
+Our own is a byte-level BPE trained on a few thousand sentences; falling back to bytes, it covers every script.
+`train(texts, vocab_size).save(folder)` makes another.
 """
 
 from __future__ import annotations

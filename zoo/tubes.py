@@ -19,7 +19,7 @@ AUGMENTATIONS = ("none", "jitter")
 class TubePreprocess(Plain):
     """Face pictures to the square that a lip network sees; the range stays 0-255.
 
-    In training, where a generator is given, a tube may be mirrored and seen in another light: `augment.jitter`.
+    With a generator, for training, a tube is flipped and jittered by `augment.jitter`.
 
     Attributes:
         size: side of the square in pixels.

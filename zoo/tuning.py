@@ -54,10 +54,10 @@ def tune(
 ) -> Decoder:
     """The decoder with the best mean per-video F1 on annotated videos.
 
-    Constant drop costs (M-SyMoN, appendix E.1) by default: with few videos a larger grid fits their noise.  Of those
-    within half a point of the best, the one that scores best with credit for dropped clips is taken.  `timings` are in
-    deviations of the similarities; ``(0.0,)`` decodes by similarity alone, as the paper does.  `contiguous` and
-    `within` are the decoder's, and stay as they are given.
+    Constant drop costs (M-SyMoN, appendix E.1) by default, as few videos would overfit a larger grid.  Among decoders
+    within half a point of the best, the best with credit for dropped clips is taken.  `timings` are in standard
+    deviations of the similarities; ``(0.0,)`` is similarity alone, as in the paper.  `contiguous` and `within` are the
+    decoder's.
 
     Raises ValueError where no video is annotated, or `within` is given and no narration has times.
     """
@@ -77,7 +77,7 @@ def cross_validated(
 ) -> CrossValidation:
     """`tune` where there is no validation split: each fold is decoded with what the others chose.
 
-    The videos are sorted by id and dealt to the folds by `seed`, so that their order does not matter.
+    Videos are sorted by id and assigned to folds by `seed`; their order does not matter.
     Raises ValueError where fewer than two videos are annotated.
     """
     videos = sorted(_annotated(videos), key=lambda video: video.id)

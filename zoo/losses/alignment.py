@@ -1,7 +1,7 @@
 """Soft alignment values as losses: the cost of aligning pairs that belong together.
 
-Alone they are cheapest where all vectors are the same, so an encoder that learns from them and nothing else collapses.
-Train it with `PairwiseRanking`, or put negatives into the costs, such as a log softmax over the texts.
+An encoder that learns from them alone collapses, since equal vectors cost nothing: add `PairwiseRanking`, or put
+negatives into the costs, such as a log softmax over the texts.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ def sizes_of_ranks(rows: int, device: torch.device) -> list[int]:
 def all_rows(rows: Tensor, sizes: list[int]) -> Tensor:
     """(b, ...) of this rank to (sum of sizes, ...), in the order of ranks.
 
-    The gradient of a row is summed over the losses of all ranks.  DDP then averages gradients, so a loss that every
-    rank computes on the whole batch has the gradient of one process.
+    The gradient of a row is summed over the losses of all ranks; with DDP's averaging, a loss that every rank computes
+    on the whole batch has the gradient of one process.
     """
     return _GatherRows.apply(rows, sizes) if rows.is_floating_point() else _all_gather(rows, sizes)
 

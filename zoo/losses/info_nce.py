@@ -41,9 +41,8 @@ class InfoNCEOutput:
 class InfoNCE(nn.Module):
     """Symmetric InfoNCE over clip-sentence pairs (M-SyMoN, Eq. 2), with the positive in the denominator.
 
-    Candidates of a clip are the sentences of its pair and of its negatives, and the other way round; the loss is the
-    mean of both directions.  Features of all ranks are gathered with their gradients.  The mean is over the real pairs
-    of all ranks, and scaled for the averaging of DDP: gradients are those of one process on the whole batch.
+    The mean of both directions, clip to sentences and sentence to clips.  Features of all ranks are gathered with their
+    gradients, and the loss is scaled for DDP's averaging: gradients are those of one process on the whole batch.
 
     Args:
         negatives: ``video``: the other pairs of the same video (Eq. 2); ``batch``: all other pairs.

@@ -15,9 +15,8 @@ LEAST = 1e-6
 class PathCrossEntropy(nn.Module):
     """Binary cross-entropy of (cosine + 1) / 2 over the cells of pairs whose alignment is known.
 
-    The equation is printed with the target I(i = j), which only fits sequences of one length and pace; the target here
-    is the path that timestamps give, `path_cells`.  Cells on it are few: they and the others weigh one half each.
-    It is the same for every aligner, since it sees costs and no recurrence.
+    The printed target I(i = j) only fits sequences of one length and pace; here it is the path that timestamps give,
+    `path_cells`. Cells on the path, which are few, and the others weigh one half each.
 
     Args:
         reduction: ``mean`` over the pairs that have a path, ``sum``, or ``none``: (B,), 0 for a pair without one.
@@ -58,10 +57,10 @@ class PathCrossEntropy(nn.Module):
 
 
 def path_cells(video_times: Tensor, text_times: Tensor, spoken: Tensor, synthesised: Tensor) -> Tensor:
-    """The path that timestamps give: where in the synthesised speech lies what is said at each video step.
+    """The path that timestamps give: which steps of the synthesised speech say what is said at each video step.
 
-    Within a sentence both run evenly.  A step of either belongs to the sentence that its time lies in, and meets the
-    other's step that is nearest to the same place of the sentence; a step between sentences meets none.
+    Within a sentence both run evenly: a step meets the other's step nearest to the same fraction of the sentence.  A
+    step between sentences meets none.
 
     Args:
         video_times: (n,) seconds in the video that its steps stand for, ascending.

@@ -20,14 +20,12 @@ DIRECTIONS = ("video", "text", "both")
 class PairwiseRanking(nn.Module):
     """max(cost of the right pair - cost of a wrong one + margin, 0), over every wrong pair (Video2Subtitle, Eq. 14).
 
-    The equation is printed with the margin subtracted, under which a wrong pair teaches only where it is better by
-    more than the margin; costs want it added.  Each rank aligns its videos with the texts of all ranks, so that no
-    pair is computed twice; rows are gathered with their gradient, and the loss is that of one process on the whole
-    batch, scaled for the averaging of DDP.
+    The printed equation subtracts the margin, which suits similarities; costs want it added.  Each rank aligns its
+    videos with the texts of all ranks, gathered with their gradients; the loss is scaled for DDP's averaging, so that
+    gradients are those of one process on the whole batch.
 
-    A wrong pair that cannot be aligned costs +inf: it is as far off as a pair can be, and teaches nothing.  A right
-    pair that cannot be aligned would teach nothing either.  On the CPU, where a look is free, it is an error that names
-    it; on a GPU, where a look would wait for the device, its wrong pairs add 0, and count in the mean.
+    A wrong pair that cannot be aligned costs +inf and adds 0. A right pair that cannot be aligned is an error on the
+    CPU; on a GPU, where checking would wait for the device, its terms are 0 and count in the mean.
 
     Args:
         values: aligns every video with every text: takes video (V, n, d), text (S, m, d) and the keywords

@@ -35,8 +35,8 @@ class SyncNetLossOutput:
 class SyncNetLoss(nn.Module):
     """Cross-entropy of scaled cosines, scale and shift learned.
 
-    Content: each time of a clip's lips against all times of its own speech.  Identity: one random time of each face
-    against the voices of the batch, averaged over time; those of all ranks, so that ranks change nothing.
+    Content: each time step of the lips against all of the clip's own speech.  Identity: one random time of each face
+    against all voices of all ranks, averaged over time.
 
     Args:
         content_weight, identity_weight: of the two parts.

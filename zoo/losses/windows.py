@@ -16,14 +16,13 @@ ALIGNERS = ("soft_dtw", "soft_drop_dtw")
 
 
 class WindowNCE(nn.Module):
-    """Symmetric cross-entropy over windows of neighbouring clips and the sentences that are told about there.
+    """Symmetric cross-entropy over windows of neighbouring clips and their sentences.
 
-    `InfoNCE` believes every weak pair.  Here a sentence only has to fit somewhere in its window, in order: the logit of
-    a window of clips and a window of sentences is how little their soft alignment costs for each step, divided by the
-    temperature; the windows of all ranks are each other's negatives.  With ``soft_drop_dtw`` clips and sentences that
-    fit nowhere are dropped, at the price that Drop-DTW's percentile policy gives (Dvornik et al., 2021, section 3.3).
-    A window is a run of pairs of one video, in the order of its clips; with windows of one pair ``soft_dtw`` is
-    `InfoNCE` with the negatives of the whole batch.
+    `InfoNCE` trusts every weak pair; here a sentence only has to fit somewhere in its window, in order.  The logit of
+    two windows is minus their soft alignment cost per step, over the temperature; windows of all ranks are negatives.
+    ``soft_drop_dtw`` drops clips and sentences that fit nowhere, at Drop-DTW's percentile drop cost (Dvornik et al.,
+    2021, section 3.3). A window is a run of pairs of one video, in the order of its clips; with windows of one pair
+    ``soft_dtw`` is `InfoNCE` over the whole batch.
 
     Args:
         aligner: ``soft_dtw`` or ``soft_drop_dtw``.
@@ -58,9 +57,8 @@ class WindowNCE(nn.Module):
     ) -> InfoNCEOutput:
         """The loss of a batch of pairs; arguments as `InfoNCE.forward`, pairs of a window next to each other.
 
-        Every rank computes the loss of the windows of all ranks, whose rows are gathered with their gradients: after
-        the averaging of DDP these are the gradients of one process.  ``accuracy`` is that of windows; ``pairs`` and
-        ``without_negatives`` count pairs.
+        Every rank computes the loss of all windows, gathered with their gradients; after DDP's averaging these are the
+        gradients of one process.  ``accuracy`` is of windows; ``pairs`` and ``without_negatives`` count pairs.
         """
         if weight is None:
             weight = clips.new_ones(len(clips), dtype=torch.float32)
