@@ -16,7 +16,7 @@ MODEL = "i3d"
 def read(file: str | Path, **arguments: Any) -> I3D:
     """The model with the weights of a published state dict, in evaluation mode; raises as `convert` does.
 
-    Files older than PyTorch 0.4.1 do not count the batches that their statistics saw; the counts are then 0.
+    Counts of batches, which files older than PyTorch 0.4.1 lack, are 0.
 
     Args:
         arguments: of the model that shall differ.

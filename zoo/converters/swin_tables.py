@@ -1,7 +1,7 @@
 """Relative position tables of a Swin tower, carried from one window to a larger one.
 
-Swin's fine-tuning at a higher resolution (Liu et al., 2021) spreads the known offsets geometrically: dense about 0,
-where neighbours matter, and out to the edge of the larger window.  A cubic spline through them gives the whole offsets.
+As Swin is fine-tuned at a higher resolution (Liu et al., 2021): known offsets are spread geometrically to the edge of
+the larger window, dense about 0, and a cubic spline through them gives the whole ones.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def spread_offsets(side: int, larger: int) -> Array:
 def spline_weights(known: Array, wanted: Array) -> Array:
     """(len(wanted), len(known)) weights of a cubic spline: times values at `known`, it gives those at `wanted`.
 
-    The spline interpolates and is not-a-knot, as FITPACK's; beyond the ends it keeps the value of the end.
+    Not-a-knot, as FITPACK's; constant beyond the ends.
     """
     inner = (DEGREE + 1) // 2
     knots = np.concatenate([[known[0]] * (DEGREE + 1), known[inner:-inner], [known[-1]] * (DEGREE + 1)])

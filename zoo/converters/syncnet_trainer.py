@@ -21,8 +21,7 @@ _FIRST = "__S__.netcnnlip.0.weight"
 def read(file: str | Path, **arguments: Any) -> SyncNet:
     """The model with the weights of a published state dict, in evaluation mode; raises as `convert` does.
 
-    The published network was trained on pictures whose channels are blue, green, red; ours takes red first, so the
-    first convolution's weights change places.
+    The published network takes BGR and ours RGB, so the first convolution's weights are reordered.
 
     Args:
         arguments: of the model that shall differ, such as ``stride=2``, with which the published weights were trained.

@@ -1,7 +1,7 @@
 """CCLM as a dual encoder: a Swin tower for frames and half of a shortened XLM-R tower for sentences.
 
 Zeng et al., "Cross-View Language Modeling" (ACL 2023); used for story alignment by M-SyMoN (section 5).  The cross
-encoder of CCLM is left out.  Sub-modules are timm's and transformers' own, so their names are the checkpoint's names.
+encoder of CCLM is left out.  Sub-modules are timm's and transformers' own, with the names of their checkpoints.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ class CCLM(DualEncoder):
 def shift_positions(table: Tensor) -> Tensor:
     """A position table of CCLM (rows 0, 1, 2, ...) as XLM-R's code reads it (rows 2, 3, 4, ...).
 
-    CCLM starts from XLM-R's table but counts from 0, padding included.  Its vectors only come out right if every row
-    moves down by two; otherwise all keys load and all sentences are wrong.  Rows 0 and 1 belong to padding.
+    CCLM starts from XLM-R's table but counts from 0, padding included.  Unless every row moves down by two, all keys
+    load and all sentences are wrong.  Rows 0 and 1 belong to padding.
     """
     shifted = torch.zeros_like(table)
     shifted[FIRST_POSITION:] = table[:-FIRST_POSITION]

@@ -1,7 +1,7 @@
 """CLIP4Clip with mean pooling: CLIP's two towers on the frames of a clip, as M-SyMoN's baseline.
 
 Luo et al., "CLIP4Clip" (2021), the similarity without parameters (meanP); Radford et al., "CLIP" (2021).  The towers
-are transformers' own, so their names are the checkpoint's names.
+are transformers' own, with the names of their checkpoints.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class CLIP4Clip(ImageTextEncoder):
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, L) ids of `tokenize` to (B, D) unit vectors.
 
-        The tower looks back alone, so padding after the end changes nothing, and `attention_mask` is not needed.
+        The tower is causal, so padding after the end changes nothing and `attention_mask` is ignored.
         """
         with self.gradient("text"):
             states = self.text(input_ids=input_ids).last_hidden_state

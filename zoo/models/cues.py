@@ -136,7 +136,7 @@ class ActionCue:
     def __call__(self, frames: Tensor) -> Tensor:
         """uint8 RGB (T, 3, H, W) at `fps` to (stretches, width) float32 on the CPU.
 
-        A rest of fewer than nine frames, too short for I3D, is left out.
+        A last stretch of fewer than nine frames, too short for I3D, is left out.
 
         Raises:
             ValueError: a clip of fewer than nine frames.

@@ -1,7 +1,6 @@
 """The base of every story model: two towers, one space, a temperature, its own preprocessing.
 
-`DualEncoder` is what recipes ask for.  `ImageTextEncoder` is one whose towers were trained on single pictures (CLIP and
-what came after it), so that each frame of a clip has a vector of its own.
+Recipes ask for a `DualEncoder`. `ImageTextEncoder` is one of single pictures, as CLIP, with a vector for each frame.
 """
 
 from __future__ import annotations

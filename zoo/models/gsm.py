@@ -82,8 +82,7 @@ class GSM(Pretrained):
     ) -> Tensor:
         """1 - cosine of (V, 1, D) with (S, 1, D): (V, S).
 
-        It is the `values` of `losses.PairwiseRanking`, for which a clip and a subtitle are sequences of one step, so
-        that their lengths say nothing; the paper's margin is 0.2.
+        The `values` of `losses.PairwiseRanking`, with sequences of one step; the paper's margin is 0.2.
         """
         return 1.0 - cosines(video[:, 0], text[:, 0])
 

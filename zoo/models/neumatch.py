@@ -1,7 +1,8 @@
 """NeuMATCH: two sequences of cached features, aligned by actions on stacks.
 
 Dogan et al., "A Neural Multi-sequence Alignment TeCHnique" (CVPR 2018), and its data-efficient successor, Wang et al.
-(WACV 2021), which normalises what the stacks hold over whole sequences.  Modules bear the successor's published names.
+(WACV 2021), which normalises the inputs of the stacks over whole sequences.  Modules have the successor's published
+names.
 """
 
 from __future__ import annotations
@@ -63,9 +64,8 @@ class NeuMATCHConfig:
 class NeuMATCH(Pretrained):
     """Chooses, step by step, to drop the next clip, to drop the next sentence, or to match the two.
 
-    Four stacks are read by two-layer LSTMs: clips and sentences from their ends, so that the state of the next one
-    knows all that follow; the actions so far; and the matches so far.  A sentence that takes one more clip replaces its
-    entry in the last stack.
+    Two-layer LSTMs read four stacks: the clips and the sentences to come, from their ends; the actions so far; and the
+    matches so far, where one more clip of a sentence replaces its entry.
 
     Attributes:
         preprocess: `FeatureInput`: the features that it was made for.
@@ -119,8 +119,8 @@ class NeuMATCH(Pretrained):
     def decode(self, clips: Sequence[Tensor], sentences: Sequence[Tensor]) -> list[Tensor]:
         """Align whole videos, taking the likeliest action that is possible at every step.
 
-        The last sentence is never dropped: to drop the clips that are left says the same.  So a video of n clips and m
-        sentences ends after less than n + m steps.
+        The last sentence is never dropped, as dropping the clips that are left is the same; n clips and m sentences end
+        after less than n + m steps.
 
         Args:
             clips: (n, video_dim) of each video.
@@ -194,8 +194,8 @@ class NeuMATCH(Pretrained):
     def _matches_so_far(self, video: Tensor, text: Tensor, clip: Tensor, sentence: Tensor, match: Tensor) -> Tensor:
         """(B, T, match_width): the stack of matches before each step.
 
-        A match starts from the stack as it was before its sentence, so only the last match of each sentence is in the
-        way of the next sentence: a short recurrence over sentences, then all matches at once.
+        A match starts from the stack before its sentence, so only the last match of a sentence reaches the next: a
+        short recurrence over sentences, then all matches at once.
         """
         batch = len(match)
         number = _before(match)  # which match of its video a step is, where it is one
@@ -247,8 +247,8 @@ class NeuMATCH(Pretrained):
 class Encoder(nn.Module):
     """Projects features of clips and of sentences to one width.
 
-    A learnt projection has three layers for clips and two for sentences, of which the first have no bias; behind a
-    random one there is a layer less, and its matrix never learns.
+    Learnt: three layers for clips and two for sentences, the first without a bias.  Random: a fixed matrix, and one
+    layer less.
     """
 
     video_projection: Tensor

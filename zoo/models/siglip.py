@@ -1,8 +1,7 @@
-"""SigLIP 2 on the frames of a clip: today's multilingual towers, with transformers' own modules.
+"""SigLIP 2 on the frames of a clip: multilingual towers, with transformers' own modules.
 
-Tschannen et al., "SigLIP 2" (2025).  Both kinds are read: those of one picture size, and NaFlex, whose table of
-positions is stretched to the picture; here NaFlex sees squares too.  The bias of the sigmoid loss is left out: it
-changes neither an order nor a softmax.
+Tschannen et al., "SigLIP 2" (2025).  Both kinds are read: of one picture size, and NaFlex, whose position table is
+resized; here it sees squares too.  The bias of the sigmoid loss is left out, as it changes neither ranks nor a softmax.
 """
 
 from __future__ import annotations

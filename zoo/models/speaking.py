@@ -46,8 +46,8 @@ class SpeakingConfig:
 class Speaking(Pretrained):
     """An active speaker detector: for every frame of a face tube, whether this face speaks.
 
-    It sees the mouth, how it and the head have moved since the frame before, and how loud each band of the sound is
-    against the loudest moments; a recurrent layer reads them forward and backward.
+    A bidirectional recurrent layer reads the mouth, its motion and the head's since the frame before, and the loudness
+    of each band relative to the loudest moments.
 
     Attributes:
         preprocess: `TubePreprocess` for its face pictures.

@@ -1,8 +1,8 @@
 """SyncNet (Nagrani et al., "Disentangled Speech Embeddings", 2020) in the layout published as syncnet_trainer.
 
 Two convolutional stacks turn a face tube and a waveform into features of the same pace, 25 a second.  Video2Subtitle
-(section 3) takes its lip and speech features from it.  Modules bear the published names; convolutions over a picture
-are two-dimensional here, because only the first one spans time.
+(section 3) takes its lip and speech features from it.  Modules have the published names; only the first convolution
+spans time, so the others are two-dimensional here.
 """
 
 from __future__ import annotations
@@ -114,9 +114,9 @@ class SyncNet(Pretrained):
     def encode_lips(self, frames: Tensor) -> Tensor:
         """Features of face tubes.
 
-        Outside training a long tube is computed part by part in bounded memory, which changes nothing: a feature sees
-        five frames.  A gradient may be asked for there too, with `checkpoint_activations` in memory as bounded: the
-        normalisation keeps its statistics, and its scale and shift learn.
+        In evaluation mode a long tube is computed in parts, in bounded memory; a feature sees five frames, so nothing
+        changes.  With `checkpoint_activations` memory is bounded with a gradient too; batch normalisation then learns its scale and
+        shift alone.
 
         Args:
             frames: (B, T, 3, H, W) RGB in 0-255, of any type; all of one length.
@@ -145,7 +145,7 @@ class SyncNet(Pretrained):
     def encode_speech(self, waveform: Tensor) -> Tensor:
         """Features of speech.
 
-        Each band is normalised over the whole waveform: pad nothing, and encode waveforms of other lengths apart.
+        Each band is normalised over the whole waveform: do not pad; encode waveforms of different lengths apart.
 
         Args:
             waveform: (B, S) at 16 kHz in the scale of int16, of any type; all of one length.
@@ -182,7 +182,7 @@ class SyncNet(Pretrained):
     def forward(self, frames: Tensor, waveform: Tensor) -> SyncNetOutput:
         """Both streams with all heads, for the losses of pre-training.
 
-        A stream that is longer by some steps is cut: give 0.04 s of sound for each frame.
+        The longer stream is cut: give 0.04 s of sound for each frame.
         """
         lips, speech = self.encode_lips(frames), self.encode_speech(waveform)
         steps = min(lips.shape[1], speech.shape[1])

@@ -1,6 +1,6 @@
 """TransNetV2 (Souček and Lokoč, 2020): where a video cuts from one shot to the next.
 
-Modules bear the published names, so that the published weights fit.
+Modules have the published names, so that the published weights fit.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ class TransNetV2(Pretrained):
 def scenes(chances: Tensor, threshold: float = THRESHOLD) -> NDArray[np.int64]:
     """Shots as (k, 2) frame numbers, first and last of each, both inclusive.
 
-    A frame above the threshold ends a shot; the next one begins after the last of a run of such frames.  A video
-    that is nothing but transition is one shot, and one without frames has none.
+    A run of frames above the threshold is a transition: its first ends a shot, and the next begins after its last.  A
+    video that is all transition is one shot.
     """
     if not len(chances):
         return np.empty((0, 2), dtype=np.int64)
