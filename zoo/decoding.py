@@ -51,14 +51,14 @@ class VideoSimilarity:
         return self.id.removeprefix(f"{self.language}_")
 
     @property
-    def timed(self) -> bool:
+    def has_times(self) -> bool:
         """Whether it is known when any of its sentences is spoken."""
         return not bool(self.narrations.isnan().all())
 
     @property
     def gaps(self) -> Tensor | None:
         """(n, m) seconds between clips and narrations, None where no time is known; see `narration_gaps`."""
-        return narration_gaps(self.clips, self.narrations) if self.timed else None
+        return narration_gaps(self.clips, self.narrations) if self.has_times else None
 
 
 def narration_gaps(clips: Tensor, narrations: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ class Decoder(Plain):
         drop_video: Tensor | float = self.drop_clip
         drop_text = self.drop_sentence
         if gaps is not None:
-            similarity = timed(similarity, gaps, self.timing)
+            similarity = apply_timing(similarity, gaps, self.timing)
         if self.policy == "logit":
             cost, drop_video = logit_costs(similarity, keep_share=self.drop_clip)
         else:
@@ -204,7 +204,7 @@ class Problem:
     drop_text: float
 
 
-def timed(similarity: Tensor, gaps: Tensor, timing: float) -> Tensor:
+def apply_timing(similarity: Tensor, gaps: Tensor, timing: float) -> Tensor:
     """Similarities (n, m) less `timing` for each second of the `gaps` (n, m) between clips and narrations.
 
     Raises ValueError where the two are not of one shape.

@@ -18,13 +18,13 @@ from .metrics import (
     Interval,
     VideoScorer,
     bootstrap,
+    complete_rows,
     interval,
-    resampled_together,
-    scored_rows,
+    resample_groups,
 )
 from .retrieval import MEAN, Retrieval, relevance, retrieval
 
-#: the row of a model whose decoder uses the times of the narration, decoded without them
+#: row of a model whose decoder uses narration times, decoded without them
 UNTIMED = "similarity alone"
 BASELINES = ("all-drop", "uniform", "transcript")
 
@@ -169,7 +169,7 @@ def evaluate(
     return Evaluation(
         rows=rows,
         gap_closed=gap_closed(rows, resamples=resamples, seed=seed, film=films(videos)),
-        videos=len(scored_rows({k: (v.f1,) for k, v in rows[0].per_video.items()})),
+        videos=len(complete_rows({k: (v.f1,) for k, v in rows[0].per_video.items()})),
         skipped=sorted(name for name, scores in rows[0].per_video.items() if math.isnan(scores.f1)),
         variants={
             "credit": score_rows(videos, credited, credit_unmatched=True, resamples=resamples, seed=seed),
@@ -191,7 +191,7 @@ def reference_labels(videos: Sequence[VideoSimilarity]) -> dict[str, list[NDArra
         "all-drop": [baselines.all_drop(video.clips) for video in videos],
         "uniform": [baselines.uniform(video.clips, len(video.segments)) for video in videos],
     }
-    if any(video.timed for video in videos):
+    if any(video.has_times for video in videos):
         labels["transcript"] = [baselines.transcript(video.clips, video.narrations) for video in videos]
     labels["oracle"] = [baselines.oracle(video.clips, video.segments) for video in videos]
     return labels
@@ -237,9 +237,9 @@ def _by_language(
     if len(codes) < 2:
         return {}
     tables = {code: {video: row for video, row in table.items() if language[video] == code} for code in codes}
-    tables = {code: own for code, own in tables.items() if len(scored_rows(own))}
-    draws = resampled_together(tables, resamples=resamples, seed=seed, film=film)
-    found = {code: Means(len(scored_rows(tables[code])), *interval(*draws[code])) for code in draws}
+    tables = {code: own for code, own in tables.items() if len(complete_rows(own))}
+    draws = resample_groups(tables, resamples=resamples, seed=seed, film=film)
+    found = {code: Means(len(complete_rows(tables[code])), *interval(*draws[code])) for code in draws}
     mean = interval(*(np.mean(each, axis=0) for each in zip(*draws.values(), strict=True))) if draws else []
     return found | ({MEAN: Means(sum(each.videos for each in found.values()), *mean)} if mean else {})
 

@@ -117,10 +117,10 @@ class LipSync(Task):
         return loss
 
     def evaluate_batch(self, batch: TubeBatch, stage: str) -> list[ClipSync]:
-        return [self.synchronised(batch)]
+        return [self.score_clip(batch)]
 
     @torch.no_grad()
-    def synchronised(self, batch: TubeBatch) -> ClipSync:
+    def score_clip(self, batch: TubeBatch) -> ClipSync:
         """How well one whole clip's lips and speech find each other."""
         out = self.model(batch.frames, batch.waveform)
         similarity = cosines(out.lip_content[0], out.speech_content[0]).cpu()

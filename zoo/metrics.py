@@ -149,10 +149,10 @@ def bootstrap(
     Returns:
         S intervals; NaN throughout where no video can be scored.
     """
-    return interval(*resampled(table, statistic, resamples=resamples, seed=seed, film=film), level=level)
+    return interval(*resample(table, statistic, resamples=resamples, seed=seed, film=film), level=level)
 
 
-def resampled(
+def resample(
     table: Mapping[str, ArrayLike],
     statistic: Callable[[Floats], Floats] = lambda mean: mean,
     *,
@@ -161,13 +161,13 @@ def resampled(
     film: Callable[[str], str] = str,
 ) -> tuple[Floats, Floats]:
     """The values (S,) of `bootstrap`, and those of every resample (resamples, S); see `interval`."""
-    rows = _scored(table)
+    rows = _complete(table)
     films, told = np.unique([film(name) for name in rows], return_inverse=True)
     counts = _draw(len(films), resamples, seed)[:, told] if rows else np.zeros((resamples, 0))
     return _statistics(rows or table, counts, statistic)
 
 
-def resampled_together(
+def resample_groups(
     tables: Mapping[str, Mapping[str, ArrayLike]],
     statistic: Callable[[Floats], Floats] = lambda mean: mean,
     *,
@@ -175,7 +175,7 @@ def resampled_together(
     seed: int = 0,
     film: Callable[[str], str] = str,
 ) -> dict[str, tuple[Floats, Floats]]:
-    """`resampled` of several groups of videos, such as languages, whose means can be averaged resample by resample.
+    """`resample` of several groups of videos, such as languages, whose means can be averaged resample by resample.
 
     A film in several groups is drawn in all of them or in none.  Films are drawn among those of the same groups, so
     every group keeps its number of videos.
@@ -183,7 +183,7 @@ def resampled_together(
     Args:
         tables: for each group, what `bootstrap` takes.
     """
-    rows = {group: _scored(table) for group, table in tables.items()}
+    rows = {group: _complete(table) for group, table in tables.items()}
     groups_of: dict[str, set[int]] = {}
     for place, table in enumerate(rows.values()):
         for name in table:
@@ -205,7 +205,7 @@ def resampled_together(
     }
 
 
-def _scored(table: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+def _complete(table: Mapping[str, ArrayLike]) -> dict[str, Floats]:
     """The rows that hold no NaN, sorted by video id."""
     rows = {name: np.asarray(table[name], dtype=np.float64).ravel() for name in sorted(table)}
     return {name: row for name, row in rows.items() if not np.isnan(row).any()}
@@ -221,7 +221,7 @@ def _statistics(
     table: Mapping[str, ArrayLike], counts: Floats, statistic: Callable[[Floats], Floats]
 ) -> tuple[Floats, Floats]:
     """The statistic of the mean row, and of every resample's, whose rows come `counts` (resamples, videos) times."""
-    rows = scored_rows(table)
+    rows = complete_rows(table)
     if len(rows) == 0:
         width = np.atleast_1d(statistic(np.zeros(rows.shape[1:]))).shape[-1]
         return np.full(width, np.nan), np.full((len(counts), width), np.nan)
@@ -237,11 +237,11 @@ def interval(values: Floats, spread: Floats, *, level: float = 0.95) -> list[Int
     return [Interval(float(v), float(a), float(b)) for v, a, b in zip(values, low, high, strict=True)]
 
 
-def scored_rows(table: Mapping[str, ArrayLike]) -> Floats:
+def complete_rows(table: Mapping[str, ArrayLike]) -> Floats:
     """The rows of `table`, sorted by video id, that hold no NaN: (videos, K)."""
     if not table:
         return np.zeros((0, 0))
-    rows = list(_scored(table).values())
+    rows = list(_complete(table).values())
     return np.stack(rows) if rows else np.zeros((0, np.asarray(next(iter(table.values()))).size))
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..datamodules.batches import overlap_seconds
 from .decoding import VideoSimilarity
-from .metrics import Floats, Interval, interval, resampled, resampled_together
+from .metrics import Floats, Interval, interval, resample, resample_groups
 
 #: the gallery of all languages together, and the mean of the languages' figures, each in its own gallery
 ALL, MEAN = "all clips", "mean over languages"
@@ -142,13 +142,13 @@ def retrieval(
             ranks = Ranks(above[own, place], level[own, place] - ties[own], ties[own])
             asked[language] = _Asked(ranks, queries.count[own], queries.video[own], stop - start)
     tables = {language: each.table() for language, each in asked.items()}
-    figures = resampled_together(tables, _per_sentence, resamples=resamples, seed=seed, film=queries.film)
+    figures = resample_groups(tables, _per_sentence, resamples=resamples, seed=seed, film=queries.film)
     rows = [each.row(language, *figures[language]) for language, each in asked.items()]
     if len(rows) == 1:
         return rows
     ranks = Ranks(above.sum(axis=1), level.sum(axis=1) - ties, ties)
     every = _Asked(ranks, queries.count, queries.video, len(queries.clips))
-    drawn = resampled(every.table(), _per_sentence, resamples=resamples, seed=[seed], film=queries.film)
+    drawn = resample(every.table(), _per_sentence, resamples=resamples, seed=[seed], film=queries.film)
     return [*rows, _mean_row(rows, list(figures.values())), every.row(ALL, *drawn)]
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..kernels import percentile_drop
-from .decoding import Decoder, Policy, Problem, VideoSimilarity, solve, timed
-from .metrics import VideoScorer, scored_rows
+from .decoding import Decoder, Policy, Problem, VideoSimilarity, apply_timing, solve
+from .metrics import VideoScorer, complete_rows
 
 #: F1 without credit does not care whether a clip with nothing to show is dropped, and people do: so near to the best,
 #: F1 with credit decides
@@ -114,10 +114,10 @@ def _grid(
     grid: list[Decoder] = []
     similarities = torch.cat([video.similarity.flatten() for video in videos])
     spread = float(similarities.std()) if len(similarities) > 1 else 0.0
-    told = any(video.timed for video in videos)
-    if within is not None and not told:
+    has_times = any(video.has_times for video in videos)
+    if within is not None and not has_times:
         raise ValueError(f"clips within {within:g} s of the narration: no annotated video has its times")
-    losses = [timing * spread for timing in timings] if told else [0.0]
+    losses = [timing * spread for timing in timings] if has_times else [0.0]
     for policy in policies:
         clip: Sequence[float] = _CLIP_SHARES
         sentence: Sequence[float] = _SENTENCE_SHARES
@@ -153,7 +153,7 @@ def _problems(video: VideoSimilarity, grid: Sequence[Decoder]) -> list[Problem]:
     problems: list[Problem] = []
     gaps = video.gaps
     for timing, decoders in itertools.groupby(grid, lambda decoder: decoder.timing):
-        plain = 1.0 - (video.similarity if gaps is None else timed(video.similarity, gaps, timing))
+        plain = 1.0 - (video.similarity if gaps is None else apply_timing(video.similarity, gaps, timing))
         cost = plain if gaps is None else grid[0].limited(plain, gaps)
         # one sort of the video's costs serves all of these, and one posterior each share of entries
         quantile = dict(zip(shares.tolist(), percentile_drop(plain, shares).tolist(), strict=True))
@@ -183,7 +183,7 @@ def _chosen(table: NDArray[np.float64], grid: Sequence[Decoder]) -> Decoder:
 
 def _best(table: NDArray[np.float64]) -> int:
     """The decoder with the best mean F1; of those that come as near as `_AS_GOOD`, the one that drops best."""
-    scored = scored_rows({str(row): values.ravel() for row, values in enumerate(table)})
+    scored = complete_rows({str(row): values.ravel() for row, values in enumerate(table)})
     if len(scored) == 0:
         raise ValueError("none of the annotated videos has clips and a matched sentence; drop costs cannot be tuned")
     plain, credited = scored.mean(axis=0).reshape(2, -1)

@@ -70,9 +70,9 @@ class WhoSpeaks(Task):
         return loss
 
     def evaluate_batch(self, batch: TubeBatch, stage: str) -> list[ScoredTrack]:
-        return [self.scored(batch)]
+        return [self.score_track(batch)]
 
-    def scored(self, batch: TubeBatch) -> ScoredTrack:
+    def score_track(self, batch: TubeBatch) -> ScoredTrack:
         """A whole track as the model and as the baseline see it."""
         frames, sound = batch.frames[0].cpu(), batch.waveform[0].cpu()
         return ScoredTrack(

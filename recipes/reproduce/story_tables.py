@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...zoo.metrics import Interval, interval, resampled_together
+from ...zoo.metrics import Interval, interval, resample_groups
 from ..scoring import paper
 from ..scoring.comparison import Comparison
 from ..scoring.paper import AVERAGE, CLIP, SENTENCE, TABLES, TRANSLATED, in_order
@@ -178,7 +178,7 @@ def per_language(found: dict[str, RunScores], way: str, figure: str) -> dict[str
         language: {video: (each[place],) for video, each in scores.ways[way].items()}
         for language, scores in found.items()
     }
-    drawn = resampled_together(tables, film=pooled(found.values()).film)
+    drawn = resample_groups(tables, film=pooled(found.values()).film)
     cells = {language: percent(interval(*each)[0]) for language, each in drawn.items()}
     value, spread = (np.mean(each, axis=0) for each in zip(*drawn.values(), strict=True))
     return cells | {AVERAGE: percent(interval(value, spread)[0])}

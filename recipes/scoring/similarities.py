@@ -48,7 +48,7 @@ def limited(decoder: Decoder, within: float, validation: Sequence[VideoSimilarit
 
     Its drop costs are tuned on annotated validation videos; without any they are those of `decoder`, which is said.
     """
-    if any(video.timed for video in validation):
+    if any(video.has_times for video in validation):
         policies = (decoder.policy,)
         return tune(validation, policies=policies, timings=(0.0,), contiguous=decoder.contiguous, within=within)
     say(f"no annotated validation video with narration times: within {within:g} s the drop costs stay as they are")

@@ -329,7 +329,7 @@ def test_the_order_of_videos_changes_nothing():
 def test_a_video_without_times_is_decoded_by_similarity_alone():
     told, silent = STORIES[0], replace(STORIES[1], narrations=torch.full_like(STORIES[1].narrations, math.nan))
     decoder = Decoder(0.8, 0.3, "constant", timing=0.03, untimed=(0.9, 0.2))
-    assert told.timed and not silent.timed
+    assert told.has_times and not silent.has_times
     found = evaluate([told, silent], decoder, others={"near": replace(decoder, within=2.0)}, resamples=5)
     alone = VideoScorer(silent.clips, silent.segments)(decoder.decode([silent.similarity])[0].numpy())
     for name in ("model", "near", "similarity alone"):

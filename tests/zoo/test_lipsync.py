@@ -42,7 +42,7 @@ def test_half_precision_features_are_compared_in_float32() -> None:
     task = SimpleNamespace(model=lambda frames, waveform: out, steps_of_window=20)
     batch = SimpleNamespace(ids=["a"], frames=None, waveform=None)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = LipSync.synchronised(task, batch)
+        found = LipSync.score_clip(task, batch)
     assert found.content_accuracy == 1.0 and found.offset == 0
 
 

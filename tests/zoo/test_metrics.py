@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weaksync.zoo.metrics import AlignmentScores, VideoScorer, alignment_scores, bootstrap, resampled_together
+from weaksync.zoo.metrics import AlignmentScores, VideoScorer, alignment_scores, bootstrap, resample_groups
 
 CELLS = 40  # of one second
 
@@ -157,7 +157,7 @@ def test_films_are_drawn_in_all_their_languages_and_every_language_keeps_its_num
         code: {f"{code}_{name}": [float(int(name[1:]) % 5), float(chance.random())] for name in films}
         for code, films in told.items()
     }
-    drawn = resampled_together(tables, resamples=4000, film=lambda name: name[3:])
+    drawn = resample_groups(tables, resamples=4000, film=lambda name: name[3:])
     for code, (values, spread) in drawn.items():
         rows = np.array(list(tables[code].values()))
         assert values == pytest.approx(rows.mean(axis=0)) and spread.shape == (4000, 2)
@@ -167,6 +167,6 @@ def test_films_are_drawn_in_all_their_languages_and_every_language_keeps_its_num
     covariance = shared.var() * len(shared) / 81
     assert np.cov(en, es)[0, 1] == pytest.approx(covariance, rel=0.15)
     assert abs(np.corrcoef(en, ru)[0, 1]) < 0.06
-    apart = resampled_together(tables, resamples=4000)
+    apart = resample_groups(tables, resamples=4000)
     assert abs(np.corrcoef(apart["en"][1][:, 0], apart["es"][1][:, 0])[0, 1]) < 0.06
-    assert np.isnan(resampled_together({"en": {"v": [math.nan]}}, resamples=3)["en"][1]).all()
+    assert np.isnan(resample_groups({"en": {"v": [math.nan]}}, resamples=3)["en"][1]).all()

@@ -115,8 +115,8 @@ class SyncNet(Pretrained):
         """Features of face tubes.
 
         In evaluation mode a long tube is computed in parts, in bounded memory; a feature sees five frames, so nothing
-        changes.  With `checkpoint_activations` memory is bounded with a gradient too; batch normalisation then learns its scale and
-        shift alone.
+        changes.  `checkpoint_activations` bounds the memory of a gradient too; batch normalisation then learns its
+        scale and shift alone.
 
         Args:
             frames: (B, T, 3, H, W) RGB in 0-255, of any type; all of one length.
