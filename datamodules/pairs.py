@@ -75,16 +75,16 @@ class Pair:
 
 def weak_pairs(records: Sequence[AnnotatedVideo]) -> WeakPairs:
     """Pair clips with the sentences that are spoken over them (`records.weak_labels`), for all videos."""
-    return paired(records, lambda record: weak_labels(record.clip_times(), record.narrations()))
+    return make_pairs(records, lambda record: weak_labels(record.clip_times(), record.narrations()))
 
 
 def annotated_pairs(records: Sequence[AnnotatedVideo]) -> WeakPairs:
     """Pair clips with the sentences that people say they show, by the same rule, for the annotated videos alone."""
     annotated = [record for record in records if record.annotated]
-    return paired(annotated, lambda record: weak_labels(record.clip_times(), record.segments()))
+    return make_pairs(annotated, lambda record: weak_labels(record.clip_times(), record.segments()))
 
 
-def paired(records: Sequence[AnnotatedVideo], label: Callable[[AnnotatedVideo], NDArray[np.int64]]) -> WeakPairs:
+def make_pairs(records: Sequence[AnnotatedVideo], label: Callable[[AnnotatedVideo], NDArray[np.int64]]) -> WeakPairs:
     """Pair the clips of each video with the sentences that `label` gives them: (n,) text indices, -1 for none."""
     pairs = WeakPairs([], [], [])
     numbers: dict[str, int] = {}
@@ -104,7 +104,7 @@ def paired(records: Sequence[AnnotatedVideo], label: Callable[[AnnotatedVideo], 
 
 
 #: how pairs are made of a video's own record, by their source
-PAIRED: dict[PairSource, Callable[[Sequence[AnnotatedVideo]], WeakPairs]] = {
+PAIR_SOURCES: dict[PairSource, Callable[[Sequence[AnnotatedVideo]], WeakPairs]] = {
     "weak": weak_pairs,
     "annotated": annotated_pairs,
 }

@@ -25,7 +25,7 @@ from .batches import ClipTransform, PairBatch, Tokenize
 from .elastic import Budget, Read, worker_options
 from .index import sample_key
 from .manifest import MANIFEST, Manifest, Shard
-from .pairs import PAIRED, Pair, PairSource, collate, mixed_groups, normalise_text, seeded_rng
+from .pairs import PAIR_SOURCES, Pair, PairSource, collate, mixed_groups, normalise_text, seeded_rng
 from .records import AnnotatedVideo
 from .resumable import Resumable
 from .shards import index_name, read_index
@@ -217,7 +217,7 @@ class PairStream(IterableDataset[Read[PairBatch]]):
             yield from groups
 
     def _groups(self, video: Video, random: np.random.Generator) -> list[list[Pair]]:
-        found = PAIRED[self.source]([video.record])
+        found = PAIR_SOURCES[self.source]([video.record])
         if not found.videos:
             return []
         pairs, number = found.videos[0], _number(video.record.id)

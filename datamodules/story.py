@@ -13,7 +13,7 @@ from .derived import ALIGNMENTS, TRANSLATIONS, aligned_labels, open_derived, tra
 from .elastic import ElasticLoader, GroupOrder, PairSteps
 from .index import ShardSet, open_set
 from .manifest import Manifest
-from .pairs import PAIRED, Grouping, PairSource, WeakPairs, paired
+from .pairs import PAIR_SOURCES, Grouping, PairSource, WeakPairs, make_pairs
 from .records import AnnotatedVideo
 from .resampled import PairStream, ResampledLoader, address_of, read_manifest
 from .resumable import ResumableDataModule
@@ -184,7 +184,11 @@ class StoryDataModule(ResumableDataModule["ElasticLoader | ResampledLoader"]):
     def pairs(self) -> WeakPairs:
         """The pairs of the training split; `pairs.too_few` are the videos that have none to offer."""
         found = self.alignment_set
-        make = PAIRED[self.pair_source] if found is None else partial(paired, label=partial(aligned_labels, found))
+        make = (
+            PAIR_SOURCES[self.pair_source]
+            if found is None
+            else partial(make_pairs, label=partial(aligned_labels, found))
+        )
         pairs = make(self.records("train"))
         if not pairs.videos:
             raise ValueError(

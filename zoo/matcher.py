@@ -240,7 +240,7 @@ class Matcher:
             ALIGNMENT: alignment_costs(self.lipspeech, clips, pool, columns, track=track),
         }
 
-    def fused(self, costs: Mapping[str, Tensor]) -> Tensor:
+    def fuse(self, costs: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of the cues' costs, (V, S): the least fits best."""
         return fuse(costs, self.weights)
 

@@ -135,19 +135,19 @@ def retrieval(
     best, ties = _best_relevant(queries.sentences, queries.clips, queries.relevant)
     above, level = _compare(queries.sentences, queries.clips, best, queries.spans, block, track)
 
-    asked: dict[str, _Asked] = {}
+    galleries: dict[str, _Gallery] = {}
     for place, (language, (start, stop)) in enumerate(zip(queries.languages, queries.spans, strict=True)):
         own = queries.language == place
         if own.any():
             ranks = Ranks(above[own, place], level[own, place] - ties[own], ties[own])
-            asked[language] = _Asked(ranks, queries.count[own], queries.video[own], stop - start)
-    tables = {language: each.table() for language, each in asked.items()}
+            galleries[language] = _Gallery(ranks, queries.count[own], queries.video[own], stop - start)
+    tables = {language: each.table() for language, each in galleries.items()}
     figures = resample_groups(tables, _per_sentence, resamples=resamples, seed=seed, film=queries.film)
-    rows = [each.row(language, *figures[language]) for language, each in asked.items()]
+    rows = [each.row(language, *figures[language]) for language, each in galleries.items()]
     if len(rows) == 1:
         return rows
     ranks = Ranks(above.sum(axis=1), level.sum(axis=1) - ties, ties)
-    every = _Asked(ranks, queries.count, queries.video, len(queries.clips))
+    every = _Gallery(ranks, queries.count, queries.video, len(queries.clips))
     drawn = resample(every.table(), _per_sentence, resamples=resamples, seed=[seed], film=queries.film)
     return [*rows, _mean_row(rows, list(figures.values())), every.row(ALL, *drawn)]
 
@@ -167,7 +167,7 @@ class _Queries:
     films: list[str]  # of each video
 
     def film(self, number: str) -> str:
-        """Of a video, as `_Asked.table` names it."""
+        """Of a video, as `_Gallery.table` names it."""
         return self.films[int(number)]
 
     @classmethod
@@ -234,13 +234,13 @@ def _compare(
     above = np.zeros((len(sentences), len(spans)), dtype=np.int64)
     level = np.zeros_like(above)
     scores = torch.empty(block[0] * block[1], dtype=torch.float64)
-    asked = _rounded(sentences)
+    rounded = _rounded(sentences)
     done, total = 0, len(sentences) * len(clips)
     for place, (first, last) in enumerate(spans):
         for start in range(first, last, block[1]):
             part = _rounded(clips[start : min(start + block[1], last)]).T
             for row in range(0, len(sentences), block[0]):
-                some = asked[row : row + block[0]]
+                some = rounded[row : row + block[0]]
                 found = scores[: len(some) * part.shape[1]].view(len(some), -1)
                 torch.mm(some, part, out=found)
                 bar = best[row : row + block[0], None]
@@ -263,8 +263,8 @@ def _count(mask: NDArray[np.bool_]) -> Integers:
 
 
 @dataclass
-class _Asked:
-    """What was found in one gallery."""
+class _Gallery:
+    """The ranks of queries in one gallery."""
 
     ranks: Ranks
     relevant: Integers  # (Q,) clips

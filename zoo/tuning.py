@@ -66,7 +66,7 @@ def tune(
     return _chosen(_f1_table(videos, grid), grid)
 
 
-def cross_validated(
+def cross_validate(
     videos: Sequence[VideoSimilarity],
     folds: int = 5,
     *,

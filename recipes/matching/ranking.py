@@ -59,7 +59,7 @@ def rank(
         columns = torch.cat([narrowing.columns(clip, matcher, keep), torch.tensor(also, dtype=torch.int64)]).unique()
     aligned = alignment_costs(matcher.lipspeech, [clip], pool, columns, track=track)[0]
     costs = {**{name: cost[columns] for name, cost in every.items()}, ALIGNMENT: aligned}
-    costs[FUSION] = matcher.fused({name: cost[None] for name, cost in costs.items()})[0]
+    costs[FUSION] = matcher.fuse({name: cost[None] for name, cost in costs.items()})[0]
     places = {name: _places(cost)[columns] for name, cost in every.items()}
     places |= {name: _places(costs[name]) for name in (ALIGNMENT, FUSION)}
     return Ranking(columns, costs, places, costs[FUSION].argsort(stable=True))

@@ -148,7 +148,7 @@ class SubtitleRuns:
             if seen:
                 parts.costs["global"] = fuse(seen)
                 everything = {**seen, ALIGNMENT: parts.costs[ALIGNMENT]}
-                parts.costs["fusion"] = self.matcher(seed).fused(everything)
+                parts.costs["fusion"] = self.matcher(seed).fuse(everything)
                 parts.costs["paper"] = fuse(everything, PAPER_WEIGHTS)
             found.append(parts)
         return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...datamodules.derived import ALIGNMENTS, TRANSLATIONS, aligned_labels, open_derived
 from ...datamodules.index import ShardSet, open_set
-from ...datamodules.pairs import PAIRED, paired
+from ...datamodules.pairs import PAIR_SOURCES, make_pairs
 from ...datamodules.story import StoryDataModule
 from ...zoo import tokenizers
 from ...zoo.registry import check_arguments, did_you_mean, find_model, list_models, list_weights, model_class
@@ -193,9 +193,9 @@ def check_words(tokenize: SentenceTokenizer, data: StoryDataModule) -> None:
 def without_pairs(shards: ShardSet, data: DataConfig) -> list[str]:
     """The languages in which no training video has pairs; records are read until each language has shown one."""
     if data.alignments is None:
-        pairs = PAIRED[data.pairs]
+        pairs = PAIR_SOURCES[data.pairs]
     else:
-        pairs = partial(paired, label=partial(aligned_labels, open_derived(data.alignments, shards, ALIGNMENTS)))
+        pairs = partial(make_pairs, label=partial(aligned_labels, open_derived(data.alignments, shards, ALIGNMENTS)))
     left = set(data.languages or shards.manifest.languages)
     for entry in shards.split("train"):
         if not left:

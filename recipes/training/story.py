@@ -15,7 +15,7 @@ from ...datamodules.story import StoryDataModule
 from ...zoo.models.dual_encoder import DualEncoder
 from ...zoo.registry import model_class
 from ...zoo.story import StoryAlignment
-from ...zoo.tuning import cross_validated
+from ...zoo.tuning import cross_validate
 from ..building.story_clips import Pictures
 from ..runs import source_of
 from ..settings.story import StoryRecipe
@@ -135,7 +135,7 @@ def tune_on_training(runner: L.Trainer, task: StoryAlignment, data: StoryDataMod
         say("no annotated videos to choose drop costs by: a stated default will decode")
         return {}
     runner.test(task, dataloaders=data.videos("train", annotated=True), verbose=False)
-    chosen = cross_validated(task.videos)
+    chosen = cross_validate(task.videos)
     task.model.decoder = chosen.decoder.to_dict()
     f1 = fmean(scores[2] for scores in chosen.scores.values() if not isnan(scores[2]))
     say(f"no annotated validation videos: drop costs chosen by cross-validation over {count} of training, F1 {f1:.3f}")

@@ -50,7 +50,7 @@ def test_each_clip_asks_for_its_own_subtitle(folder, matcher):
     assert len(found.scores.queries) == 3 and found.scores.pool == 9
     for place, query in enumerate(found.scores.queries):
         costs = matcher.costs([encode(matcher, shards, query.id)], searched.pool)
-        for name, cost in {**costs, FUSION: matcher.fused(costs)}.items():
+        for name, cost in {**costs, FUSION: matcher.fuse(costs)}.items():
             own = searched.columns[query.id]
             expected = 1 + float((cost[0] < cost[0, own]).sum()) + float((cost[0] == cost[0, own]).sum() - 1) / 2
             assert found.scores.ranks[name][0].expected()[place] == expected

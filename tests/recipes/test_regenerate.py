@@ -45,7 +45,7 @@ def test_the_best_is_taken_that_is_not_the_clips_own_nor_says_the_same(folder, m
     searched = index(matcher, folder / "srt", folder / "index")
     with find_clip(folder / "song.mp4", faces=folder / "faces.json", size=96) as query:
         costs = matcher.costs([query.encode(matcher)], searched.pool)
-    fused = matcher.fused(costs)
+    fused = matcher.fuse(costs)
     order = [searched.subtitles[column].id for column in fused[0].argsort().tolist()]
     assert made.chosen.id == next(name for name in order if name not in ("song", "echo"))
     assert made.match.candidates[1].id == next(name for name in order if name in ("song", "echo")) and made.own

@@ -19,7 +19,7 @@ from weaksync.zoo.baselines import all_drop, oracle, transcript, uniform
 from weaksync.zoo.decoding import Decoder, VideoSimilarity, chance_of_order
 from weaksync.zoo.evaluation import evaluate
 from weaksync.zoo.metrics import VideoScorer
-from weaksync.zoo.tuning import cross_validated, tune
+from weaksync.zoo.tuning import cross_validate, tune
 
 
 def story(name, seed, *, signal=0.4, annotated=True, n=40, m=15):
@@ -120,8 +120,8 @@ def test_tuning_ignores_videos_without_truth():
 
 
 def test_cross_validation_tunes_each_fold_without_it():
-    result = cross_validated(STORIES[::-1], folds=3)
-    again = cross_validated(STORIES, folds=3)
+    result = cross_validate(STORIES[::-1], folds=3)
+    again = cross_validate(STORIES, folds=3)
     assert result.decoder == again.decoder == tune(sorted(STORIES, key=lambda v: v.id))
     assert set(result.scores) == {video.id for video in STORIES} and len(result.folds) == 3
     for video in STORIES:
@@ -129,7 +129,7 @@ def test_cross_validation_tunes_each_fold_without_it():
         scores = VideoScorer(video.clips, video.segments)(result.labels[video.id].numpy())
         assert result.scores[video.id] == pytest.approx(tuple(scores))
     with pytest.raises(ValueError, match="two annotated videos"):
-        cross_validated(STORIES[:1])
+        cross_validate(STORIES[:1])
 
 
 def test_gaps_are_seconds_between_clip_and_narration():
@@ -174,7 +174,7 @@ def test_cross_validation_decodes_a_video_without_times_as_evaluation_does():
     for video in videos[4:]:
         video.narrations[:] = math.nan
     assert [video.gaps is None for video in videos] == [False] * 4 + [True] * 4
-    result = cross_validated(videos, folds=2)
+    result = cross_validate(videos, folds=2)
     fold = np.random.default_rng(0).permutation(8) % 2
     assert any(each.untimed not in (None, (each.drop_clip, each.drop_sentence)) for each in result.folds)
     for video, k in zip(videos, fold, strict=True):

@@ -80,7 +80,7 @@ def test_chosen_columns_cost_what_they_cost_among_all(matcher, pool):
     every, some = matcher.costs(clips, pool), matcher.costs(clips, pool, columns)
     for name, costs in every.items():
         torch.testing.assert_close(some[name], costs[:, columns], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(matcher.fused(some), fuse(some, matcher.weights))
+    torch.testing.assert_close(matcher.fuse(some), fuse(some, matcher.weights))
 
 
 def test_cues_see_pictures_at_their_own_pace(matcher):
