@@ -26,6 +26,7 @@ from .models.cues import ActionCue, PictureCue, PictureNet
 from .models.gsm import GSM
 from .models.i3d import I3D
 from .models.lipspeech import LipSpeech, pooled_times
+from .models.sequences import full_lengths
 from .models.syncnet import SyncNet, lip_times, speech_times
 from .word_files import Words, read_words, save_words
 
@@ -193,7 +194,7 @@ class Matcher:
             raise ValueError(f"a clip of {len(tube)} frames of a face is too short to match: it needs {least}")
         frames = self.syncnet.preprocess(tube)[None].to(self.device)
         features = self.syncnet.encode_lips(frames)
-        steps, _ = self.lipspeech.encode_lips(features, _whole(features))
+        steps, _ = self.lipspeech.encode_lips(features, full_lengths(features))
         times = lip_times(features.shape[1], self.fps, self.syncnet.config.stride)
         cues = {name: self._scene_vector(cue, scene) for name, cue in self.cues.items()}
         return EncodedClip(steps[0].float().cpu(), self._pooled(times), cues)
@@ -210,7 +211,7 @@ class Matcher:
             ValueError: speech that is too short.
         """
         features = self.syncnet.encode_speech(waveform[None].to(self.device))
-        steps, _ = self.lipspeech.encode_speech(features, _whole(features))
+        steps, _ = self.lipspeech.encode_speech(features, full_lengths(features))
         cues = {}
         if self.words is not None:
             words, lengths = self.words([text])
@@ -311,7 +312,7 @@ class Matcher:
     def _scene_vector(self, cue: GlobalCue, scene: Callable[[float], Tensor]) -> Tensor:
         features = cue.features
         found = features(scene(features.fps))[None].to(self.device)
-        return nn.functional.normalize(cue.gsm.encode_video(found, _whole(found))[0].float(), dim=0).cpu()
+        return nn.functional.normalize(cue.gsm.encode_video(found, full_lengths(found))[0].float(), dim=0).cpu()
 
 
 def is_matcher(folder: Path) -> bool:
@@ -389,7 +390,3 @@ def _hash_module(whole: Any, name: str, module: nn.Module) -> None:
             continue
         whole.update(f"{name} {key} {tuple(tensor.shape)} {tensor.dtype}".encode())
         whole.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-
-
-def _whole(x: Tensor) -> Tensor:
-    return torch.full((len(x),), x.shape[1], device=x.device)

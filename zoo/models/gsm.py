@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from ...kernels.costs import cosines
 from ..checkpoint import Pretrained
 from ..inputs import FeatureInput
+from .sequences import length_mask
 
 KERNELS = (2, 3, 5)
 #: shorter sequences are continued with zeros, so that the widest convolution sees something
@@ -106,18 +107,13 @@ class Aggregation(nn.Module):
         if bool(((lengths < 0) | (lengths > x.shape[1])).any()):
             raise ValueError(f"lengths must lie between 0 and {x.shape[1]}, the features' own, not {lengths.tolist()}")
         x = F.pad(x, (0, 0, 0, max(0, LEAST_STEPS - x.shape[1])))
-        x = x.where(_before(lengths, x.shape[1])[..., None], 0.0)
+        x = x.where(length_mask(lengths, x.shape[1])[..., None], 0.0)
         lengths = lengths.clamp(min=LEAST_STEPS)
         states = self.gru(x)[0].transpose(1, 2)  # (B, hidden, L); a state knows nothing of what comes after it
         pooled = []
         for kernel, convolution in zip(KERNELS, self.convolutions, strict=True):
             maps = convolution(states).relu()
             counted = lengths - kernel + 1  # windows without padding
-            maps = maps.where(_before(counted, maps.shape[2])[:, None], 0.0)
+            maps = maps.where(length_mask(counted, maps.shape[2])[:, None], 0.0)
             pooled.append(maps.sum(dim=2) / counted[:, None])
         return self.project(torch.cat(pooled, dim=1))
-
-
-def _before(lengths: Tensor, steps: int) -> Tensor:
-    """(B, steps) where a step lies within the length."""
-    return torch.arange(steps, device=lengths.device) < lengths[:, None]

@@ -21,6 +21,7 @@ from ...kernels.costs import cosines, unit, unit_cost
 from ..checkpoint import Pretrained
 from ..inputs import FeatureInput
 from ..losses.settings import one_of
+from .sequences import full_lengths, length_mask
 
 ALIGNERS = ("soft-dsta", "soft-dtw", "dsta", "dtw")
 FRONT_ENDS = ("conv", "pool", "none")
@@ -153,7 +154,10 @@ class LipSpeech(Pretrained):
         if config.aligner.endswith("dsta"):
             value = partial(
                 value,
-                window=self.windows(_lengths(lips, video_lengths), _lengths(speech, text_lengths)),
+                window=self.windows(
+                    full_lengths(lips) if video_lengths is None else video_lengths,
+                    full_lengths(speech) if text_lengths is None else text_lengths,
+                ),
                 order_weight=config.order_weight,
                 order_margin=config.order_margin,
             )
@@ -293,20 +297,11 @@ def pooled_times(times: Tensor, groups: int = 2) -> Tensor:
     return times[: len(times) // share * share].view(-1, share).mean(dim=1)
 
 
-def _real(x: Tensor, lengths: Tensor) -> Tensor:
-    """(B, L) true where a step is not padding."""
-    return torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
-
-
 def _zero_padding(x: Tensor, lengths: Tensor) -> Tensor:
-    return x.where(_real(x, lengths)[..., None], 0.0)
+    return x.where(length_mask(lengths.to(x.device), x.shape[1])[..., None], 0.0)
 
 
 def _normalise_steps(normalisation: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
     """BatchNorm over the real steps alone."""
-    real = _real(x, lengths)
+    real = length_mask(lengths.to(x.device), x.shape[1])
     return torch.zeros_like(x).index_put((real,), normalisation(x[real]))
-
-
-def _lengths(x: Tensor, lengths: Tensor | None) -> Tensor:
-    return torch.full((len(x),), x.shape[1], device=x.device) if lengths is None else lengths

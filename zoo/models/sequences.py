@@ -17,7 +17,7 @@ class SequenceBatchNorm(RankBatchNorm):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
         """(B, n, C) and lengths (B,) to (B, n, C); 0 in the padding."""
-        real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+        real = length_mask(lengths, x.shape[1])
         out = torch.zeros_like(x)
         out[real] = super().forward(x[real])
         return out
@@ -43,6 +43,16 @@ class LayerNormLSTMCell(nn.Module):
         enter, forget, new, leave = gates.chunk(4, dim=-1)
         memory = self.layernorm_c(forget.sigmoid() * memory + enter.sigmoid() * new.tanh())
         return leave.sigmoid() * memory.tanh(), memory
+
+
+def length_mask(lengths: Tensor, steps: int) -> Tensor:
+    """(B,) lengths to (B, steps) bool: false where a step is padding."""
+    return torch.arange(steps, device=lengths.device) < lengths[:, None]
+
+
+def full_lengths(x: Tensor) -> Tensor:
+    """The lengths (B,) of sequences (B, n, ...) without padding."""
+    return torch.full((len(x),), x.shape[1], device=x.device)
 
 
 def run(cell: nn.LSTMCell | LayerNormLSTMCell, x: Tensor) -> Tensor:
