@@ -1,8 +1,8 @@
 """The bridge between data and models: what a batch holds, and what a data module is handed to make one.
 
-A data module never imports a model.  It is handed a `ClipTransform` and a `Tokenize` (picklable, so that workers can
-carry them), and yields the batches below; a model provides both as `model.preprocess` and `model.tokenize`.  What
-speaks is a `Synthesize`: a tool in this room, or a model.
+A data module never imports a model.  It takes a `ClipTransform` and a `Tokenize`, picklable for its workers, which a
+model provides as `model.preprocess` and `model.tokenize`, and yields the batches below.  A `Synthesize` speaks: a tool
+in this room, or a model.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class ClipTransform(Protocol):
     def __call__(self, frames: Tensor, *, generator: Generator | None = None) -> Tensor:
         """`frames` is uint8 RGB (F, 3, H, W); returns float32 (F, 3, S, S).
 
-        With a `generator` the transform may augment, drawing all chance from it (the same for all frames of a clip);
-        without one it is deterministic.
+        With a `generator`, its only source of chance, the transform may augment, all frames of a clip alike; without
+        one it is deterministic.
         """
         ...
 

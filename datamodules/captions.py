@@ -1,7 +1,6 @@
 """Subtitle files to sentences with the times at which they are spoken.
 
-Subtitles come from many hands.  What can be put right is put right and said: each function takes a list `notes` to
-add to, and without one it warns.
+What can be repaired is repaired and noted in the list `notes` that each function takes; without one it warns.
 """
 
 from __future__ import annotations

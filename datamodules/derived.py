@@ -1,9 +1,9 @@
-"""Derived sets: what was made of a shard set, kept as a set of its own and joined to its parent by video.
+"""Derived sets: shard sets made of another one, and joined to this parent by video.
 
-A derived set is written, indexed, hashed and checked like any other.  Its manifest also says of which bytes it was
-made and by what (`Origin`), and it is never joined to another parent.  It holds text records alone: the clips stay with
-the parent.  In a set of translations every sentence has its ``original`` beside the ``text`` that replaces it; in a set
-of alignments a record has ``labels``, the sentence of every clip as a model aligned them.
+The manifest also says of which bytes a set was made and by what (`Origin`); it is never joined to another parent.  It
+holds text records alone, as the clips stay with the parent.  In a set of translations every sentence has its
+``original`` beside the ``text`` that replaces it; in a set of alignments a record has ``labels``, the sentence of every
+clip as a model aligned them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sets of face tracks of which it is known when the face speaks: what the model of who speaks learns from.
+"""Sets of face tracks labelled with when the face speaks, for training active speaker detection.
 
 A set is a shard set like any other.  Each track is a text record, ``TRACK/story.json``, in the form of a clip's without
 sentences, with ``speaking``, the [first, last) frames in which this face speaks; beside it are ``face.mp4``, the tube,

@@ -1,7 +1,7 @@
 """Cached features: arrays of every video, made once by an encoder and kept as a set derived from the shards.
 
-The text record of a video has its arrays beside it, ``VIDEO/story.clips.npy`` and ``VIDEO/story.sentences.npy``, so a
-set of features is written, indexed, hashed and checked like any other, and the webdataset library reads it too.
+The arrays lie beside the text record of a video, ``VIDEO/story.clips.npy`` and ``VIDEO/story.sentences.npy``, in a
+shard set like any other.
 """
 
 from __future__ import annotations

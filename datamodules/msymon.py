@@ -1,4 +1,4 @@
-"""M-SyMoN's published annotations and URL lists, with what is wrong in them repaired and said.
+"""M-SyMoN's published annotations and URL lists; their errors are repaired and noted.
 
 The release holds, for each language, ``annotations/<language>/{train,val,test}.json`` and two URL lists.  The
 validation sets were withheld for most languages: those files hold nothing.  The same layout serves annotations of
@@ -62,8 +62,8 @@ def read_file(
 ) -> list[AnnotatedVideo]:
     """The videos of one annotation file: ``{"<video id>": [{"begin_time", "end_time", "matched", "text"}, ...]}``.
 
-    What was repaired or is doubtful stands in each video's `notes`.  A row that ends no later than it begins loses its
-    segment: its text was spoken, so it stays in the narration, unmatched.  Segments over 200 s are kept and noted.
+    Repairs and doubts are in each video's `notes`. A row that ends no later than it begins keeps its text, without a
+    segment.  Segments over 200 s are kept and noted.
 
     Args:
         path: a JSON file in the layout above.

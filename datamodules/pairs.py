@@ -1,7 +1,7 @@
 """Pairs of clips and sentences in groups of one video, and the batches that are made of them.
 
-A group is what a training step needs of a video at least: some clips with their sentences, each the others' negatives.
-Every epoch deals the pairs of each video anew; the number of groups stays the same, so that every epoch is as long.
+The pairs of a group are each other's negatives.  Each epoch forms the groups anew, always as many, so that all epochs
+have the same length.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Streaming with replacement through webdataset: for sets in an object store, or too large to read by offset.
 
-Every worker of every rank draws shards at random for ever, takes their videos whole, deals each into groups of weak
-pairs and passes them through a small shuffling buffer.  An epoch is a number of steps, the same on every rank.
+Every worker of every rank draws shards at random, endlessly, splits their videos into groups of weak pairs and shuffles
+these in a small buffer.  An epoch is a number of steps, the same on every rank.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Video:
 class VideoStream:
     """Whole videos from shards drawn at random, endlessly.  What is lost or damaged is put into `faults`.
 
-    webdataset passes over a cut or damaged tar in silence, so everything is compared with what the manifest, the
-    index and the video's own record announce.
+    webdataset skips a cut or damaged tar silently, so all is checked against the manifest, the index and the record of
+    the video.
     """
 
     def __init__(self, address: str, shards: Sequence[Shard], check_hashes: bool, seed: int) -> None:

@@ -83,8 +83,8 @@ class ResumableDataModule(lightning.LightningDataModule, Generic[Loader], ABC):
     def state_dict(self) -> dict[str, Any]:
         """Where the training stream is; Lightning keeps it with the checkpoint.
 
-        Lightning saves the loader's own state as well, but hands it back only where it takes the run for one that was
-        interrupted in mid-epoch, and not every checkpoint looks like that to it.
+        Lightning saves the loader's own state too, but restores it only if it takes the run for one interrupted in
+        mid-epoch.
         """
         return self._training.state_dict() if self._training is not None else {}
 

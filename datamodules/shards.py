@@ -300,8 +300,8 @@ class _Packer:
 def index_json(shard: str, size: int, sha256: str, samples: list[Sample]) -> bytes:
     """The index of a shard: a header, then one line for each sample.
 
-    A sample is one span of bytes with one SHA-256, so that reading it is one call and one check; the CRC-32 of each
-    member is there to say which member it was that changed.
+    A sample is one span of bytes with one SHA-256: one read and one check.  The CRC-32 of each member tells which one
+    changed.
     """
     head = {"format": INDEX_FORMAT, "version": INDEX_VERSION, "shard": shard, "bytes": size, "sha256": sha256}
     rows = (json.dumps([s.key, s.offset, s.size, s.sha256, s.members], separators=(",", ":")) for s in samples)

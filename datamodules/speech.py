@@ -245,8 +245,8 @@ def _sure(code: int, what: str) -> None:
 def _library() -> Iterator[tuple[Any, int]]:
     """The library, loaded anew, and its sample rate.
 
-    eSpeak keeps state from one text to the next, and neither a new voice nor its own termination clears it: the same
-    sentence comes out some samples longer the second time.  So each gets a library of its own, in a few milliseconds.
+    eSpeak keeps state between texts, which neither a new voice nor its termination clears, so each text gets a library
+    of its own, in a few milliseconds.
     """
     try:
         loader = importlib.import_module("espeakng_loader")

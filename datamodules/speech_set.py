@@ -1,9 +1,8 @@
 """Sets of speech: subtitles as a synthesiser speaks them, kept with all their times.
 
-Such a set is derived: its manifest says of which texts and by whose voice it was made.  Its subtitles are files, or
-those of conversational clips, whose ids and splits it then has.  Each is a text record (its cues, with the seconds at
-which they are shown or said) and beside it ``flac``, the speech at 16 kHz, and ``speech.json``, when in it every cue,
-sentence, word and phoneme is spoken.
+A derived set, of subtitle files or of conversational clips, whose ids and splits it then has; its manifest names the
+texts and the voice.  Each subtitle is a text record (its cues, with the seconds at which they are shown or spoken),
+``flac``, the speech at 16 kHz, and ``speech.json``, the times of every cue, sentence, word and phoneme in it.
 """
 
 from __future__ import annotations
@@ -89,8 +88,8 @@ def write_speech(
 ) -> Report:
     """Speak subtitle files into a set.
 
-    The same sentence is spoken once.  What was spoken is kept beside the set until that is whole, by text, voice and
-    rate, so that a call which was stopped goes on.
+    Equal sentences are spoken once.  What was spoken is kept until the set is whole, so a call that was stopped
+    resumes.
 
     Args:
         folder: of the set; made if need be, must not hold one.
