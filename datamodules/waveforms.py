@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.int16]
 
+#: s; a frame of sound whose time is this far from the end of the one before does not follow it: there is a gap
+GAP = 0.1
+
 
 def resample(samples: Samples, rate: int, wanted: int) -> Samples:
     """One channel, (S,) int16, at another sample rate; as long as before to within half a sample."""
@@ -24,7 +27,7 @@ def resample(samples: Samples, rate: int, wanted: int) -> Samples:
 
 
 def read_sound(path: str | Path, rate: int, *, start: float = 0.0, seconds: float | None = None) -> Samples:
-    """The sound of a file, such as a video, as one channel (S,) int16; silence where it begins late or ends early.
+    """The sound of a file, such as a video, as one channel (S,) int16; silence where there is none of it.
 
     Args:
         path: of the file; where it has several tracks of sound, the first counts.
@@ -40,8 +43,7 @@ def read_sound(path: str | Path, rate: int, *, start: float = 0.0, seconds: floa
         raise FileNotFoundError(f"no such file: {path}")
     first = round(start * rate)
     last = None if seconds is None else round((start + seconds) * rate)
-    resampler = AudioResampler(format="s16", layout="mono", rate=rate)
-    out, at = [], None  # the sample, at `rate`, that `out` begins with
+    stretches: list[_Stretch] = []
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.audio:
@@ -51,22 +53,44 @@ def read_sound(path: str | Path, rate: int, *, start: float = 0.0, seconds: floa
             if start > 1:
                 container.seek(round((start - 1 + offset) * av.time_base), backward=True)
             for frame in container.decode(stream):
-                if at is None:
-                    at = round(((frame.time or 0.0) - offset) * rate)
-                out += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
-                if last is not None and at + sum(map(len, out)) >= last:
+                time = None if frame.time is None else frame.time - offset
+                if not stretches or (time is not None and abs(time - stretches[-1].end) > GAP):
+                    stretches.append(_Stretch(time or 0.0, rate))
+                stretches[-1].push(frame)
+                if last is not None and stretches[-1].end * rate >= last + rate:
                     break
-            out += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
     except av.error.FFmpegError as fault:
         raise ValueError(f"{path}: its sound cannot be read ({fault.strerror})") from fault
-    found = np.concatenate([np.zeros(0, np.int16), *out])
-    begin = at or 0
-    last = begin + len(found) if last is None else last
+    placed = [(round(each.start * rate), each.samples()) for each in stretches]
+    if last is None:
+        last = max((at + len(found) for at, found in placed), default=first)
     samples = np.zeros(max(0, last - first), np.int16)
-    inside = found[max(0, first - begin) : max(0, last - begin)]
-    late = max(0, begin - first)
-    samples[late : late + len(inside)] = inside[: max(0, len(samples) - late)]
+    for at, found in placed:
+        inside = found[max(0, first - at) : max(0, last - at)]
+        late = max(0, at - first)
+        samples[late : late + len(inside)] = inside
     return samples
+
+
+class _Stretch:
+    """Frames of sound that follow each other without a gap, at another rate; `start` and `end` in seconds."""
+
+    def __init__(self, start: float, rate: int) -> None:
+        self.start = self.end = start
+        self._resampler = AudioResampler(format="s16", layout="mono", rate=rate)
+        self._pieces = [np.zeros(0, np.int16)]
+
+    def push(self, frame: AudioFrame) -> None:
+        self.end += frame.samples / frame.sample_rate
+        self._take(frame)
+
+    def samples(self) -> Samples:
+        """All of it, (S,) int16; nothing can be pushed any more."""
+        self._take(None)
+        return np.concatenate(self._pieces)
+
+    def _take(self, frame: AudioFrame | None) -> None:
+        self._pieces += [piece.to_ndarray()[0] for piece in self._resampler.resample(frame)]
 
 
 def encode_flac(samples: Samples, rate: int) -> bytes:

@@ -71,6 +71,27 @@ def test_any_part_of_a_sound_is_read_where_it_lies(tmp_path: Path) -> None:
     assert not read_sound(path, 16_000, start=9, seconds=1).any()
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
+def test_what_comes_after_a_gap_stays_in_its_place(tmp_path: Path, suffix: str) -> None:
+    """Two seconds of a tone, three without any frame, two of the tone again: as a stream that broke off is recorded."""
+    tone = np.tile((9000 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.int16), 2)
+    with av.open(str(tmp_path / f"gap.{suffix}"), "w") as container:
+        audio = container.add_stream("aac", rate=48_000, layout="mono")
+        for start in (0, 5):
+            for first in range(0, len(tone) - 1023, 1024):
+                frame = AudioFrame.from_ndarray(tone[None, first : first + 1024], format="s16", layout="mono")
+                frame.sample_rate, frame.time_base, frame.pts = 48_000, Fraction(1, 48_000), start * 48_000 + first
+                container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
+    for start in (0.0, 1.5, 4.0):
+        found = read_sound(tmp_path / f"gap.{suffix}", 16_000, start=start, seconds=7 - start)
+        heard = np.abs(found.reshape(-1, 1600)).max(axis=1) > 3000  # in each tenth of a second
+        times = start + np.arange(len(heard)) / 10
+        expected = (times < 2) | (times >= 5)
+        inner = np.array([not any(abs(time - edge) < 0.15 for edge in (2, 5, 7)) for time in times])
+        assert np.array_equal(heard[inner], expected[inner]), (start, heard)
+
+
 def test_a_file_without_sound_is_told(tmp_path: Path) -> None:
     media.write_video(tmp_path / "mute.mp4", [np.zeros((32, 32, 3), np.uint8)] * 5, 25)
     with pytest.raises(ValueError, match=r"mute\.mp4: there is no sound in it"):
