@@ -37,6 +37,8 @@ Scaler = Literal["FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA"]
 TRUNCATED_SHARE, TRUNCATED_SECONDS = 0.05, 2.0
 #: `VideoReader.at` decodes on rather than seeking where the next picture is this near, in seconds
 SEEK_WORTH = 2.0
+#: s; how much earlier is looked for a picture where a container went too far
+SEEK_BACK = 12.0
 #: `VideoReader.samples` looks at about so many places of a picture, across and down
 SAMPLED = (64, 36)
 #: layouts of colours in three planes of one byte a value, brightness first
@@ -98,15 +100,18 @@ class VideoReader:
             raise self._cut_short("")
 
     def seek(self, time: float) -> None:
-        """Go to the last key frame at or before `time` in seconds; `decode` goes on from there."""
+        """Go to the last key frame at or before `time` in seconds; `decode` goes on from there.
+
+        Some containers have no index, and go elsewhere: `reach` makes sure.
+        """
         if self._begun is not None and time <= 0:
             return
         self._begun = None
+        if time <= 0:  # a GIF knows no way back, and a transport stream passes its first pictures over
+            self._reopen()
+            return
         try:
-            if time <= 0 and self.container.format.name == "gif":  # knows no way back but to open it again
-                self._reopen()
-            else:
-                self.container.seek(round((time + self.start) * av.time_base), backward=True)
+            self.container.seek(round((time + self.start) * av.time_base), backward=True)
         except av.error.FFmpegError:
             self._reopen()
 
@@ -115,6 +120,17 @@ class VideoReader:
         begun, self._begun = self._begun, None
         return begun if begun is not None else self._frames()
 
+    def reach(self, time: float) -> Iterator[tuple[float, VideoFrame]]:
+        """Frames from one at or before `time` in seconds; from the first where all are later."""
+        first: tuple[float, VideoFrame] | None = None
+        for start in (time, time - SEEK_BACK, 0.0):
+            self.seek(max(0.0, start))
+            stream = self.decode()
+            first = next(stream, None)
+            if start <= 0 or (first is not None and first[0] <= time):
+                break
+        return stream if first is None else itertools.chain([first], stream)
+
     def at(self, times: Iterable[float]) -> Iterator[VideoFrame]:
         """The frame on screen at each of `times` in seconds, which ascend; after the end it is the last one."""
         stream: Iterator[tuple[float, VideoFrame]] = iter(())
@@ -122,13 +138,8 @@ class VideoReader:
         coming: tuple[float, VideoFrame] | None = None  # the one after it; None at the end
         for wanted in times:
             if shown is None or wanted > shown[0] + SEEK_WORTH:
-                self.seek(max(0.0, wanted))
-                stream = self.decode()
-                shown = next(stream, None)
-                if shown is None or shown[0] > wanted:  # some containers cannot seek: go through from the start
-                    self.seek(0.0)
-                    stream = self.decode()
-                    shown = next(stream)
+                stream = self.reach(wanted)
+                shown = next(stream)
                 coming = next(stream, None)
             while coming is not None and coming[0] <= wanted:
                 shown, coming = coming, next(stream, None)

@@ -171,9 +171,8 @@ def _pictures(
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """The pictures on screen from start to end; the first is shown at the start itself."""
     with media.open_video(video) as reader:
-        reader.seek(start)
         before: Any = None
-        for time, frame in reader.decode():
+        for time, frame in reader.reach(start):
             if time >= end:
                 break
             if time <= start:

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from weaksync.datamodules import media
 
@@ -47,6 +48,25 @@ def test_frames_at_is_what_a_full_pass_shows(tmp_path: Path) -> None:
     wanted = [23.95, 0.0, 11.11, 11.12, 5.0, 23.0]
     found = media.frames_at(tmp_path / "a.mp4", wanted)
     assert [shade(picture) for picture in found] == [int(time * 10 + 1e-9) % 40 for time in wanted]
+
+
+def test_a_transport_stream_shows_what_was_written_at_any_time(tmp_path: Path) -> None:
+    """It has no index, so FFmpeg goes to a key frame that may be later than the one that was asked for."""
+    path = tmp_path / "a.ts"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "60"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(250):
+            frame = VideoFrame.from_ndarray(np.full((48, 64, 3), number, np.uint8), "rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    for first in (0.5, 1.3, 3.3, 7.7):
+        wanted = [first, first + 0.5]
+        found = [float(picture.mean()) for picture in media.frames_at(path, wanted)]
+        assert found == pytest.approx([time * 25 for time in wanted], abs=2)
+        with media.open_video(path) as reader:
+            assert next(reader.reach(first))[0] <= first
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
