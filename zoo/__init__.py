@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         registry,
         tokenizers,
     )
+    from .active_speaker import ActiveSpeakerDetection
     from .checkpoint import load, verify
     from .converters import convert
     from .lipsync import LipSync
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from .registry import create, list_models, list_weights
     from .story import StoryAlignment
     from .subtitles import SubtitleMatching
-    from .whospeaks import WhoSpeaks
 
 _HOMES = {
     "convert": "converters",
@@ -40,11 +40,11 @@ _HOMES = {
     "load": "checkpoint",
     "verify": "checkpoint",
     "ActionAlignment": "neumatch",
+    "ActiveSpeakerDetection": "active_speaker",
     "LipSync": "lipsync",
     "Matcher": "matcher",
     "StoryAlignment": "story",
     "SubtitleMatching": "subtitles",
-    "WhoSpeaks": "whospeaks",
 }
 _MODULES = (
     "baselines",
@@ -62,11 +62,11 @@ _MODULES = (
 
 __all__ = [
     "ActionAlignment",
+    "ActiveSpeakerDetection",
     "LipSync",
     "Matcher",
     "StoryAlignment",
     "SubtitleMatching",
-    "WhoSpeaks",
     "baselines",
     "checkpoint",
     "convert",

@@ -7,8 +7,8 @@ from pathlib import Path
 import lightning as L
 
 from ...datamodules.face_tracks import SpeakingDataModule
+from ...zoo.active_speaker import ActiveSpeakerDetection
 from ...zoo.models.speaking import Speaking
-from ...zoo.whospeaks import WhoSpeaks
 from ..settings.speaking import SpeakingRecipe
 from .launch import say
 from .run import Training, chosen_model, run, save
@@ -26,11 +26,11 @@ def train(recipe: SpeakingRecipe, *, resume: bool = False, force: bool = False) 
     return run(recipe, build, finish, resume=resume, force=force)
 
 
-def build(recipe: SpeakingRecipe) -> Training[WhoSpeaks, SpeakingDataModule]:
+def build(recipe: SpeakingRecipe) -> Training[ActiveSpeakerDetection, SpeakingDataModule]:
     """What a recipe names.  Raises FileNotFoundError and ValueError where it is absent, or does not fit together."""
     model = build_model(recipe)
     data = build_data(recipe, model)
-    task = WhoSpeaks(model, **vars(recipe.optim))
+    task = ActiveSpeakerDetection(model, **vars(recipe.optim))
     return Training(task, data, "val" in data.clips.splits, MONITOR)
 
 
@@ -54,7 +54,7 @@ def build_data(recipe: SpeakingRecipe, model: Speaking) -> SpeakingDataModule:
     )
 
 
-def finish(runner: L.Trainer, training: Training[WhoSpeaks, SpeakingDataModule]) -> None:
+def finish(runner: L.Trainer, training: Training[ActiveSpeakerDetection, SpeakingDataModule]) -> None:
     """Score the best weights on validation and on test, and save them as a checkpoint folder."""
     found = training.scores(runner, tests="test" in training.data.clips.splits)
     for split in ("val", "test"):

@@ -34,7 +34,7 @@ class ScoredTrack:
     speaking: Tensor
 
 
-class WhoSpeaks(Task):
+class ActiveSpeakerDetection(Task):
     """Trains `Speaking`, an active speaker detector, on tracks labelled with when the face speaks.
 
     Validation scores whole tracks: the area under the curve ``auc`` and the average precision ``ap`` over all frames,
