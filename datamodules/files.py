@@ -1,12 +1,16 @@
-"""Files that appear whole or not at all, even if the machine stops."""
+"""Files that appear whole or not at all, even if the machine stops; and the ids that their names give."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 @contextmanager
@@ -38,3 +42,11 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write a file, whole: beside its place, flushed to disk, then renamed."""
     with whole_file(path) as file:
         file.write(content)
+
+
+def safe_id(stem: str) -> str:
+    """`stem` in letters, digits, '-' and '_'; a hash tells it apart where letters beyond ASCII had to go."""
+    plain = _UNSAFE.sub("_", stem).strip("_")
+    if stem.isascii() and plain:
+        return plain
+    return "_".join(filter(None, (plain, hashlib.sha256(stem.encode()).hexdigest()[:8])))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,7 +23,7 @@ from . import captions
 from .batches import SPEECH_RATE, Phoneme, Speech, Synthesize, Word
 from .captions import Cut
 from .derived import SPEECH, origin
-from .files import whole_file
+from .files import safe_id, whole_file
 from .groups import Grouping, group
 from .index import ShardSet, open_set
 from .manifest import Origin
@@ -86,7 +85,7 @@ def write_speech(
     grouping: Grouping | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Speak subtitle files into a set.
+    """Speak subtitle files into a set: their dialogue, as in clips, without sounds in brackets and names of speakers.
 
     Equal sentences are spoken once.  What was spoken is kept until the set is whole, so a call that was stopped
     resumes.
@@ -295,10 +294,10 @@ def _records(
 ) -> list[AnnotatedVideo]:
     records: dict[str, AnnotatedVideo] = {}
     for path in files:
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem)
+        name = safe_id(path.stem)
         notes: list[str] = []
         try:
-            read = captions.read(path, language=language, notes=notes)
+            read = captions.dialogue(captions.read(path, language=language, notes=notes), notes)
             found = captions.sentences(read, language, cut=cut, notes=notes)
             worded = captions.drop_wordless(found, notes)
         except ValueError as fault:

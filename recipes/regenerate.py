@@ -14,7 +14,7 @@ import click
 import numpy as np
 import pysubs2
 
-from ..datamodules.files import write_whole
+from ..datamodules.files import safe_id, write_whole
 from ..datamodules.waveforms import Samples, read_sound
 from ..zoo.matcher import Matcher
 from .building.speaking import BASELINE
@@ -22,7 +22,7 @@ from .console import Track, err, no_track, print_table, progress, tracker
 from .matching.clip_options import clip_options
 from .matching.dubbing import RATE, Background, dub, encode_clip, encode_for_page, encode_sound, mixed
 from .matching.matches import Candidate, Match
-from .matching.pool import SubtitleIndex
+from .matching.pool import Subtitle, SubtitleIndex
 from .matching.ranking import FUSION, Ranking
 from .matching.searching import POOL, opened
 from .report.match_page import render
@@ -100,7 +100,7 @@ def regenerate(
         FileNotFoundError, ImportError: as `match`.
     """
     with opened(model, pool, keep=keep, language=language, narrow=narrow, track=track) as search:
-        own = _own(search.index, Path(video).stem, original)
+        own = _own(search.index, Path(video), original)
         found = search.match(
             video,
             partial(_chosen, search.index, own),
@@ -116,17 +116,23 @@ def regenerate(
     return Regenerated(made, bool(own), background, _sound(made, background))
 
 
-def _own(searched: SubtitleIndex, stem: str, original: Sequence[str]) -> list[int]:
+def _own(searched: SubtitleIndex, video: Path, original: Sequence[str]) -> list[int]:
     """Columns of the clip's own subtitle: as named, or named after the video, and all that say the same."""
     if unknown := [name for name in original if name not in searched.columns]:
         raise ValueError(f"{searched.folder} has no subtitle {', '.join(unknown)}")
-    named = re.compile(rf"{re.escape(stem)}(_\d{{4}})?")
     own = [searched.columns[name] for name in original]
-    own = own or [column for column, each in enumerate(searched.subtitles) if named.fullmatch(each.id)]
+    own = own or [column for column, each in enumerate(searched.subtitles) if _named_after(video, each)]
     said = {_plain(searched.subtitles[column].text) for column in own}
     return own + [
         column for column, each in enumerate(searched.subtitles) if column not in own and _plain(each.text) in said
     ]
+
+
+def _named_after(video: Path, subtitle: Subtitle) -> bool:
+    """Whether a subtitle, or the part of one, is of a file or a clip that is called like a video."""
+    stem, language = video.stem, subtitle.language
+    names = {safe_id(stem), safe_id(f"{stem}.{language}"), f"{language}_{safe_id(stem)}"}
+    return bool({subtitle.id, re.sub(r"_\d{4}$", "", subtitle.id)} & names)
 
 
 def _plain(text: str) -> str:

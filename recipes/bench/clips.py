@@ -12,13 +12,14 @@ import numpy as np
 import torch
 
 from ...datamodules import media
+from ...datamodules.files import safe_id
 from ...datamodules.records import Cue
 from ...datamodules.speakers import generate
 from ...datamodules.spoken import TUBE_FPS
 from ...zoo.speaking import LipsAndVoice
 from ..building import faces
 from ..building.conversation import Rules, Source, build
-from ..building.sources import safe_id, video_files
+from ..building.sources import video_files
 from ..console import print_table, progress
 from .timing import processor_seconds
 

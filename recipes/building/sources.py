@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...datamodules.files import safe_id
 from ...datamodules.msymon import TimeFormat
 from .parts import Failure
 
@@ -30,7 +29,6 @@ _ASIDE = {
     ".ytdl",
     ".wav",
 }
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -120,14 +118,6 @@ def _other_languages(stem: str, listings: Iterable[list[Path]]) -> str:
         if path.suffix.lower() in SUBTITLES and path.stem.startswith(f"{stem}.")
     }
     return f", but some in {', '.join(sorted(codes))}: give that --language" if codes else ""
-
-
-def safe_id(stem: str) -> str:
-    """`stem` in letters, digits, '-' and '_'; a hash tells it apart where letters beyond ASCII had to go."""
-    plain = _UNSAFE.sub("_", stem).strip("_")
-    if stem.isascii() and plain:
-        return plain
-    return "_".join(filter(None, (plain, hashlib.sha256(stem.encode()).hexdigest()[:8])))
 
 
 def _refuse_shared(files: list[Path], named: Callable[[str], str]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...datamodules import media, shards
 from ...datamodules.batches import SPEECH_RATE
 from ...datamodules.face_tracks import TRACKS, write_track
-from ...datamodules.files import write_whole
+from ...datamodules.files import safe_id, write_whole
 from ...datamodules.records import SpokenClip
 from ...datamodules.spoken import SAMPLES_A_FRAME, TUBE_FPS
 from ...datamodules.tracks import link
@@ -21,7 +21,7 @@ from ...datamodules.waveforms import read_sound
 from .conversation import cut_tubes
 from .faces import KnownFaces, read_known
 from .parts import Failure, Report, finish, key_of, parts_folder, processes, stat_of
-from .sources import safe_id, video_files
+from .sources import video_files
 from .splits import read_splits
 from .workers import each
 

@@ -41,6 +41,8 @@ from .pool import (
     write_array,
 )
 
+#: part of the name of a pool's speech: raise it where other sentences would now be made of the same files
+READING = 2
 #: subtitles that are kept together on the way
 TOGETHER = 32
 
@@ -134,7 +136,7 @@ def _speech(
     code = pool_language(matcher, language, pool)
     synthesize = speaker(matcher.voice)
     synthesize.voice_for(code)  # raises where there is none
-    settings = [asdict(matcher.voice), synthesize.producer, code, cut, asdict(grouping) if grouping else None]
+    settings = [READING, asdict(matcher.voice), synthesize.producer, code, cut, asdict(grouping) if grouping else None]
     whole = hashlib.sha256(json.dumps(settings).encode())
     for path in subtitle_files(pool):
         whole.update(f"{path.name}\n".encode() + path.read_bytes())

@@ -11,6 +11,7 @@ import torch
 
 from weaksync.datamodules.batches import Phoneme, Speech, Word
 from weaksync.datamodules.derived import SPEECH, open_derived
+from weaksync.datamodules.files import safe_id
 from weaksync.datamodules.groups import Grouping, group
 from weaksync.datamodules.manifest import Manifest
 from weaksync.datamodules.sample_clips import make_clips
@@ -211,6 +212,25 @@ def test_what_is_longer_than_a_clip_is_divided_as_films_are(tmp_path: Path) -> N
     assert report.left_out == {str(folder / "film.srt"): "1 of its 9 sentences are in no talk of the length of a clip"}
     assert shards.manifest.settings["grouping"]["longest"] == 30.0
     assert write_speech(tmp_path / "whole", folder, Beeps(), language="en").files == 2
+
+
+def test_sounds_and_names_of_speakers_are_not_spoken(tmp_path: Path) -> None:
+    """The clips that a model learns from are without them too."""
+    folder = tmp_path / "subtitles"
+    folder.mkdir()
+    (folder / "one.srt").write_text(SRT.format("[DOOR SLAMS]", "ANNA: We sit down (sighs) and eat."))
+    voice = Beeps()
+    write_speech(tmp_path / "set", folder, voice, language="en")
+    assert voice.said == ["We sit down and eat."]
+
+
+def test_names_beyond_ascii_stay_apart_and_are_those_of_clips(tmp_path: Path) -> None:
+    folder = tmp_path / "subtitles"
+    folder.mkdir()
+    for name in ("第一集", "第二集", "Один дома"):
+        (folder / f"{name}.srt").write_text(SRT.format("We chop the onions.", f"This is {len(name)}, and we eat."))
+    write_speech(tmp_path / "set", folder, Beeps(), language="en")
+    assert set(open_speech(tmp_path / "set").entries) == {safe_id(path.stem) for path in folder.iterdir()}
 
 
 def _seconds(time: float) -> str:

@@ -64,6 +64,16 @@ def test_the_original_can_be_named(folder, matcher, made):
         regenerate(matcher, folder / "song.mp4", folder / "index", faces=folder / "faces.json", original=["nobody"])
 
 
+@pytest.mark.parametrize("name", ["A song, again", "песня"])
+def test_the_own_is_known_by_any_name_of_a_file(folder, matcher, tmp_path, name):
+    film(tmp_path / f"{name}.mp4")
+    known(tmp_path / "faces.json", {name: ["middle"]})
+    for number, stem in enumerate((name, f"{name}.en")):
+        pool = write_pool(tmp_path / f"srt{number}", {stem: TEXTS["song"], "tea": TEXTS["tea"]})
+        made = regenerate(matcher, tmp_path / f"{name}.mp4", pool, faces=tmp_path / "faces.json")
+        assert made.own and made.chosen.id == "tea"
+
+
 def test_an_own_subtitle_that_is_unknown_is_said(folder, matcher, tmp_path):
     film(tmp_path / "other.mp4")
     known(tmp_path / "faces.json", {"other": ["middle"]})

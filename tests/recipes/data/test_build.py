@@ -18,12 +18,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from weaksync.datamodules import media, shards
+from weaksync.datamodules.files import safe_id
 from weaksync.datamodules.index import open_set
 from weaksync.datamodules.verify import verify
 from weaksync.recipes import cli
 from weaksync.recipes.building import story_clips, story_set
 from weaksync.recipes.building.shots import Cutter
-from weaksync.recipes.building.sources import Narration, safe_id
+from weaksync.recipes.building.sources import Narration
 from weaksync.recipes.building.splits import assign
 from weaksync.recipes.data.build import command
 from weaksync.recipes.data.build_options import narrations_of
