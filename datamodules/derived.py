@@ -9,7 +9,6 @@ clip as a model aligned them.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from .index import ShardSet, open_set
 from .manifest import Manifest, Origin
 from .records import AnnotatedVideo
-from .shards import check_free, pack, write_record
+from .shards import check_free, pack, workplace, write_record
 
 TRANSLATIONS = "translations"
 ALIGNMENTS = "alignments"
@@ -59,18 +58,13 @@ def write_derived(
     """
     folder = Path(folder)
     check_free(folder)
-    work = folder / ".records"
-    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
-    work.mkdir(parents=True)
-    try:
+    with workplace(folder / ".records") as work:
         parts: dict[str, list[Path]] = {}
         for split, record in records:
             path = work / f"{record['id']}.tar"
             write_record(path, record)
             parts.setdefault(split, []).append(path)
         return pack(folder, parts, settings, origin=origin)
-    finally:
-        shutil.rmtree(work)
 
 
 def open_derived(

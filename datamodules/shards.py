@@ -116,7 +116,7 @@ def pack(
     for split in parts:
         if not _SPLIT.fullmatch(split):
             raise ValueError(f"split {split!r}: only lower-case letters, digits and '_' can name a shard")
-    with _workplace(folder) as work, _Packer(work, shard_bytes) as packer:
+    with workplace(folder / PACKING) as work, _Packer(work, shard_bytes) as packer:
         for split, paths in sorted(parts.items()):
             for path in paths:
                 packer.add(split, Path(path))
@@ -130,9 +130,8 @@ def pack(
 
 
 @contextlib.contextmanager
-def _workplace(folder: Path) -> Iterator[Path]:
-    """An empty folder inside that of a set, for as long as it is packed; a full disk is an error that says so."""
-    work = folder / PACKING
+def workplace(work: Path) -> Iterator[Path]:
+    """An empty folder inside that of a set, removed when the block ends; a full disk is an error that says so."""
     if work.exists():
         shutil.rmtree(work)  # of a run that was killed
     work.mkdir(parents=True)
@@ -141,7 +140,8 @@ def _workplace(folder: Path) -> Iterator[Path]:
     except OSError as fault:
         if fault.errno == errno.ENOSPC:
             raise OSError(
-                errno.ENOSPC, f"the disk of {folder} is full; what this run had packed was removed. Free some space"
+                errno.ENOSPC,
+                f"the disk of {work.parent} is full; what this run had packed was removed. Free some space",
             ) from fault
         raise
     finally:
