@@ -38,7 +38,7 @@ def alignment(registered: CustomOpDef, costs: tuple[Tensor | None, ...], setting
     return call(registered, *costs, *settings)[1]
 
 
-def remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
     ctx.others = len(inputs) + 1 - len(output)
@@ -112,7 +112,7 @@ class _Transformed(Function):
         *given, registered = inputs
         return registered(*given)
 
-    setup_context = staticmethod(remember)
+    setup_context = staticmethod(setup_context)
     backward = staticmethod(backward)
     jvp = staticmethod(_forward_mode)
 

@@ -357,7 +357,7 @@ def _(cost: Tensor, *settings: Any) -> tuple[Tensor, ...]:
 
 
 for _op in (soft_dtw, soft_dsta, soft_drop_dtw):
-    _op.register_autograd(derivatives.backward, setup_context=derivatives.remember)
+    _op.register_autograd(derivatives.backward, setup_context=derivatives.setup_context)
 
 for _op in (dtw_path, dsta_path, drop_dtw):
     _op.register_vmap(partial(derivatives.mapped, _op))
