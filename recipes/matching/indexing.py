@@ -24,7 +24,7 @@ from ...datamodules.speech_set import cue_spans, open_speech, read_speech, subti
 from ...zoo.matcher import Matcher, Voice
 from ...zoo.speech import Vits
 from ..console import Track, err, no_track
-from ..data.speech import synthesizer
+from ..data.speech import ESPEAK, MMS, synthesizer
 from ..runs import source_of
 from .narrowing import write_search
 from .pool import (
@@ -113,6 +113,20 @@ def load_matcher(model: Matcher | str | Path) -> Matcher:
 def speaker(voice: Voice) -> Espeak | Vits:
     """What speaks in a matcher's voice."""
     return synthesizer(voice.model, voice.name, voice.rate, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def voice_of(shards: ShardSet) -> Voice:
+    """The voice in which a set of speech is spoken.  Raises ValueError where it is none that a matcher can ask for."""
+    origin, settings = shards.manifest.origin, shards.manifest.settings
+    producer, name, rate = origin.producer if origin else "", str(settings["voice"]), float(settings["rate"])
+    if producer.startswith("espeak-ng "):
+        return Voice(ESPEAK, name, None if rate == Espeak.rate else rate)
+    if producer.startswith("vits ") and producer.endswith(" speaker 0 seed 0"):
+        return Voice(name or MMS, "", None if rate == Vits.rate else rate)
+    raise ValueError(
+        f"{shards.folder} is spoken by {producer}, in which nobody could speak a pool: speak the clips with "
+        "weaksync data speech"
+    )
 
 
 def pool_language(matcher: Matcher, language: str | None, what: object) -> str:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from ... import zoo
+from ...datamodules.speech_set import open_speech
+from ...datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS, open_stream, producer_of
 from ...zoo.checkpoint import Pretrained
 from ...zoo.fusion import tune_weights
 from ...zoo.glove import HashedWords, read
-from ...zoo.matcher import ALIGNMENT, GlobalCue, Matcher, Voice
+from ...zoo.matcher import ALIGNMENT, GlobalCue, Matcher
 from ...zoo.models.gsm import GSM
 from ...zoo.models.lipspeech import LipSpeech
 from ...zoo.word_files import Words
 from ..derived.streams import HASHED
 from ..matching.costs import Reads, split_costs
+from ..matching.indexing import voice_of
 from ..matching.narrowing import kept_recall
 from ..runs import MODEL, RECIPE
 from ..settings.matching import MatchingRecipe
 from .launch import part, processes, resumed_by, say
 from .run import changes, known_run, prepare, refuse_run
 from .stages import Stages
+from .subtitles import digest
 
 
 def train(recipe: MatchingRecipe, *, resume: bool = False, force: bool = False) -> Path:
@@ -91,6 +95,8 @@ def assemble(stages: Stages, parts: dict[str, str | Path]) -> Matcher:
     """
     recipe = stages.recipe
     reads = {name: reading(stages, name, zoo.load(folder)) for name, folder in parts.items()}
+    for name, each in reads.items():
+        _check_features(name, each)
     found = split_costs(reads, "val", among="train")  # as in use, the own subtitle is one of many
     fusion = tune_weights(found.costs, found.right)
     cues = {name: GlobalCue(reads[name].model, zoo.load(stages.net(name))) for name in recipe.cues}  # type: ignore[arg-type]
@@ -103,7 +109,7 @@ def assemble(stages: Stages, parts: dict[str, str | Path]) -> Matcher:
         cues=cues,
         words=words,
         weights=fusion.weights,
-        voice=Voice(name=recipe.data.voice),
+        voice=voice_of(open_speech(stages.speech())),
         languages=reads[ALIGNMENT].model.languages,
         kept_recall=kept_recall(found.costs, found.right, fusion.weights) if cues else {},
         metrics={f"val/{name}": value for name, value in vars(fusion.metrics).items()},
@@ -119,6 +125,21 @@ def reading(stages: Stages, name: str, model: Pretrained) -> Reads:
     if not isinstance(model, GSM):
         raise ValueError(f"{name} is a {type(model).__name__}, not a GSM: {name}.model names another")
     return Reads(model.eval(), stages.pictures(name), stages.words())
+
+
+def _check_features(name: str, reads: Reads) -> None:
+    """Raises ValueError where a model that was taken has learnt from features of another network."""
+    streams = {
+        "video": open_stream(reads.video, None, VIDEO_STREAMS),
+        "text": open_stream(reads.text, None, TEXT_STREAMS),
+    }
+    for side, stream in streams.items():
+        learnt, found = (reads.model.preprocess.producers or {}).get(side), producer_of(stream)
+        if learnt and digest(learnt) != digest(found):
+            raise ValueError(
+                f"{name}.model was trained on features of {learnt}, and those of this run are of {found}: name that "
+                f"network too ({'syncnet.model' if name == ALIGNMENT else f'{name}.net'}), or train {name} here"
+            )
 
 
 def show(stages: Stages, matcher: Matcher) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from weaksync.datamodules.sample_clips import make_clips
+from weaksync.datamodules.speech import Espeak
+from weaksync.datamodules.speech_set import speak_clips
 from weaksync.datamodules.streams import open_stream, stream_info
 from weaksync.recipes.matching.costs import rows_together, split_costs
+from weaksync.recipes.matching.indexing import index, voice_of
 from weaksync.recipes.settings import config
 from weaksync.recipes.settings.matching import MatchingRecipe
 from weaksync.recipes.settings.schema import ConfigError
@@ -20,7 +24,7 @@ from weaksync.recipes.training import matching as train_matching
 from weaksync.recipes.training.matching import reading, train
 from weaksync.recipes.training.stages import Stages
 from weaksync.zoo import create, load
-from weaksync.zoo.matcher import Matcher
+from weaksync.zoo.matcher import Matcher, Voice
 
 pytest.importorskip("espeakng_loader")
 
@@ -160,6 +164,49 @@ def test_given_weights_are_not_trained(folder: Path, run: Path, monkeypatch: pyt
     lips = open_stream(stages.lips(), None, ("lips",))
     assert stream_info(lips, next(iter(lips.entries))).steps > 0
     assert not names
+
+
+def test_a_front_end_of_another_network_is_refused(folder: Path, run: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    create("syncnet-tiny").save_pretrained(tmp_path / "other")
+    given = [
+        f"syncnet.model={tmp_path / 'other'}",
+        f"alignment.model={run / 'alignment'}",
+        "object=null",
+        "action=null",
+    ]
+    with pytest.raises(ValueError, match=r"alignment\.model was trained on features of .*name that network too"):
+        train(recipe(folder, *given, name="foreign"))
+
+
+def test_a_matcher_asks_for_the_voice_that_its_clips_were_spoken_in(folder: Path, run: Path, tmp_path: Path) -> None:
+    assert Matcher.from_pretrained(run / "model").voice == Voice()
+    speak_clips(tmp_path / "speech", folder / "clips", Espeak("+f3", 120))
+    parts = [f"syncnet.model={run / 'syncnet'}", f"alignment.model={run / 'alignment'}", "object=null", "action=null"]
+    own = train(recipe(folder, f"data.speech={tmp_path / 'speech'}", *parts, name="slow"))
+    assert Matcher.from_pretrained(own / "model").voice == Voice("espeak", "+f3", 120.0)
+    found = index(own, tmp_path / "speech", tmp_path / "index", split="test")
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("producer", "voice", "rate", "expected"),
+    [
+        ("espeak-ng 1.52", "", 175, Voice()),
+        ("vits facebook/mms-tts-* speaker 0 seed 0", "", 1.0, Voice("mms")),
+        ("vits voice@sha256:12 speaker 0 seed 0", "my voice", 0.8, Voice("my voice", "", 0.8)),
+        ("vits voice@sha256:12 speaker 3 seed 0", "my voice", 1.0, None),
+        ("beeps 1", "beep", 1.0, None),
+    ],
+)
+def test_the_voice_of_a_set_of_speech(producer: str, voice: str, rate: float, expected: Voice | None) -> None:
+    manifest = SimpleNamespace(origin=SimpleNamespace(producer=producer), settings={"voice": voice, "rate": rate})
+    shards: Any = SimpleNamespace(manifest=manifest, folder="speech")
+    if expected is not None:
+        assert voice_of(shards) == expected
+        return
+    with pytest.raises(ValueError, match=f"speech is spoken by {producer}, in which nobody"):
+        voice_of(shards)
 
 
 def test_faults_are_listed_at_once(folder: Path) -> None:
