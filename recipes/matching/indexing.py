@@ -116,17 +116,14 @@ def speaker(voice: Voice) -> Espeak | Vits:
 
 
 def voice_of(shards: ShardSet) -> Voice:
-    """The voice in which a set of speech is spoken.  Raises ValueError where it is none that a matcher can ask for."""
+    """The voice in which a set of speech is spoken; one that only its maker has goes by the name of its producer."""
     origin, settings = shards.manifest.origin, shards.manifest.settings
     producer, name, rate = origin.producer if origin else "", str(settings["voice"]), float(settings["rate"])
     if producer.startswith("espeak-ng "):
         return Voice(ESPEAK, name, None if rate == Espeak.rate else rate)
     if producer.startswith("vits ") and producer.endswith(" speaker 0 seed 0"):
         return Voice(name or MMS, "", None if rate == Vits.rate else rate)
-    raise ValueError(
-        f"{shards.folder} is spoken by {producer}, in which nobody could speak a pool: speak the clips with "
-        "weaksync data speech"
-    )
+    return Voice(f"{producer} {name}".strip(), "", rate)
 
 
 def pool_language(matcher: Matcher, language: str | None, what: object) -> str:
@@ -172,6 +169,8 @@ def _speech(
 
 def _check_voice(matcher: Matcher, shards: ShardSet) -> None:
     """A front end that was trained on one voice is asked about that voice."""
+    if voice_of(shards) == matcher.voice:
+        return
     synthesize = speaker(matcher.voice)
     settings, origin = shards.manifest.settings, shards.manifest.origin
     found = (str(origin and origin.producer).split()[0], settings.get("voice"), settings.get("rate"))

@@ -26,7 +26,6 @@ from ...zoo.registry import check_arguments, did_you_mean
 from ..console import progress
 from ..derived.content_streams import content_stream
 from ..derived.streams import HASHED, make_stream
-from ..matching.indexing import voice_of
 from ..runs import MODEL, RECIPE, model_folder, source_of
 from ..settings.config import ModelConfig
 from ..settings.matching import CUES, CueConfig, MatchingRecipe, StageConfig
@@ -70,7 +69,7 @@ class Stages:
             clips = open_clips(data.clips)
             key = "data.voice" if data.speech is None else "data.speech"
             if data.speech is not None:
-                voice_of(open_derived(data.speech, clips, SPEECH))
+                open_derived(data.speech, clips, SPEECH)
             elif anew or not (self.folder / SPEECH / MANIFEST).is_file():
                 for language in clips.manifest.languages:
                     Espeak(data.voice).voice_for(language)

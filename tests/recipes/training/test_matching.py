@@ -12,7 +12,7 @@ import torch
 
 from weaksync.datamodules.sample_clips import make_clips
 from weaksync.datamodules.speech import Espeak
-from weaksync.datamodules.speech_set import speak_clips
+from weaksync.datamodules.speech_set import open_speech, speak_clips
 from weaksync.datamodules.streams import open_stream, stream_info
 from weaksync.recipes.matching.costs import rows_together, split_costs
 from weaksync.recipes.matching.indexing import index, voice_of
@@ -25,6 +25,8 @@ from weaksync.recipes.training.matching import reading, train
 from weaksync.recipes.training.stages import Stages
 from weaksync.zoo import create, load
 from weaksync.zoo.matcher import Matcher, Voice
+
+from ..tiny_streams import Hum
 
 pytest.importorskip("espeakng_loader")
 
@@ -195,18 +197,34 @@ def test_a_matcher_asks_for_the_voice_that_its_clips_were_spoken_in(folder: Path
         ("espeak-ng 1.52", "", 175, Voice()),
         ("vits facebook/mms-tts-* speaker 0 seed 0", "", 1.0, Voice("mms")),
         ("vits voice@sha256:12 speaker 0 seed 0", "my voice", 0.8, Voice("my voice", "", 0.8)),
-        ("vits voice@sha256:12 speaker 3 seed 0", "my voice", 1.0, None),
-        ("beeps 1", "beep", 1.0, None),
+        (
+            "vits voice@sha256:12 speaker 3 seed 0",
+            "my voice",
+            1.0,
+            Voice("vits voice@sha256:12 speaker 3 seed 0 my voice", "", 1.0),
+        ),
+        ("beeps 1", "", 2.0, Voice("beeps 1", "", 2.0)),
     ],
 )
-def test_the_voice_of_a_set_of_speech(producer: str, voice: str, rate: float, expected: Voice | None) -> None:
+def test_the_voice_of_a_set_of_speech(producer: str, voice: str, rate: float, expected: Voice) -> None:
     manifest = SimpleNamespace(origin=SimpleNamespace(producer=producer), settings={"voice": voice, "rate": rate})
     shards: Any = SimpleNamespace(manifest=manifest, folder="speech")
-    if expected is not None:
-        assert voice_of(shards) == expected
-        return
-    with pytest.raises(ValueError, match=f"speech is spoken by {producer}, in which nobody"):
-        voice_of(shards)
+    assert voice_of(shards) == expected
+
+
+def test_speech_of_a_voice_of_ones_own_is_indexed_but_no_files(
+    folder: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speak_clips(tmp_path / "speech", folder / "clips", Hum())
+    matcher = Matcher.from_pretrained(run / "model")
+    with pytest.raises(ValueError, match=r"is spoken by hum, .*the model was made for espeak-ng"):
+        index(matcher, tmp_path / "speech", tmp_path / "index")
+    matcher.voice = voice_of(open_speech(tmp_path / "speech"))
+    assert len(index(matcher, tmp_path / "speech", tmp_path / "index")) == 10
+    (tmp_path / "one.srt").write_text("1\n00:00:01,000 --> 00:00:03,500\nWe chop the onions.\n")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ValueError, match="there is no voice 'hum 1"):
+        index(matcher, tmp_path / "one.srt", tmp_path / "other")
 
 
 def test_faults_are_listed_at_once(folder: Path) -> None:
