@@ -133,4 +133,7 @@ def _part(video: Path, start: float, end: float | None) -> tuple[float, float]:
             f"{video}: a clip of {end - start:.0f} s is too long to match, of a talk of 15 to 30 s: choose one with "
             "--start and --end"
         )
-    return round(start * TUBE_FPS) / TUBE_FPS, int(end * TUBE_FPS + 1e-6) / TUBE_FPS
+    first, last = round(start * TUBE_FPS), int(end * TUBE_FPS + 1e-6)
+    if last <= first:
+        raise ValueError(f"{video}: a clip from {start:g} to {end:g} s holds no frame of {TUBE_FPS} a second")
+    return first / TUBE_FPS, last / TUBE_FPS

@@ -117,6 +117,7 @@ def test_a_part_of_a_video_is_matched_by_itself(folder, matcher):
         ("crowd.mp4", {}, "several speakers: .*--start and --end"),
         ("talk.mp4", {"start": 7.0}, "talk.mp4 ends at 6.0 s, before the clip begins"),
         ("talk.mp4", {"start": 3.0, "end": 2.0}, "the start must be"),
+        ("talk.mp4", {"start": 1.0, "end": 1.03}, "from 1 to 1.03 s holds no frame"),
         ("talk.mp4", {"end": 1.0, "narrow": 0}, "both must be 1 or more"),
         ("talk.mp4", {"end": 0.2}, "nobody speaks|too short to match"),
     ],
