@@ -62,11 +62,16 @@ WORDS_PER_MARK = 60
 SCRIPT_SHARE = 0.5
 
 
+def short_code(language: str) -> str:
+    """A code in small letters, without a region or a script, by its usual name; of any language, or none."""
+    short = re.split(r"[-_]", language.strip().lower())[0]
+    return _ALIASES.get(short, short)
+
+
 def language_code(language: str) -> str:
     """The code of `language` here: ``EN-us`` is ``en``, ``zh-Hans`` and ``ch`` are ``zh``.  Raises ValueError for
     others."""
-    short = re.split(r"[-_]", language.strip().lower())[0]
-    short = _ALIASES.get(short, short)
+    short = short_code(language)
     if short not in LANGUAGES:
         known = ", ".join(f"{code} ({name})" for code, (name, *_) in LANGUAGES.items())
         raise ValueError(
@@ -78,8 +83,7 @@ def language_code(language: str) -> str:
 
 def named_code(language: str) -> str:
     """The code of any language: ``de``, ``PT-br`` is ``pt``, ``ch`` is ``zh``.  Raises ValueError for what is none."""
-    short = re.split(r"[-_]", language.strip().lower())[0]
-    short = _ALIASES.get(short, short)
+    short = short_code(language)
     if short not in ISO_CODES and not _LOCAL.fullmatch(short):
         raise ValueError(
             f"{language!r} is not the code of a language: give the two letters of ISO 639-1, one of "

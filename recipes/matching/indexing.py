@@ -18,6 +18,7 @@ from ...datamodules.captions import Cut
 from ...datamodules.files import whole_file
 from ...datamodules.groups import Grouping
 from ...datamodules.index import ShardSet
+from ...datamodules.languages import short_code
 from ...datamodules.manifest import MANIFEST
 from ...datamodules.speech import Espeak
 from ...datamodules.speech_set import cue_spans, open_speech, read_speech, subtitle_files, write_speech
@@ -127,9 +128,14 @@ def voice_of(shards: ShardSet) -> Voice:
 
 
 def pool_language(matcher: Matcher, language: str | None, what: object) -> str:
-    """The language of subtitles: as named, or the matcher's only one.  Raises ValueError where nothing tells."""
+    """The language of subtitles: as the matcher calls the one that is named, or its only one.
+
+    ``EN`` and ``en-us`` are ``en`` to a matcher that was trained for it; what it was not trained for keeps its name.
+
+    Raises ValueError where nothing tells.
+    """
     if language is not None:
-        return language
+        return next((known for known in matcher.languages if known == short_code(language)), language)
     if len(matcher.languages) == 1:
         return matcher.languages[0]
     known = f"one of {', '.join(matcher.languages)}" if matcher.languages else "such as en"

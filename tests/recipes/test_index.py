@@ -34,6 +34,12 @@ def made(matcher, tmp_path_factory):
     return index(matcher, write_pool(folder / "srt"), folder / "index")
 
 
+@pytest.mark.parametrize(("named", "expected"), [("EN", "en"), ("en-US", "en"), ("ch", "zh"), ("swh", "swh")])
+def test_a_language_is_called_as_the_matcher_calls_it(named, expected):
+    """The rate of a language goes by its code, and another name for it would have the common one."""
+    assert indexing.pool_language(tiny_matcher(languages=["en", "zh"]), named, "pool") == expected
+
+
 def random_clip(seed=0):
     generator = torch.Generator().manual_seed(seed)
     cues = {
