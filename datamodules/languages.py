@@ -155,6 +155,8 @@ def split_sentences(text: str, language: str) -> list[str]:
                     sentences[-1] += part[:quotes]
                 sentences.append(part[quotes:].strip())
             end = cursor
+    if sentences:
+        sentences[-1] += text[end:].rstrip()  # pysbd drops the last of many marks
     return sentences
 
 
