@@ -150,14 +150,14 @@ def command(
         )
     if pool:
         raise click.UsageError("--pool is for subtitle matching")
-    from .scoring.story import Asked, evaluate_run, gain_over, present
+    from .scoring.story import EvalOptions, evaluate_run, gain_over, present
 
-    asked = Asked(
+    options = EvalOptions(
         shards, translations, features, originals, split, languages, policy, contiguous, drops, within, workers
     )
-    evaluation, asked = evaluate_run(model, asked)
-    gain = None if against is None else (against, gain_over(against, evaluation, asked))
-    present(evaluation, model, asked, gain, out, as_json)
+    evaluation, options = evaluate_run(model, options)
+    gain = None if against is None else (against, gain_over(against, evaluation, options))
+    present(evaluation, model, options, gain, out, as_json)
 
 
 def refuse_others(context: click.Context, allowed: set[str], what: str) -> None:

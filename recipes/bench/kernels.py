@@ -23,7 +23,7 @@ from .peers import Peer
 GAMMA = 0.1
 DROP_VIDEO, DROP_TEXT = 0.4, 0.6
 
-#: of the table; `Measured.row` fills the first
+#: of the table; `Timing.row` fills the first
 COLUMNS = ("job", "size", "ns a cell", "error", "fastest peer", "ratio")
 GPU_COLUMNS = (*COLUMNS, "copies")
 
@@ -72,7 +72,7 @@ class Job:
 
 
 @dataclass
-class Measured:
+class Timing:
     """Medians, in ns for each cell of the table."""
 
     job: str
@@ -116,7 +116,7 @@ def _first(function: Callable[..., tuple[Tensor, ...]], cost: Tensor, **settings
     return function(cost, **settings)[0]
 
 
-def measure(job: Job, *, device: str = "cpu", repeats: int = 9) -> Measured:
+def measure(job: Job, *, device: str = "cpu", repeats: int = 9) -> Timing:
     """Medians of repeats in which this library and its peers take turns."""
     cost = job.cost(device)
     error = job.error(cost)
@@ -136,7 +136,7 @@ def measure(job: Job, *, device: str = "cpu", repeats: int = 9) -> Measured:
     ours = medians.pop("")
     fastest = min(medians, key=medians.__getitem__, default="")
     size = "x".join(map(str, job.size))
-    return Measured(job.name, size, ours, error, fastest, medians.get(fastest, float("nan")))
+    return Timing(job.name, size, ours, error, fastest, medians.get(fastest, float("nan")))
 
 
 def _seconds(run: Callable[[Tensor], object], cost: Tensor, soft: bool) -> float:

@@ -21,7 +21,7 @@ TOGETHER = 20
 
 
 @dataclass
-class Measured:
+class Timing:
     """Medians of interleaved repeats.
 
     Attributes:
@@ -40,7 +40,7 @@ class Measured:
 @torch.inference_mode()
 def measure(
     name: str = "syncnet", *, seconds: float = 30.0, windows: int = 40, repeats: int = 3, seed: int = 0
-) -> list[Measured]:
+) -> list[Timing]:
     """Time a whole tube and, of its sliding windows, an even sample that stands for all.
 
     Windows are taken one by one and `TOGETHER` at a time, with the layers as published (three-dimensional
@@ -94,7 +94,7 @@ def measure(
                 times[way].append(scale * (time.perf_counter() - start))
     medians = {way: statistics.median(times[way]) for way in ways}
     return [
-        Measured(
+        Timing(
             way, medians[way], arithmetic / medians[way], float((found[way] - truth).abs().max() / truth.abs().max())
         )
         for way in ways

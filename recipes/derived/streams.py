@@ -63,7 +63,7 @@ class Stream:
 
 
 @dataclass
-class Made:
+class StreamReport:
     """A set of features, and what is not in it: id -> why."""
 
     manifest: Manifest
@@ -83,7 +83,7 @@ def make_stream(
     seed: int = 0,
     started: Callable[[int], None] | None = None,
     advance: Callable[[], None] | None = None,
-) -> Made:
+) -> StreamReport:
     """Encode one stream of a set, into a set of features with the same ids and splits.
 
     A call that was stopped goes on where it was.
@@ -143,7 +143,7 @@ def make_stream(
         raise ValueError(f"none of {len(left_out)} in {source} has a stream of {stream}; {first[0]}: {first[1]}")
     manifest = pack(out, parts, settings, origin=made_of)
     shutil.rmtree(out / PARTS)
-    return Made(manifest, left_out)
+    return StreamReport(manifest, left_out)
 
 
 def _loaded(name: str, seed: int) -> Pretrained:

@@ -31,7 +31,7 @@ _AT_ONCE = 32
 
 
 @dataclass(frozen=True)
-class Reads:
+class CueModel:
     """A model and the streams that it reads.
 
     Attributes:
@@ -67,7 +67,7 @@ class Costs:
 
 
 def split_costs(
-    parts: Mapping[str, Reads], split: str, domain: str | None = None, *, among: str | None = None
+    parts: Mapping[str, CueModel], split: str, domain: str | None = None, *, among: str | None = None
 ) -> Costs:
     """Every clip of a split with every subtitle of the split and with all further ones, by each model.
 
@@ -127,7 +127,7 @@ def rows_together(parts: Sequence[Costs]) -> Costs:
     return Costs([clips[place] for place in order.tolist()], subtitles, parts[0].own, costs, right[order])
 
 
-def _clips(each: Reads, split: str) -> SubtitleClips:
+def _clips(each: CueModel, split: str) -> SubtitleClips:
     video, text = open_stream(each.video, None, VIDEO_STREAMS), open_stream(each.text, None, TEXT_STREAMS)
     return SubtitleClips(video, text, split, least=least_steps(each.model))
 

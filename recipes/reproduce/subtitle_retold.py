@@ -22,7 +22,7 @@ from ...zoo.matcher import ALIGNMENT
 from ...zoo.models.lipspeech import LipSpeech, pooled_times
 from ...zoo.pool import zero_based_ranks
 from ..console import print_table
-from ..matching.costs import Costs, Reads
+from ..matching.costs import Costs, CueModel
 from ..matching.fitting import fit
 from ..scoring.paper_subtitles import CUES, PICTURES
 from .subtitle_runs import SubtitleRuns
@@ -104,7 +104,7 @@ def _own(runs: SubtitleRuns, costs: Costs, row: int) -> Retelling:
 
 
 @torch.inference_mode()
-def _other(runs: SubtitleRuns, seed: int, aligner: Reads, costs: Costs, row: int, column: int) -> Retelling:
+def _other(runs: SubtitleRuns, seed: int, aligner: CueModel, costs: Costs, row: int, column: int) -> Retelling:
     clip, name = costs.clips[row].id, costs.subtitles[column]
     further = column >= costs.own
     speech = open_speech(runs.pool if further and runs.pool is not None else runs.stages[seed].speech())

@@ -21,14 +21,14 @@ from ...datamodules.streams import SPEECH, TEXT_STREAMS, VIDEO_STREAMS, WORDS, o
 from ...zoo.fusion import PAPER_WEIGHTS, fuse
 from ...zoo.matcher import ALIGNMENT, Matcher
 from ...zoo.models.dual_encoder import DualEncoder
-from ..matching.costs import Costs, Reads, rows_together, split_costs
+from ..matching.costs import Costs, CueModel, rows_together, split_costs
 from ..runs import MODEL, RECIPE
 from ..scoring.paper_subtitles import ALIGNERS, CUES
 from ..scoring.pools import PoolScores, Query
 from ..settings import config as recipes
 from ..settings.matching import MatchingRecipe, StageConfig
 from ..training.launch import say
-from ..training.matching import begin, reading, train
+from ..training.matching import begin, cue_model, train
 from ..training.stages import Stages
 
 #: aligners that are trained; the others compare lips with speech as SyncNet does
@@ -108,19 +108,19 @@ class SubtitleRuns:
         stage = StageConfig(f"subtitles/{name.replace('-', '_')}", set=settings)
         return stages.alignment(stage, name if domain is None else f"{name}-{domain}", content=not learns)
 
-    def aligner(self, seed: int, name: str, domain: str | None = None) -> Reads:
+    def aligner(self, seed: int, name: str, domain: str | None = None) -> CueModel:
         """An aligner with the streams that it reads; arguments as for `aligner_folder`."""
         stages, content = self.stages[seed], name not in LEARNT
-        reads = reading(stages, ALIGNMENT, zoo.load(self.aligner_folder(seed, name, domain)))
-        own = replace(reads, video=stages.lips(content=content), text=stages.spoken(content=content))
+        model = cue_model(stages, ALIGNMENT, zoo.load(self.aligner_folder(seed, name, domain)))
+        own = replace(model, video=stages.lips(content=content), text=stages.spoken(content=content))
         found = self._with_pool(seed, ALIGNMENT, own)
         return replace(found, more=stages.content(found.more)) if content and found.more is not None else found
 
-    def cues(self, seed: int) -> dict[str, Reads]:
+    def cues(self, seed: int) -> dict[str, CueModel]:
         """The parts of a seed's matcher, by cue."""
         matcher, stages = self.matcher(seed), self.stages[seed]
         parts = {ALIGNMENT: matcher.lipspeech, **{name: cue.gsm for name, cue in matcher.cues.items()}}
-        return {name: self._with_pool(seed, name, reading(stages, name, part)) for name, part in parts.items()}
+        return {name: self._with_pool(seed, name, cue_model(stages, name, part)) for name, part in parts.items()}
 
     def aligned(self, names: Sequence[str] = tuple(ALIGNERS)) -> list[Costs]:
         """Costs of the test clips under each aligner, for each seed."""
@@ -193,10 +193,10 @@ class SubtitleRuns:
         shards = open_clips(self.clips)
         return sorted({spoken_clip(shards, entry.id).domain for entry in shards.split("test")})
 
-    def _with_pool(self, seed: int, name: str, reads: Reads) -> Reads:
+    def _with_pool(self, seed: int, name: str, model: CueModel) -> CueModel:
         """A part that chooses from the pool too."""
         if self.pool is None:
-            return reads
+            return model
         stages, pool = self.stages[seed], _short_hash(open_speech(self.pool))
         if name == ALIGNMENT:
             own = stages.spoken()
@@ -207,7 +207,7 @@ class SubtitleRuns:
         ours, theirs = (producer_of(open_stream(folder, None, TEXT_STREAMS)) for folder in (own, more))
         if ours != theirs:
             raise ValueError(f"{own} was made by {ours}, and {more} by {theirs}: remove the older one, and run again")
-        return replace(reads, more=more)
+        return replace(model, more=more)
 
 
 def _short_hash(shards: ShardSet) -> str:

@@ -75,7 +75,7 @@ class MatcherEvaluation:
 
 
 @dataclass
-class Asked:
+class QueryCosts:
     """A clip and its costs with the whole pool: cue -> (1, S)."""
 
     id: str
@@ -123,7 +123,7 @@ def evaluate_matcher(
             track(number, len(share))
         record = spoken_clip(shards, name)
         query = Query(name, record.domain, record.hidden, record.offscreen)
-        own.append(Asked(name, query, matcher.costs([encode(matcher, shards, name)], searched.pool)))
+        own.append(QueryCosts(name, query, matcher.costs([encode(matcher, shards, name)], searched.pool)))
     if track is not None:
         track(len(share), len(share))
     asked = gather_by_id(own)

@@ -31,7 +31,7 @@ from .tables import show, shown_gain
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvalOptions:
     """What to score a model on, and how; the options of `weaksync eval`."""
 
     shards: str | None
@@ -47,11 +47,11 @@ class Asked:
     workers: int
 
 
-def evaluate_run(model: Path, asked: Asked) -> tuple[Evaluation, Asked]:
+def evaluate_run(model: Path, options: EvalOptions) -> tuple[Evaluation, EvalOptions]:
     """Score a run or a checkpoint folder.
 
     Returns:
-        The figures, and what was asked with the shards and languages of the run, where they were left to it.
+        The figures, and the options, with the shards and languages of the run, where they were left to it.
 
     Raises:
         ValueError, FileNotFoundError: as `evaluate.evaluate`, and where the model aligns no stories.
@@ -61,62 +61,66 @@ def evaluate_run(model: Path, asked: Asked) -> tuple[Evaluation, Asked]:
     if (model / RECIPE).is_file():
         recipe = recipes.load(str(model / RECIPE))
         settings = recipe.trainer if isinstance(recipe, Recipe) else settings
-        if isinstance(recipe, StoryRecipe | FeatureRecipe) and asked.shards is None:
-            languages = asked.languages or tuple(recipe.data.languages or ())  # on other shards they may not be there
-            asked = replace(asked, shards=recipe.data.shards, languages=languages)
+        if isinstance(recipe, StoryRecipe | FeatureRecipe) and options.shards is None:
+            languages = options.languages or tuple(recipe.data.languages or ())  # on other shards they may not be there
+            options = replace(options, shards=recipe.data.shards, languages=languages)
         if isinstance(recipe, FeatureRecipe):
-            asked = replace(asked, features=asked.features or recipe.data.features)
-    if asked.shards is None:
+            options = replace(options, features=options.features or recipe.data.features)
+    if options.shards is None:
         raise click.UsageError(f"{model} is no run, so nobody knows its data: give --shards")
     loaded = zoo.load(model_folder(model))
     if isinstance(loaded, NeuMATCH):
-        return _by_labels(loaded, asked.shards, asked, settings), asked
+        return _by_labels(loaded, options.shards, options, settings), options
     if isinstance(loaded, DualEncoder):
-        return _by_similarity(model, loaded, asked.shards, asked, settings), asked
+        return _by_similarity(model, loaded, options.shards, options, settings), options
     raise ValueError(f"{model} is a {type(loaded).__name__}, which does not align stories")
 
 
-def _by_similarity(folder: Path, model: DualEncoder, shards: str, asked: Asked, settings: TrainerConfig) -> Evaluation:
-    kept = list(asked.languages) or None
+def _by_similarity(
+    folder: Path, model: DualEncoder, shards: str, options: EvalOptions, settings: TrainerConfig
+) -> Evaluation:
+    kept = list(options.languages) or None
     translations = None
-    if not asked.originals:
+    if not options.originals:
         otherwise = ", or --originals to read the sentences as they were told"
-        given = asked.translations
+        given = options.translations
         translations = translations_for(folder, model.translated, shards, kept, given, otherwise=otherwise)
-    policy, contiguous, decoder = asked.policy, asked.contiguous, None
-    if asked.drops is not None:
+    policy, contiguous, decoder = options.policy, options.contiguous, None
+    if options.drops is not None:
         own = model_decoder(model)
         whole = own.contiguous if contiguous is None else contiguous
-        decoder, policy, contiguous = Decoder(*asked.drops, policy or own.policy, whole), None, None
+        decoder, policy, contiguous = Decoder(*options.drops, policy or own.policy, whole), None, None
     return evaluate(
         model,
         shards,
-        split=asked.split,
+        split=options.split,
         languages=kept,
         translations=translations,
         decoder=decoder,
         policy=policy,
         contiguous=contiguous,
-        within=asked.within,
-        workers=asked.workers,
+        within=options.within,
+        workers=options.workers,
         settings=settings,
     )
 
 
-def _by_labels(model: NeuMATCH, shards: str, asked: Asked, settings: TrainerConfig) -> Evaluation:
+def _by_labels(model: NeuMATCH, shards: str, options: EvalOptions, settings: TrainerConfig) -> Evaluation:
     """A model that labels clips by itself, from features."""
     from .features import evaluate as evaluate_features  # trains through this file's neighbours
 
-    decoding = {name: getattr(asked, name) for name in ("policy", "contiguous", "drops", "within")}
+    decoding = {name: getattr(options, name) for name in ("policy", "contiguous", "drops", "within")}
     if given := [f"--{name}" for name, value in decoding.items() if value is not None]:
         raise click.UsageError(f"this model labels clips by itself, nothing is decoded: leave {', '.join(given)} out")
-    if asked.features is None:
+    if options.features is None:
         raise click.UsageError("this model reads features, not pictures: give those of the shards with --features")
-    languages = list(asked.languages) or None
-    return evaluate_features(model, shards, asked.features, split=asked.split, languages=languages, settings=settings)
+    languages = list(options.languages) or None
+    return evaluate_features(
+        model, shards, options.features, split=options.split, languages=languages, settings=settings
+    )
 
 
-def gain_over(against: Path, evaluation: Evaluation, asked: Asked) -> Interval:
+def gain_over(against: Path, evaluation: Evaluation, options: EvalOptions) -> Interval:
     """By how much F1 is above that of another model on the same videos, paired by film.
 
     A run reads its own texts and features; a bare checkpoint, which has none, those that were asked for.
@@ -124,9 +128,9 @@ def gain_over(against: Path, evaluation: Evaluation, asked: Asked) -> Interval:
     Raises ValueError where its videos are others.
     """
     bare = not (against / RECIPE).is_file()
-    translations = asked.translations if bare and translated_to(against) is not None else None
-    features = asked.features if bare else None
-    other, _ = evaluate_run(against, replace(asked, translations=translations, features=features))
+    translations = options.translations if bare and translated_to(against) is not None else None
+    features = options.features if bare else None
+    other, _ = evaluate_run(against, replace(options, translations=translations, features=features))
     try:
         return evaluation.gain(other)
     except ValueError as fault:
@@ -136,7 +140,7 @@ def gain_over(against: Path, evaluation: Evaluation, asked: Asked) -> Interval:
 def present(
     evaluation: Evaluation,
     model: Path,
-    asked: Asked,
+    options: EvalOptions,
     gain: tuple[Path, Interval] | None,
     out: Path | None,
     as_json: bool,
@@ -154,7 +158,7 @@ def present(
     if as_json:
         click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
     else:
-        show(evaluation, f"{model} on {asked.split} of {asked.shards}")
+        show(evaluation, f"{model} on {options.split} of {options.shards}")
         if gain is not None:
             click.echo(f"F1 over {gain[0]}, paired by film: {shown_gain(gain[1])}")
     if evaluation.doubt:
@@ -162,7 +166,7 @@ def present(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())
-        facts = {"Data": str(asked.shards), "Split": asked.split}
+        facts = {"Data": str(options.shards), "Split": options.split}
         evaluation_page(plain, out / "report.html", title=str(model), facts=facts)
-        evaluation_figure(plain, out / "f1.png", title=f"{model}, {asked.split}")
+        evaluation_figure(plain, out / "f1.png", title=f"{model}, {options.split}")
         say(f"wrote {out / 'report.html'}")

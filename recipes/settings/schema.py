@@ -94,24 +94,13 @@ def _part(hint: Any) -> type | None:
 
 def _convert(hint: Any, data: Any) -> Any:
     """`data` as `hint`; ValueError says what it should be."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(data, str) and "${" in data:
         raise ValueError(f"holds {data!r}: a recipe is plain data, nothing in it is looked up or run")
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
-        if data not in arguments:
-            choices = " | ".join(map(str, arguments))
-            raise ValueError(f"should be {choices}, not {_shown(data)}{did_you_mean(str(data), map(str, arguments))}")
-        return data
+        return _literal(arguments, data)
     if origin in (types.UnionType, typing.Union):
-        if data is None and type(None) in arguments:
-            return None
-        faults = []
-        for choice in (argument for argument in arguments if argument is not type(None)):
-            try:
-                return _convert(choice, data)
-            except ValueError as fault:
-                faults.append(str(fault))
-        raise ValueError(" or ".join(faults))
+        return _union(arguments, data)
     if origin is list:
         if not isinstance(data, list):
             written = f": write [{data}]" if isinstance(data, str) and data else ""
@@ -125,18 +114,38 @@ def _convert(hint: Any, data: Any) -> Any:
         if not isinstance(data, dict):
             raise ValueError(f"should hold keys and values, not {_shown(data)}")
         return {str(key): _convert(arguments[1], value) for key, value in data.items()}
-    if hint is Any:
+    return data if hint is Any else _scalar(hint, data)
+
+
+def _literal(choices: tuple[Any, ...], data: Any) -> Any:
+    if data in choices:
         return data
-    if hint is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
-    if hint is float and isinstance(data, str):
-        # YAML 1.1 reads 1e-4 (no dot) as text
+    written = " | ".join(map(str, choices))
+    raise ValueError(f"should be {written}, not {_shown(data)}{did_you_mean(str(data), map(str, choices))}")
+
+
+def _union(choices: tuple[Any, ...], data: Any) -> Any:
+    """As the first choice that takes it."""
+    if data is None and type(None) in choices:
+        return None
+    faults = []
+    for choice in (choice for choice in choices if choice is not type(None)):
         try:
-            return float(data)
+            return _convert(choice, data)
+        except ValueError as fault:
+            faults.append(str(fault))
+    raise ValueError(" or ".join(faults))
+
+
+def _scalar(kind: type, data: Any) -> Any:
+    """A number, text or truth value; whole numbers are numbers, and truth values are none."""
+    if kind is float and isinstance(data, int | str) and not isinstance(data, bool):
+        try:
+            return float(data)  # YAML 1.1 reads 1e-4 (no dot) as text
         except ValueError:
             raise ValueError(f"should be a number, not {_shown(data)}") from None
-    if not isinstance(data, hint) or (hint in (int, float) and isinstance(data, bool)):
-        raise ValueError(f"should be {_NAMES.get(hint, hint.__name__)}, not {_shown(data)}")
+    if not isinstance(data, kind) or (kind is not bool and isinstance(data, bool)):
+        raise ValueError(f"should be {_NAMES.get(kind, kind.__name__)}, not {_shown(data)}")
     return data
 
 

@@ -20,7 +20,7 @@ SYNCNET, ALIGNMENT = "syncnet", "alignment"
 
 
 @dataclass(frozen=True)
-class Trains:
+class StageKind:
     """What a stage trains.
 
     Attributes:
@@ -34,12 +34,12 @@ class Trains:
     given: tuple[str, ...]
 
 
-def trains(stage: str) -> Trains:
-    """What a stage trains, by its name."""
+def stage_kind(stage: str) -> StageKind:
+    """The kind of a stage, by its name."""
     if stage == SYNCNET:
-        return Trains("syncnet", "SyncNet", ("data.clips",))
+        return StageKind("syncnet", "SyncNet", ("data.clips",))
     streams = ("data.clips", "data.speech", "data.video", "data.text")
-    return Trains("subtitles", "LipSpeech" if stage == ALIGNMENT else "GSM", streams)
+    return StageKind("subtitles", "LipSpeech" if stage == ALIGNMENT else "GSM", streams)
 
 
 def stage_recipe(
@@ -84,7 +84,7 @@ def setting_faults(recipe: MatchingRecipe) -> list[Fault]:
 
 def stage_faults(recipe: MatchingRecipe, name: str, stage: StageConfig | CueConfig) -> list[Fault]:
     """What is wrong with the settings of one stage."""
-    kind, settings = trains(name), dotted(stage.set)
+    kind, settings = stage_kind(name), dotted(stage.set)
     faults = []
     for key in [*kind.given, *_own(recipe, name), "task"]:
         if key in settings:

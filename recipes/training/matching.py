@@ -15,7 +15,7 @@ from ...zoo.models.gsm import GSM
 from ...zoo.models.lipspeech import LipSpeech
 from ...zoo.word_files import Words
 from ..derived.streams import HASHED
-from ..matching.costs import Reads, split_costs
+from ..matching.costs import CueModel, split_costs
 from ..matching.indexing import voice_of
 from ..matching.narrowing import kept_recall
 from ..runs import MODEL, RECIPE
@@ -94,47 +94,47 @@ def assemble(stages: Stages, parts: dict[str, str | Path]) -> Matcher:
         ValueError: parts that do not belong together, or clips without a validation split.
     """
     recipe = stages.recipe
-    reads = {name: reading(stages, name, zoo.load(folder)) for name, folder in parts.items()}
-    for name, each in reads.items():
+    models = {name: cue_model(stages, name, zoo.load(folder)) for name, folder in parts.items()}
+    for name, each in models.items():
         _check_features(name, each)
-    found = split_costs(reads, "val", among="train")  # as in use, the own subtitle is one of many
+    found = split_costs(models, "val", among="train")  # as in use, the own subtitle is one of many
     fusion = tune_weights(found.costs, found.right)
-    cues = {name: GlobalCue(reads[name].model, zoo.load(stages.net(name))) for name in recipe.cues}  # type: ignore[arg-type]
+    cues = {name: GlobalCue(models[name].model, zoo.load(stages.net(name))) for name in recipe.cues}  # type: ignore[arg-type]
     words: Words | None = None
     if cues:
         words = HashedWords() if recipe.data.words == HASHED else read(recipe.data.words)
     return Matcher.of(
         zoo.load(stages.syncnet()),  # type: ignore[arg-type]
-        reads[ALIGNMENT].model,  # type: ignore[arg-type]
+        models[ALIGNMENT].model,  # type: ignore[arg-type]
         cues=cues,
         words=words,
         weights=fusion.weights,
         voice=voice_of(open_speech(stages.speech())),
-        languages=reads[ALIGNMENT].model.languages,
+        languages=models[ALIGNMENT].model.languages,
         kept_recall=kept_recall(found.costs, found.right, fusion.weights) if cues else {},
         metrics={f"val/{name}": value for name, value in vars(fusion.metrics).items()},
     )
 
 
-def reading(stages: Stages, name: str, model: Pretrained) -> Reads:
+def cue_model(stages: Stages, name: str, model: Pretrained) -> CueModel:
     """A part of the matcher with the streams that it was trained on.  Raises ValueError for another kind of model."""
     if name == ALIGNMENT:
         if not isinstance(model, LipSpeech):
             raise ValueError(f"{name} is a {type(model).__name__}, not a LipSpeech: alignment.model names another")
-        return Reads(model.eval(), stages.lips(), stages.spoken())
+        return CueModel(model.eval(), stages.lips(), stages.spoken())
     if not isinstance(model, GSM):
         raise ValueError(f"{name} is a {type(model).__name__}, not a GSM: {name}.model names another")
-    return Reads(model.eval(), stages.pictures(name), stages.words())
+    return CueModel(model.eval(), stages.pictures(name), stages.words())
 
 
-def _check_features(name: str, reads: Reads) -> None:
+def _check_features(name: str, cue: CueModel) -> None:
     """Raises ValueError where a model that was taken has learnt from features of another network."""
     streams = {
-        "video": open_stream(reads.video, None, VIDEO_STREAMS),
-        "text": open_stream(reads.text, None, TEXT_STREAMS),
+        "video": open_stream(cue.video, None, VIDEO_STREAMS),
+        "text": open_stream(cue.text, None, TEXT_STREAMS),
     }
     for side, stream in streams.items():
-        learnt, found = (reads.model.preprocess.producers or {}).get(side), producer_of(stream)
+        learnt, found = (cue.model.preprocess.producers or {}).get(side), producer_of(stream)
         if learnt and digest(learnt) != digest(found):
             raise ValueError(
                 f"{name}.model was trained on features of {learnt}, and those of this run are of {found}: name that "

@@ -32,7 +32,7 @@ LIGHT = 0.2
 
 
 @dataclass(frozen=True)
-class Seen:
+class NetAccuracy:
     """How well a network sees pictures that it has not learnt from.
 
     Attributes:
@@ -46,7 +46,7 @@ class Seen:
 
 def picture_nets(
     folder: Path, *, seed: int = 0, track: Callable[[int, int], None] = lambda done, total: None
-) -> list[Seen]:
+) -> list[NetAccuracy]:
     """Teach picturenet-tiny things, and another one rooms; keep them in ``<folder>/object`` and ``<folder>/scene``.
 
     What is there is taken, and not scored again.
@@ -65,7 +65,7 @@ def picture_nets(
     for cue, net in nets.items():
         for _ in _lessons(net, pixels[:PICTURES], labels[cue][:PICTURES], steps[cue]):
             track(next(done), sum(steps.values()))
-        found.append(Seen(cue, _right(net, pixels[PICTURES:], labels[cue][PICTURES:])))
+        found.append(NetAccuracy(cue, _right(net, pixels[PICTURES:], labels[cue][PICTURES:])))
         net.save_pretrained(folder / cue)
     return found
 

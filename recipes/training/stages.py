@@ -30,7 +30,7 @@ from ..runs import MODEL, RECIPE, model_folder, source_of
 from ..settings.config import ModelConfig
 from ..settings.matching import CUES, CueConfig, MatchingRecipe, StageConfig
 from ..settings.schema import ConfigError, Fault
-from ..settings.stages import ALIGNMENT, SYNCNET, dotted, setting_faults, stage_faults, stage_recipe, trains
+from ..settings.stages import ALIGNMENT, SYNCNET, dotted, setting_faults, stage_faults, stage_kind, stage_recipe
 from ..train import train
 from .launch import part, say
 
@@ -76,7 +76,7 @@ class Stages:
         except (ValueError, OSError) as fault:
             yield Fault(key, str(fault))
         for name, stage in self.recipe.stages.items():
-            kind = trains(name)
+            kind = stage_kind(name)
             if stage.model is not None:
                 yield from _weights(f"{name}.model", stage.model, kind.model)
             elif (anew or not (self.folder / name / MODEL).is_dir()) and not stage_faults(self.recipe, name, stage):

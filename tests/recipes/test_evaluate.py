@@ -129,7 +129,7 @@ def test_a_bare_checkpoint_reads_what_was_given(reads, tmp_path, monkeypatch):
     """A run has texts and features of its own; translations are for models that were trained on some."""
     asked = []
     monkeypatch.setattr(evaluate_story, "evaluate_run", lambda model, given: (asked.append(given), None))
-    given = evaluate_story.Asked("s", "t", "f", False, "test", (), None, None, None, None, 1)
+    given = evaluate_story.EvalOptions("s", "t", "f", False, "test", (), None, None, None, None, 1)
     first = type("First", (), {"gain": lambda self, other: other})()
     (tmp_path / "config.json").write_text(json.dumps({"translated": reads}))
     evaluate_story.gain_over(tmp_path, first, given)

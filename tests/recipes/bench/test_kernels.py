@@ -32,10 +32,10 @@ def test_the_table_fits_eighty_columns(monkeypatch):
     monkeypatch.setattr(console, "out", Console(file=page, width=80))
     names = [peer.name for job in bench_kernels.jobs() for peer in job.peers] or ["dtaidistance"]
     found = [
-        bench_kernels.Measured(job.name, "16x1000x1000", 12.3456, 1e-7, names[0], 123456.7)
+        bench_kernels.Timing(job.name, "16x1000x1000", 12.3456, 1e-7, names[0], 123456.7)
         for job in bench_kernels.jobs()
     ]
-    found += [bench_kernels.Measured("DTW path", "1x200x200", 1.5, 1e-7, name, 1.5) for name in names]
+    found += [bench_kernels.Timing("DTW path", "1x200x200", 1.5, 1e-7, name, 1.5) for name in names]
     console.print_table("", bench_kernels.COLUMNS, [one.row() for one in found])
     assert len(page.getvalue().strip().splitlines()) == len(found) + 4  # borders and header: no line is folded
 

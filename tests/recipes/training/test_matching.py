@@ -21,7 +21,7 @@ from weaksync.recipes.settings.matching import MatchingRecipe
 from weaksync.recipes.settings.schema import ConfigError
 from weaksync.recipes.settings.stages import stage_recipe
 from weaksync.recipes.training import matching as train_matching
-from weaksync.recipes.training.matching import reading, train
+from weaksync.recipes.training.matching import cue_model, train
 from weaksync.recipes.training.stages import Stages
 from weaksync.zoo import create, load
 from weaksync.zoo.matcher import Matcher, Voice
@@ -84,7 +84,7 @@ def test_costs_of_features_are_those_of_clips_and_texts(folder: Path, run: Path)
     stages = Stages(recipe(folder))
     matcher = Matcher.from_pretrained(run / "model")
     parts = {"alignment": matcher.lipspeech, **{name: cue.gsm for name, cue in matcher.cues.items()}}
-    found = split_costs({name: reading(stages, name, part) for name, part in parts.items()}, "test")
+    found = split_costs({name: cue_model(stages, name, part) for name, part in parts.items()}, "test")
     clips, speech = open_clips(folder / "clips"), open_speech(stages.speech())
     names = [clip.id for clip in found.clips]
     codes = [
@@ -98,9 +98,9 @@ def test_costs_of_features_are_those_of_clips_and_texts(folder: Path, run: Path)
 
 
 def test_subtitles_of_another_split_may_join_the_pool(folder: Path, run: Path) -> None:
-    reads = {"alignment": reading(Stages(recipe(folder)), "alignment", load(run / "alignment" / "model"))}
-    whole = split_costs(reads, "test")
-    more = split_costs(reads, "test", among="train")
+    models = {"alignment": cue_model(Stages(recipe(folder)), "alignment", load(run / "alignment" / "model"))}
+    whole = split_costs(models, "test")
+    more = split_costs(models, "test", among="train")
     assert more.subtitles[: whole.own] == whole.subtitles and len(more.subtitles) > whole.own == more.own
     for name, costs in whole.costs.items():
         torch.testing.assert_close(more.costs[name][:, : whole.own], costs)
@@ -108,15 +108,15 @@ def test_subtitles_of_another_split_may_join_the_pool(folder: Path, run: Path) -
 
 def test_rows_of_domains_come_together(folder: Path, run: Path) -> None:
     stages = Stages(recipe(folder))
-    reads = {"alignment": reading(stages, "alignment", load(run / "alignment" / "model"))}
-    whole = split_costs(reads, "test")
-    parts = [split_costs(reads, "test", domain) for domain in ("youtube", "movie")]
+    models = {"alignment": cue_model(stages, "alignment", load(run / "alignment" / "model"))}
+    whole = split_costs(models, "test")
+    parts = [split_costs(models, "test", domain) for domain in ("youtube", "movie")]
     again = rows_together(parts)
     assert [clip.id for clip in again.clips] == [clip.id for clip in whole.clips]
     assert torch.equal(again.right, whole.right) and torch.equal(again.costs["alignment"], whole.costs["alignment"])
     assert all(clip.domain == "youtube" for clip in parts[0].clips)
     with pytest.raises(ValueError, match="no clip of sport"):
-        split_costs(reads, "test", "sport")
+        split_costs(models, "test", "sport")
 
 
 def test_what_has_ended_is_taken(folder: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
