@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ class Evaluation:
             "model, or score more videos"
         )
 
-    @property
+    @cached_property
     def worth_of_times(self) -> Interval | None:
         """How much narration times raise the model's F1, paired, resampled by film; None where it uses none."""
         return self.gain(self, over=UNTIMED) if any(row.name == UNTIMED for row in self.rows) else None

@@ -16,7 +16,7 @@ from ...datamodules.msymon import TimeFormat, read_file
 from ...datamodules.records import AnnotatedVideo, Interval, Sentence
 from ...zoo.metrics import Interval as Estimate
 from ...zoo.metrics import bootstrap
-from ..console import err, print_table
+from ..console import counted, err, print_table
 
 #: Table 6: the publishers' own annotations against a student's
 PAPER = {"en": 0.832, "zh": 0.788, "ch": 0.788, "es": 0.844, "fr": 0.813, "pt": 0.889, "hi": 0.844, "ru": 0.808}
@@ -160,9 +160,9 @@ def command(first: Path, second: Path, time_format: TimeFormat, each: bool, as_j
         print_table("Every video", columns, rows)
     for name, language in found.items():
         if language.alone:
-            err.print(f"{name}: {len(language.alone)} videos stand in one of the two alone", highlight=False)
+            err.print(f"{name}: in one of the two alone: {counted(len(language.alone), 'video')}", highlight=False)
         if apart := sum(video.apart for video in language.videos.values()):
-            err.print(f"{name}: {apart} sentences stand in one of the two alone", highlight=False)
+            err.print(f"{name}: in one of the two alone: {counted(apart, 'sentence')}", highlight=False)
 
 
 def _line(name: str, found: Agreement) -> list[object]:

@@ -10,7 +10,7 @@ import click
 
 from ..building.parts import Report
 from ..building.track_set import build_tracks
-from ..console import err, print_table, progress
+from ..console import counted, err, print_table, progress
 from .build_options import exit_if_failed
 
 _PATH = click.Path(path_type=Path)
@@ -56,4 +56,4 @@ def show(report: Report, out: Path, as_json: bool) -> None:
         ]
         print_table(f"{out}", ["split", "tracks", "minutes", "speaking"], rows)
     if report.resumed:
-        err.print(f"from an earlier run: {report.resumed} videos; new: {report.built}", highlight=False)
+        err.print(f"from an earlier run: {counted(report.resumed, 'video')}; new: {report.built}", highlight=False)
