@@ -20,7 +20,7 @@ from ..zoo.matcher import Matcher
 from .building.speaking import BASELINE
 from .console import Track, err, no_track, print_table, progress, tracker
 from .matching.clip_options import clip_options
-from .matching.dubbing import RATE, Background, dub, encode_clip, encode_for_page, encode_sound, mixed
+from .matching.dubbing import RATE, Background, dub, encode_clip, encode_for_page, encode_sound, mixed, voiced
 from .matching.matches import Candidate, Match
 from .matching.pool import Subtitle, SubtitleIndex
 from .matching.ranking import FUSION, Ranking
@@ -91,8 +91,8 @@ def regenerate(
     Args:
         original: ids of the clip's own subtitle in the pool; by default those that are named after the video.  What
             says the same is not taken either.
-        background: ``keep`` has the original sound behind the new speech, quiet where either voice is heard; ``drop``
-            leaves the new speech alone.
+        background: ``keep`` has the original sound behind the new speech, 20 dB quieter wherever a voice is heard in
+            either; ``drop`` leaves the new speech alone.
         model, video, pool, start, end, faces, speaking, narrow, language, keep, track: as in `match`.
 
     Raises:
@@ -158,7 +158,7 @@ def _sound(made: Match, background: Background) -> Samples:
     if background == "drop":
         return speech
     heard = read_sound(made.video, RATE, start=made.start, seconds=made.duration)
-    return mixed(heard, speech, [*made.speaking, *best.fit.spans])
+    return mixed(heard, speech, [*voiced(made.video, made.start, made.duration), *best.fit.spans])
 
 
 def _roles(made: Regenerated) -> dict[str, str]:
@@ -194,7 +194,8 @@ def save(made: Regenerated, out: str | Path, *, track: Track = no_track) -> list
 @click.command()
 @clip_options
 @click.option("--original", multiple=True, metavar="ID", help="The clip's own in the pool.  [default: by name]")
-@click.option("--background", type=click.Choice(get_args(Background)), default="keep", show_default=True)
+@click.option("--background", type=click.Choice(get_args(Background)), default="keep", show_default=True,
+              help="Keep the original sound, 20 dB quieter wherever a voice is heard, or drop it.")  # fmt: skip
 def command(video: Path, model: str, pool: tuple[Path, ...], out: Path, as_json: bool, **asked: Any) -> None:
     """Give VIDEO another subtitle: dubbed.mp4, regenerated.srt, regenerated.json and report.html.
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import av
 import numpy as np
+import torch
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
@@ -19,7 +20,8 @@ from ...datamodules.batches import SPEECH_RATE, Speech
 from ...datamodules.files import whole_path
 from ...datamodules.records import Interval
 from ...datamodules.waveforms import Samples, read_sound, resample
-from .fitting import Fit
+from ...zoo.speaking import SAMPLES_A_FRAME, voice_activity
+from .fitting import Fit, stretches
 
 #: samples a second of what is written
 RATE = 48_000
@@ -80,6 +82,13 @@ def dub(speech: Speech, spoken: Sequence[Interval], made: Fit, duration: float) 
         said = said[: len(out) - first]
         out[first : first + len(said)] = said
     return out
+
+
+def voiced(video: str | Path, start: float, duration: float) -> list[Interval]:
+    """Stretches of a clip in which somebody is heard, in seconds of the clip, whoever it is and seen or not."""
+    sound = read_sound(video, SPEECH_RATE, start=start, seconds=duration)
+    whole = torch.from_numpy(sound[: len(sound) // SAMPLES_A_FRAME * SAMPLES_A_FRAME])
+    return stretches(voice_activity(whole).double().numpy(), SPEECH_RATE / SAMPLES_A_FRAME)
 
 
 def mixed(original: Samples, dubbed: Samples, quiet: Sequence[Interval]) -> Samples:

@@ -6,7 +6,7 @@ import torch
 from weaksync.datamodules import media
 from weaksync.datamodules.batches import Speech, Word
 from weaksync.datamodules.waveforms import read_sound
-from weaksync.recipes.matching.dubbing import DUCKED, RATE, dub, encode_clip, encode_sound, mixed, stretched
+from weaksync.recipes.matching.dubbing import DUCKED, RATE, dub, encode_clip, encode_sound, mixed, stretched, voiced
 from weaksync.recipes.matching.fitting import Fit
 
 from ..talking import film
@@ -47,6 +47,15 @@ def test_the_original_is_quiet_while_the_new_speech_is_said():
     assert np.abs(np.diff(found)).max() < 1.3 * np.abs(np.diff(original.astype(float))).max()  # no click
     short = mixed(original[:RATE], tone(4.0, 100, RATE), [])
     assert len(short) == 4 * RATE and np.array_equal(short[RATE + 1 :], tone(4.0, 100, RATE)[RATE + 1 :])
+
+
+def test_who_is_heard_is_found_though_nobody_is_seen(tmp_path):
+    sound = tone(6.0, 200, RATE, 60)  # a hum
+    for start, end in ((1.0, 2.0), (3.5, 5.0)):
+        sound[int(start * RATE) : int(end * RATE)] = tone(end - start, 300, RATE, 9000)
+    (tmp_path / "film.mp4").write_bytes(encode_sound(sound))
+    found = voiced(tmp_path / "film.mp4", 0.5, 5.0)
+    assert np.array(found) == pytest.approx(np.array([(0.5, 1.5), (3.0, 4.5)]), abs=0.15)
 
 
 def test_a_part_of_a_video_gets_another_sound(tmp_path):
