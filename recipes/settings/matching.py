@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from .config import Check, Settings
 
 CUES = ("object", "scene", "action")
+HOLDS = {"holds": "{0} holds the settings of its recipe: {0}.trainer.max_epochs=4"}
 
 
 @dataclass
@@ -22,7 +23,7 @@ class StageConfig:
 
     recipe: str
     model: str | None = None
-    set: dict[str, Any] = field(default_factory=dict)
+    set: dict[str, Any] = field(default_factory=dict, metadata=HOLDS)
 
 
 @dataclass
@@ -37,7 +38,7 @@ class CueConfig:
     net: str
     recipe: str
     model: str | None = None
-    set: dict[str, Any] = field(default_factory=dict)
+    set: dict[str, Any] = field(default_factory=dict, metadata=HOLDS)
 
 
 @dataclass

@@ -47,7 +47,8 @@ def read(kind: type[T], data: Any, faults: list[Fault], where: str = "") -> T:
     """Make a `kind` (a dataclass) of plain `data`; what is wrong goes to `faults`, and a default stands in for it.
 
     Args:
-        kind: a dataclass whose fields are scalars, lists, literals, optionals, free-form dicts or dataclasses.
+        kind: a dataclass whose fields are scalars, lists, literals, optionals, free-form dicts or dataclasses.  A
+            field's metadata may say what it ``holds``, for who seeks that elsewhere; ``{0}`` stands for its path.
         data: what a YAML file held.
         faults: receives what is wrong.
         where: dotted path of `data` in the recipe.
@@ -57,9 +58,12 @@ def read(kind: type[T], data: Any, faults: list[Fault], where: str = "") -> T:
         data = {}
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(kind)
+    elsewhere = "".join(
+        f" ({f.metadata['holds'].format(_join(where, name))})" for name, f in fields.items() if f.metadata
+    )
     for key in data:
         if key not in fields:
-            faults.append(Fault(_join(where, key), f"unknown key{did_you_mean(str(key), fields)}"))
+            faults.append(Fault(_join(where, key), f"unknown key{did_you_mean(str(key), fields) or elsewhere}"))
     values = {}
     for name, field in fields.items():
         if name in data:

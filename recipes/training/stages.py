@@ -14,7 +14,7 @@ import torch
 
 from ... import zoo
 from ...datamodules.derived import SPEECH, open_derived
-from ...datamodules.index import open_set
+from ...datamodules.index import ShardSet, open_set
 from ...datamodules.manifest import MANIFEST
 from ...datamodules.speech import Espeak
 from ...datamodules.speech_set import speak_clips
@@ -64,9 +64,11 @@ class Stages:
 
     def _absent(self, anew: bool) -> Iterator[Fault]:
         """What is to be taken and is not there, or is another kind of model."""
-        data, key = self.recipe.data, "data.clips"
+        data, key, examples = self.recipe.data, "data.clips", None
         try:
             clips = open_clips(data.clips)
+            yield from _empty_splits(clips)
+            examples = len(clips.split("train")) if "train" in clips.splits else None
             key = "data.voice" if data.speech is None else "data.speech"
             if data.speech is not None:
                 open_derived(data.speech, clips, SPEECH)
@@ -82,6 +84,9 @@ class Stages:
             elif (anew or not (self.folder / name / MODEL).is_dir()) and not stage_faults(self.recipe, name, stage):
                 made: Any = stage_recipe(self.recipe, name, stage, dict.fromkeys(kind.given, "made"))
                 yield from _start(f"{name}.set.model", made.model, kind.model)
+                if examples is not None and examples < made.data.global_batch:
+                    few = f"a step is {made.data.global_batch} clips, and {examples} are for training: lower it"
+                    yield Fault(f"{name}.set.data.global_batch", few)
         for name, cue in self.recipe.cues.items():
             if cue.net not in {row.name for row in zoo.list_models()}:
                 yield from _weights(f"{name}.net", cue.net)
@@ -249,6 +254,17 @@ def _weights(key: str, source: str, kind: str | None = None) -> Iterator[Fault]:
     row = next((row for row in zoo.list_models() if row.name == named), None)
     if kind is not None and row is not None and row.model != kind:
         yield Fault(key, f"{source} is a {row.model}; this stage takes a {kind}")
+
+
+def _empty_splits(clips: ShardSet) -> Iterator[Fault]:
+    """Splits that a matcher needs and that have no clip."""
+    for split, use in (("train", "to learn from"), ("val", "on which epochs and the weights of the cues are chosen")):
+        if split not in clips.splits:
+            yield Fault(
+                "data.clips",
+                f"{clips.folder} has no clips of split {split}, {use}: build it of more videos, or give the build "
+                f"--splits FILE that names some of them for {split}",
+            )
 
 
 def _start(key: str, model: ModelConfig, kind: str) -> Iterator[Fault]:

@@ -14,6 +14,7 @@ from weaksync.datamodules.sample_clips import make_clips
 from weaksync.recipes.cli import weaksync
 from weaksync.recipes.settings import config
 from weaksync.recipes.settings.matching import MatchingRecipe
+from weaksync.recipes.settings.schema import ConfigError
 from weaksync.recipes.settings.stages import setting_faults
 from weaksync.recipes.training.stages import Stages
 
@@ -62,6 +63,12 @@ def test_a_fault_is_named_by_the_key_that_was_typed(given: str, fault: str) -> N
     assert faults(given) == [fault]
 
 
+def test_a_setting_of_a_stage_is_sought_where_it_is() -> None:
+    where = r"object\.epochs: unknown key \(object\.set holds the settings of its recipe: object\.set\.trainer\."
+    with pytest.raises(ConfigError, match=where):
+        faults("object.epochs=1")
+
+
 def test_every_stage_that_is_trained_is_looked_at() -> None:
     wrong = ["object.set.optim.lr=fast", "scene.recipe=subtitles/scen", "syncnet.set.trainer.max_epochs=0"]
     found = faults(*wrong)
@@ -96,7 +103,7 @@ def test_validate_looks_at_stages_without_torch() -> None:
 
 def test_what_is_absent_is_found_with_files(tmp_path: Path) -> None:
     pytest.importorskip("espeakng_loader")
-    make_clips(tmp_path / "clips", {"train": 1, "val": 1}, seconds=1.0)
+    make_clips(tmp_path / "clips", {"train": 16, "val": 1}, seconds=1.0)
     zoo.create("gsm-tiny").save_pretrained(tmp_path / "gsm")
     wrong = [
         f"data.clips={tmp_path / 'clips'}",

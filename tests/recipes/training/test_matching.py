@@ -243,8 +243,18 @@ def test_faults_are_listed_at_once(folder: Path) -> None:
     assert not (folder / "runs" / "faulty").exists()
 
 
+def test_splits_and_steps_that_clips_do_not_fill_are_found_first(tmp_path: Path) -> None:
+    make_clips(tmp_path / "clips", {"train": 3}, seconds=2.0)
+    with pytest.raises(ConfigError) as found:
+        Stages(recipe(tmp_path, "alignment.set.data.global_batch=4")).check()
+    faults = {fault.path: fault.message for fault in found.value.faults}
+    assert faults["data.clips"].endswith("give the build --splits FILE that names some of them for val")
+    assert faults["alignment.set.data.global_batch"] == "a step is 4 clips, and 3 are for training: lower it"
+    assert "object.set.data.global_batch" not in faults
+
+
 def test_an_ended_stage_needs_its_start_no_more(tmp_path: Path) -> None:
-    make_clips(tmp_path / "clips", {"train": 1, "val": 1}, seconds=1.0)
+    make_clips(tmp_path / "clips", {"train": 2, "val": 1}, seconds=1.0)
     create("lipspeech-tiny").save_pretrained(tmp_path / "start")
     asked = recipe(tmp_path, f"alignment.set.model.name={tmp_path / 'start'}")
     Stages(asked).check()
