@@ -120,7 +120,7 @@ def command(video: Path, model: str, pool: tuple[Path, ...], out: Path, as_json:
 
 def show(found: Match, *, as_json: bool = False) -> None:
     """Print the candidates with their places under each cue, and what there is to know beside."""
-    for note in found.notes:
+    for note in found.remarks:
         err.print(f"note: {note}", style="yellow")
     if found.aligned < found.subtitles:
         lost = (

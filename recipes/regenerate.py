@@ -206,7 +206,7 @@ def command(video: Path, model: str, pool: tuple[Path, ...], out: Path, as_json:
         track = tracker(bar, speaking="sentences", clip="steps", writing="steps")
         made = regenerate(model, video, pool, **asked, keep=out / POOL, track=track)
         files = save(made, out, track=track)
-    for note in made.match.notes:
+    for note in made.match.remarks:
         err.print(f"note: {note}", style="yellow")
     show(made, as_json=as_json)
     err.print(", ".join([str(files[0]), *(path.name for path in files[1:])]))

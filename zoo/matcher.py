@@ -49,6 +49,10 @@ class Voice:
     rate: float | None = None
 
 
+#: mean rank on validation, as a share of the pool, from which lips and speech are in doubt; 0.5 is chance
+DOUBTFUL = 0.35
+
+
 @dataclass
 class GlobalCue:
     """One global cue: a network for pictures, and the model that compares its features with words."""
@@ -79,7 +83,7 @@ class Matcher:
         languages: codes of the languages that it was trained for; empty where nobody said.
         kept_recall: share of the pool that global cues keep -> share of the own subtitles of validation clips among it;
             empty where nobody measured.
-        metrics: figures of validation.
+        metrics: figures of validation: of the sum, and ``val/alignment_mean_rank`` of the alignment alone.
     """
 
     syncnet: SyncNet
@@ -131,6 +135,18 @@ class Matcher:
         for part in found.parts().values():
             part.eval()
         return found
+
+    @property
+    def doubt(self) -> str | None:
+        """What to say of a matcher that lips and speech told next to nothing on validation, and what to do."""
+        rank, pool = self.metrics.get("val/alignment_mean_rank"), self.metrics.get("val/pool")
+        if rank is None or pool is None or (self.weights[ALIGNMENT] > 0 and rank < DOUBTFUL * (pool + 1)):
+            return None
+        return (
+            "lips and speech hardly tell subtitles apart: on validation they put a clip's own in place "
+            f"{rank:.0f} of {pool} ({(pool + 1) / 2:.0f} by chance), and weigh {self.weights[ALIGNMENT]:g} in the sum; "
+            "SyncNet wants more clips, or more epochs"
+        )
 
     def parts(self) -> dict[str, Pretrained]:
         """Every model, by the folder that it is saved in."""

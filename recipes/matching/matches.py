@@ -114,6 +114,7 @@ class Match:
         speaking: stretches of the clip in which its face speaks, in seconds of the clip.
         variants: the best candidate aligned by other settings: group -> variants.
         notes: what was assumed on the way.
+        doubt: why the matcher's word may be worth little; None where nothing speaks against it.
         seconds: what took how long.
     """
 
@@ -130,7 +131,13 @@ class Match:
     speaking: list[Interval] = field(default_factory=list)
     variants: dict[str, list[Variant]] = field(default_factory=dict, repr=False)
     notes: list[str] = field(default_factory=list)
+    doubt: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def remarks(self) -> list[str]:
+        """The doubt, where there is one, and the notes."""
+        return [*([self.doubt] if self.doubt else []), *self.notes]
 
     @property
     def duration(self) -> float:
@@ -153,6 +160,7 @@ class Match:
             "weights": self.weights,
             "speaking": [[round(start, 3), round(end, 3)] for start, end in self.speaking],
             "notes": self.notes,
+            "doubt": self.doubt,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "candidates": [candidate.to_dict() for candidate in self.candidates],
         }

@@ -102,6 +102,7 @@ class Search:
             weights=matcher.weights,
             candidates=[candidate(matcher, clip, query, pool, found, row) for row in rows],
             speaking=speaking_of(query),
+            doubt=matcher.doubt,
             variants=variants(matcher, clip, pool, int(found.columns[rows[0]])),
             seconds={stage: after - before for stage, (before, after) in zip(_STAGES, pairwise(moments), strict=True)},
         )

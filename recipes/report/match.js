@@ -21,6 +21,8 @@ function drawHead() {
     ...(data.aligned < data.subtitles ? [fact("Aligned", `the best ${data.aligned} by global cues${lost}`)] : []),
     fact("Weights", weights), fact("Model", data.model),
   );
+  $("doubt").hidden = !data.doubt;
+  $("doubt").textContent = `Note: ${data.doubt}.`;
   $("notes").hidden = !data.notes.length;
   $("notes").textContent = data.notes.map((note) => `Note: ${note}.`).join(" ");
 }

@@ -67,6 +67,7 @@ def render(
         "weights": match.weights,
         "speaking": match.speaking,
         "notes": match.notes,
+        "doubt": match.doubt,
         "clip": _text(clip),
         "sound": sound,
         "low": low,

@@ -13,6 +13,7 @@ from ...zoo.glove import HashedWords, read
 from ...zoo.matcher import ALIGNMENT, GlobalCue, Matcher
 from ...zoo.models.gsm import GSM
 from ...zoo.models.lipspeech import LipSpeech
+from ...zoo.pool import pool_ranks
 from ...zoo.word_files import Words
 from ..derived.streams import HASHED
 from ..matching.costs import CueModel, split_costs
@@ -99,6 +100,7 @@ def assemble(stages: Stages, parts: dict[str, str | Path]) -> Matcher:
         _check_features(name, each)
     found = split_costs(models, "val", among="train")  # as in use, the own subtitle is one of many
     fusion = tune_weights(found.costs, found.right)
+    alone = float(pool_ranks(found.costs[ALIGNMENT], found.right).expected().mean())
     cues = {name: GlobalCue(models[name].model, zoo.load(stages.net(name))) for name in recipe.cues}  # type: ignore[arg-type]
     words: Words | None = None
     if cues:
@@ -112,7 +114,8 @@ def assemble(stages: Stages, parts: dict[str, str | Path]) -> Matcher:
         voice=voice_of(open_speech(stages.speech())),
         languages=models[ALIGNMENT].model.languages,
         kept_recall=kept_recall(found.costs, found.right, fusion.weights) if cues else {},
-        metrics={f"val/{name}": value for name, value in vars(fusion.metrics).items()},
+        metrics={f"val/{name}": value for name, value in vars(fusion.metrics).items()}
+        | {"val/alignment_mean_rank": alone},
     )
 
 
@@ -150,6 +153,8 @@ def show(stages: Stages, matcher: Matcher) -> None:
         f"fused by {weights}: R@1 {found['val/r1']:.3f}, median rank {found['val/median_rank']:g} "
         f"of {found['val/queries']} validation clips among {found['val/pool']} subtitles"
     )
+    if matcher.doubt:
+        say(f"note: {matcher.doubt}")
     took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in stages.seconds.items())
     say(f"{sum(stages.seconds.values()):.0f} s in all: {took}")
     folder = stages.folder

@@ -21,7 +21,7 @@ from .tiny_matcher import TEXTS, tiny_matcher, write_pool
 
 @pytest.fixture(scope="module")
 def matcher():
-    return tiny_matcher(kept_recall={0.2: 0.5})
+    return tiny_matcher(kept_recall={0.2: 0.5}, metrics={"val/pool": 99, "val/alignment_mean_rank": 48.0})
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +151,9 @@ def test_the_files_say_the_same(found, tmp_path):
     assert [one["text"] for one in best["sentences"]] == TEXTS[best["id"]]
     assert len(best["path"]) == len(found.candidates[0].labels)
     assert best["ranks"].keys() == {"object", "scene", ALIGNMENT, FUSION}
+    assert told["doubt"].startswith(
+        "lips and speech hardly tell subtitles apart: on validation they put a clip's own in"
+    )
 
 
 def test_the_page_draws_itself(found, browse, tmp_path):
@@ -163,6 +166,7 @@ def test_the_page_draws_itself(found, browse, tmp_path):
         found.candidates[0].sentences = hostile
     assert 'data-ready="yes"' in dom and "<script>alert" not in dom
     assert not [line for line in said if "Error" in line]
+    assert "Note: lips and speech hardly tell subtitles apart" in dom
     for each in found.candidates:
         assert each.id in dom
     assert dom.count("<figure") == sum(map(len, found.variants.values()))
@@ -176,4 +180,5 @@ def test_the_command_prints_places(folder, matcher, found, tmp_path):
     rows = json.loads(done.stdout)
     assert [row["subtitle"] for row in rows] == [each.id for each in found.candidates[:2]]
     assert [row["#"] for row in rows] == [1, 2]
+    assert "note: lips and speech hardly tell" in done.stderr
     assert (tmp_path / "out" / "report.html").stat().st_size > 20_000

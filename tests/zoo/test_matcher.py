@@ -165,6 +165,21 @@ def test_another_format_is_refused(matcher, tmp_path):
     assert json.loads((folder / "matcher.json").read_text())["format"] == "weaksync-matcher"
 
 
+@pytest.mark.parametrize(
+    ("weight", "rank", "doubtful"), [(8.0, 3.0, False), (8.0, 34.9, False), (8.0, 36.0, True), (0.0, 3.0, True)]
+)
+def test_lips_that_tell_nothing_are_in_doubt(weight, rank, doubtful):
+    metrics = {"val/pool": 99, "val/alignment_mean_rank": rank}
+    found = tiny(metrics=metrics, weights={"alignment": weight, "object": 1.0, "scene": 1.0})
+    assert bool(found.doubt) == doubtful
+    if doubtful:
+        assert f"in place {rank:.0f} of 99 (50 by chance), and weigh {weight:g} in the sum" in found.doubt
+
+
+def test_a_matcher_that_nobody_validated_is_in_no_doubt(matcher):
+    assert matcher.doubt is None
+
+
 def test_parts_that_do_not_belong_together_are_named_at_once():
     gsm = zoo.create("gsm-tiny", video_dim=7, text_dim=50)
     with pytest.raises(ValueError, match=r"front end reads 64.*there are no vectors.*features have 96.*no weight for"):
