@@ -130,7 +130,7 @@ class _Lines(Progress):
         pace = self.pace.get(number)
         if pace is None and task.total:
             self.pace[number] = Pace()
-            self._say(f"{task.description}: {self._amount(task)}")
+            self._say(f"{task.description}: {self._total(task)}")
         elif pace is not None and (self._ends(task, pace) if task.finished else pace.due()):
             self._say(
                 f"{task.description}: {self._count(task.completed)} of {self._count(task.total)}{self._rate(task)}"
@@ -148,7 +148,7 @@ class _Lines(Progress):
             return "?"
         return decimal(int(value)) if self.unit == BYTES else f"{value:,.0f}"
 
-    def _amount(self, task: Task) -> str:
+    def _total(self, task: Task) -> str:
         unit, total = task.fields.get("unit", self.unit), int(task.total or 0)
         if unit == BYTES:
             return decimal(total)

@@ -210,7 +210,8 @@ def command(device: str, threads: int, only: str, repeats: int, as_json: bool) -
             found = [measure(job, device=device, repeats=repeats) for job in bar.track(chosen, description="kernels")]
         backend = ops.describe(device)
         title = f"{backend}, {threads} thread{'s' * (threads > 1)}, medians of up to {repeats} turns"
-        floor, on_gpu = copy_floor(device), device.startswith("cuda")
+        on_gpu = device.startswith("cuda")
+        floor = copy_floor(device) if on_gpu or not as_json else math.nan  # what nothing shows is not timed
         rows = [(*one.row(), one.ns / floor) if on_gpu else one.row() for one in found]
         print_table(title, GPU_COLUMNS if on_gpu else COLUMNS, rows, as_json=as_json)
         if not as_json:
