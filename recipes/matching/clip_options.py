@@ -22,7 +22,10 @@ _OPTIONS = (
     click.option("--end", type=click.FloatRange(0), metavar="SECONDS", help="Of the clip.  [default: the video's end]"),
     click.option("--faces", type=_PATH, help="File of known faces; else MTCNN finds them."),
     click.option(
-        "--speaking", default=BASELINE, show_default=True, help="What tells who speaks: or a run of subtitles/speaking."
+        "--speaking",
+        default=BASELINE,
+        show_default=True,
+        help="What tells who speaks: lip motion times voice, or a run of subtitles/speaking.",
     ),
     click.option("--narrow", type=click.IntRange(1), metavar="N", help="Align the N that fit best by global cues."),
     click.option("--language", help="Code of subtitle files' language.  [default: the model's only one]"),

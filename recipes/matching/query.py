@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from torch import Tensor
@@ -105,10 +106,10 @@ def find_clip(
         source = Source(_NAME, video, "", first, last, whole, known)
         decision = build(source, part, Rules(size=size + size % 2), detect, score or LipsAndVoice(), threads=0)
         if decision.step != "kept":
-            looked = (
-                "" if detect is None or decision.step != "faces" else " (MTCNN looked for it; --faces names known ones)"
-            )
-            raise ValueError(f"{video}, {first:g} to {last:g} s: {decision.reason}{looked}; {_REMEDIES[decision.step]}")
+            found = f", but in {decision.with_face:.0%} of those that were looked at" if decision.with_face else ""
+            looked = " (MTCNN looked for it; --faces names known ones)" if detect is not None else ""
+            beside = f"{found}{looked}" if decision.step == "faces" else ""
+            raise ValueError(f"{video}, {first:g} to {last:g} s: {decision.reason}{beside}; {_REMEDIES[decision.step]}")
         pack(Path(folder) / "set", {"test": [part]}, {"kind": CLIPS})
         shards = open_clips(Path(folder) / "set")
         speaking = (score or LipsAndVoice())(spoken.tube(shards, _NAME), spoken.sound(shards, _NAME))
@@ -118,7 +119,10 @@ def find_clip(
 
 def _part(video: Path, start: float, end: float | None) -> tuple[float, float]:
     """Start and end in whole frames of a tube.  Raises ValueError for a part that cannot be."""
-    duration = media.probe(video).duration
+    with media.open_video(video, threads=1) as reader:
+        duration = reader.info.duration
+        if not duration and sum(1 for _ in islice(reader, 2)) < 2:
+            raise ValueError(f"{video} holds one picture and no moving ones: name a video of somebody who speaks")
     if duration and start >= duration:
         raise ValueError(f"{video} ends at {duration:.1f} s, before the clip begins at {start:g} s")
     if end is None:

@@ -18,6 +18,7 @@ from typing import Any
 import lightning as L
 import torch
 import torch.distributed as dist
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -59,7 +60,7 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
         # requeueing is the job script's: Lightning's own saves in mid-step and loses samples
         settings["plugins"] = [*settings.get("plugins", []), SLURMEnvironment(auto_requeue=False)]
     try:
-        return L.Trainer(
+        made = L.Trainer(
             **asked,
             use_distributed_sampler=False,
             enable_progress_bar=err.is_terminal,
@@ -68,6 +69,12 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
         )
     except MisconfigurationException as fault:  # such as an accelerator that this machine lacks
         raise ValueError(f"trainer: {fault}") from fault
+    if isinstance(made.accelerator, CPUAccelerator) and config.precision != "32-true":
+        say(
+            f"note: {config.precision} is for a GPU, and this runs on the CPU: trainer.precision=32-true data.workers=0 "
+            "and a tiny model (weaksync ls models) are for one; heads of recipes have more (weaksync cp)"
+        )
+    return made
 
 
 def is_rank_zero() -> bool:

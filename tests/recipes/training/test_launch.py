@@ -1,13 +1,15 @@
-"""What training says about its epochs: figures of validation where there was one, and of which epoch they are."""
+"""What training says: of its machine, and of its epochs figures of validation where there was one."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
 
+from weaksync.recipes.settings.config import TrainerConfig
 from weaksync.recipes.training import launch
 
 
@@ -35,3 +37,11 @@ def test_the_bar_says_of_which_epoch_its_validation_is(monkeypatch: pytest.Monke
     bar.on_validation_end(SimpleNamespace(current_epoch=3, state=SimpleNamespace(fn="fit")), None)
     assert shown == [{"train/loss": 1.0, "val/f1 (epoch 4)": 0.5}]
     assert bar.get_metrics(SimpleNamespace(current_epoch=5), None) == {"train/loss": 1.0, "val/f1 (epoch 4)": 0.5}
+
+
+@pytest.mark.parametrize(("precision", "lines"), [("bf16-mixed", 1), ("32-true", 0)])
+def test_settings_for_a_gpu_are_told_on_a_cpu(precision: Any, lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(launch, "say", told.append)
+    launch.trainer(TrainerConfig(accelerator="cpu", precision=precision), logger=False, enable_checkpointing=False)
+    assert len(told) == lines and all(line.startswith(f"note: {precision} is for a GPU") for line in told)
