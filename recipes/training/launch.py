@@ -71,8 +71,8 @@ def trainer(config: TrainerConfig, **settings: Any) -> L.Trainer:
         raise ValueError(f"trainer: {fault}") from fault
     if isinstance(made.accelerator, CPUAccelerator) and config.precision != "32-true":
         say(
-            f"note: {config.precision} is for a GPU, and this runs on the CPU: trainer.precision=32-true data.workers=0 "
-            "and a tiny model (weaksync ls models) are for one; heads of recipes have more (weaksync cp)"
+            f"note: {config.precision} is for a GPU, and this runs on a CPU: for one are trainer.precision=32-true, "
+            "data.workers=0 and a tiny model (weaksync ls models); heads of recipes have more (weaksync cp)"
         )
     return made
 
