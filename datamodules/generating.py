@@ -29,11 +29,19 @@ def write_settings(path: Path, version: int, settings: dict[str, Any], *, others
     if path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))
         if found != ours:
-            raise ValueError(f"{path} is of {others} ({json.dumps(found)}); choose another folder, or delete this one")
+            different = _differing(found, ours)
+            raise ValueError(f"{path} is of {others} ({different}); choose another folder, or delete this one")
         return ours
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(ours, ensure_ascii=False, indent=1).encode())
     return ours
+
+
+def _differing(found: dict[str, Any], ours: dict[str, Any]) -> str:
+    """What differs between two such files: ``seed 1, not 2``."""
+    there, here = ({"version": each.get("version"), **each.get("settings", {})} for each in (found, ours))
+    names = [name for name in {**here, **there} if there.get(name) != here.get(name)]
+    return ", ".join(f"{name} {json.dumps(there.get(name))}, not {json.dumps(here.get(name))}" for name in names)
 
 
 def run_tasks(work: Callable[[Task], object], tasks: Sequence[Task], jobs: int) -> Iterator[int]:

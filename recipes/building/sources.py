@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,7 +101,8 @@ def find_stories(videos: Path, narrations: list[Narration]) -> tuple[list[Story]
                 subtitles[narration.language] = found
         if not subtitles:
             places = " or ".join(f"{narration.language} subtitles in {narration.subtitles}" for narration in narrations)
-            failures.append(Failure(file.name, f"no {places}{_other_languages(file.stem, listings.values())}"))
+            hint = _other_languages(file.stem, listings.values()) or _deeper(file.stem, narrations, listings)
+            failures.append(Failure(file.name, f"no {places}{hint}"))
         else:
             safe = safe_id(file.stem)
             notes = [] if safe == file.stem else [f"named {file.stem!r} on disk"]
@@ -118,6 +119,15 @@ def _other_languages(stem: str, listings: Iterable[list[Path]]) -> str:
         if path.suffix.lower() in SUBTITLES and path.stem.startswith(f"{stem}.")
     }
     return f", but some in {', '.join(sorted(codes))}: give that --language" if codes else ""
+
+
+def _deeper(stem: str, narrations: list[Narration], listings: Mapping[str, list[Path]]) -> str:
+    """What to say where a folder in one that was named has the subtitles of a video."""
+    for narration in narrations:
+        for folder in filter(Path.is_dir, listings[narration.language]):
+            if found := _subtitles_of(stem, narration, sorted(folder.iterdir())):
+                return f", but in {found.parent}: give that as --subtitles"
+    return ""
 
 
 def _refuse_shared(files: list[Path], named: Callable[[str], str]) -> None:

@@ -81,6 +81,10 @@ def command(context: click.Context, target: str, data: Path | None, figure: Path
             raise click.UsageError(f"--figure draws sets with clips; {target} holds {words(derived.origin)}")
         show(f"{target}: {words(derived.origin)}", derived_stats(derived), as_json)
         return
+    if figure is not None:
+        from ..report.plots import check_suffix  # matplotlib takes longer to import than the counting
+
+        check_suffix(figure)
     if derived.settings.get("kind") == CLIPS:
         counted = {name: each.table() for name, each in clip_stats(target).items()}
         show_clips(target, counted, derived.settings.get("funnel"), as_json)
@@ -93,7 +97,7 @@ def command(context: click.Context, target: str, data: Path | None, figure: Path
     stats = shard_stats(target)
     show(target, {name: each.table() for name, each in stats.items()}, as_json)
     if figure is not None:
-        from ..report.counts import counts_figure  # matplotlib takes longer to import than the counting
+        from ..report.counts import counts_figure
 
         counts_figure(stats, figure)
         err.print(f"wrote {figure}", highlight=False)

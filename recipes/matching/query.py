@@ -106,10 +106,10 @@ def find_clip(
         source = Source(_NAME, video, "", first, last, whole, known)
         decision = build(source, part, Rules(size=size + size % 2), detect, score or LipsAndVoice(), threads=0)
         if decision.step != "kept":
-            found = f", but in {decision.with_face:.0%} of those that were looked at" if decision.with_face else ""
-            looked = " (MTCNN looked for it; --faces names known ones)" if detect is not None else ""
-            beside = f"{found}{looked}" if decision.step == "faces" else ""
-            raise ValueError(f"{video}, {first:g} to {last:g} s: {decision.reason}{beside}; {_REMEDIES[decision.step]}")
+            notes = [f"one was found in {decision.with_face:.0%} of those looked at"] if decision.with_face else []
+            notes += ["MTCNN looked for it; --faces names known ones"] if detect is not None else []
+            looked = f" ({'; '.join(notes)})" if notes and decision.step == "faces" else ""
+            raise ValueError(f"{video}, {first:g} to {last:g} s: {decision.reason}{looked}; {_REMEDIES[decision.step]}")
         pack(Path(folder) / "set", {"test": [part]}, {"kind": CLIPS})
         shards = open_clips(Path(folder) / "set")
         speaking = (score or LipsAndVoice())(spoken.tube(shards, _NAME), spoken.sound(shards, _NAME))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from ...datamodules.files import write_whole
@@ -38,6 +39,12 @@ def canvas(width: float, height: float, *, columns: int = 1) -> Iterator[tuple[F
             yield figure, axes
         finally:
             plt.close(figure)
+
+
+def check_suffix(out: Path) -> None:
+    """Raises ValueError for a suffix that matplotlib lacks."""
+    if (suffix := out.suffix[1:].lower()) not in (known := FigureCanvasBase.get_supported_filetypes()):
+        raise ValueError(f"{out}: no picture is written as {suffix!r}, but as {', '.join(sorted(known))}")
 
 
 def save(figure: Figure, out: str | Path) -> Path:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 pytest.importorskip("espeakng_loader", reason="needs the extra tts, for speech")
 
@@ -31,8 +32,13 @@ def folder(tmp_path_factory, matcher):
     film(folder / "still.mp4", talks=[], still=["middle"])
     film(folder / "mute.mp4", sound=False)
     film(folder / "crowd.mp4", talks=["left", "middle", "right"])
+    film(folder / "half.mp4")
+    Image.new("RGB", (64, 64)).save(folder / "picture.mp4", "PNG")
     places = {"talk": ["middle"], "still": ["middle"], "mute": ["middle"], "crowd": ["left", "middle", "right"]}
-    known(folder / "faces.json", {**places, "empty": []})
+    known(folder / "faces.json", {**places, "half": ["middle"], "empty": []})
+    boxes = json.loads((folder / "faces.json").read_text())
+    boxes["videos"]["half"]["faces"]["middle"][75:] = [None] * 75
+    (folder / "faces.json").write_text(json.dumps(boxes))
     index(matcher, write_pool(folder / "srt"), folder / "index")
     return folder
 
@@ -115,6 +121,8 @@ def test_a_part_of_a_video_is_matched_by_itself(folder, matcher):
         ("still.mp4", {}, "nobody speaks: .*--start and --end choose a part in which"),
         ("mute.mp4", {}, "there is no sound in it; who speaks is told by lips and voice together"),
         ("crowd.mp4", {}, "several speakers: .*--start and --end"),
+        ("half.mp4", {}, r"fewer than 65% of the frames \(one was found in 50% of those looked at\); matching is by"),
+        ("picture.mp4", {}, "picture.mp4 holds one picture and no moving ones"),
         ("talk.mp4", {"start": 7.0}, "talk.mp4 ends at 6.0 s, before the clip begins"),
         ("talk.mp4", {"start": 3.0, "end": 2.0}, "the start must be"),
         ("talk.mp4", {"start": 1.0, "end": 1.03}, "from 1 to 1.03 s holds no frame"),

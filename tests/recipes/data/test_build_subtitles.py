@@ -208,6 +208,15 @@ def test_subtitles_under_another_code_are_named(films: Path, tmp_path: Path) -> 
     assert "no clip could be made" in fault and "but some in fr: give that --language" in fault
 
 
+def test_subtitles_in_a_folder_below_are_named(films: Path, tmp_path: Path) -> None:
+    folder = copied(films, tmp_path, "talk")
+    (folder / "subtitles").mkdir()
+    (folder / "en").rename(folder / "subtitles/en")
+    (folder / "subtitles").rename(folder / "en")
+    fault = told(folder, "--faces", f"{folder}/faces.json")
+    assert f"but in {folder}/en/en: give that as --subtitles" in fault
+
+
 class Finder:
     """Finds the faces at given places, and counts the pictures that it has looked at."""
 

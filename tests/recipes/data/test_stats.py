@@ -114,6 +114,15 @@ def test_one_language_is_drawn_as_histograms(tmp_path):
     assert counts_figure(shard_stats(tmp_path / "set"), tmp_path / "a.png").stat().st_size > 10_000
 
 
+def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_counted(tmp_path, monkeypatch):
+    make_set(tmp_path / "set", {"train": [6]})
+    monkeypatch.setattr("weaksync.recipes.data.stats.shard_stats", lambda folder: pytest.fail("counted"))
+    command = ["data", "stats", str(tmp_path / "set"), "--figure", str(tmp_path / "a.xyz")]
+    fault = CliRunner().invoke(weaksync, command).exception
+    assert isinstance(fault, ValueError) and "a.xyz: no picture is written as 'xyz', but as " in str(fault)
+    assert "png" in str(fault)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
