@@ -8,6 +8,7 @@ from typing import get_args
 import click
 
 from ..datamodules.index import open_set
+from ..zoo.checkpoint import CONFIG, WEIGHTS
 from ..zoo.decoding import Decoder, Policy, VideoSimilarity
 from ..zoo.evaluation import Evaluation
 from ..zoo.evaluation import evaluate as score
@@ -79,7 +80,9 @@ def evaluate(
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--shards", type=click.Path(), help="Folder of a shard set; by default the one of the run.")
+@click.option(
+    "--shards", type=click.Path(), help="Folder of a shard set, for a matcher of clips; by default the run's."
+)
 @click.option("--translations", type=click.Path(), help="Folder of translations of the shards; by default the run's.")
 @click.option("--features", type=click.Path(), help="Of the shards, for a model that reads them; by default the run's.")
 @click.option("--originals", is_flag=True, help="Read the sentences as told, though the model reads translations.")
@@ -129,8 +132,13 @@ def command(
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such run or checkpoint folder")
         model_folder(folder)  # a run that has not ended says how it goes on
+    known = (RECIPE, CONFIG, WEIGHTS, MATCHER, "open_clip_config.json", MODEL)
+    if not any((model / name).exists() for name in known):
+        raise ValueError(f"{model} is no run and no checkpoint: it has neither {RECIPE} nor {CONFIG}")
     if (model / MATCHER).is_file() or (model / MODEL / MATCHER).is_file():
-        refuse_others(context, {"shards", "split", "pool", "out", "as_json"}, "a matcher")
+        alone = "; score each matcher in its own index, and compare the ranks of each clip in evaluation.json of --out"
+        more = alone if against is not None else ""
+        refuse_others(context, {"shards", "split", "pool", "out", "as_json"}, f"a matcher{more}")
         from .scoring.matching import evaluate_command
 
         evaluate_command(model, shards, pool, split, out, as_json)
@@ -149,7 +157,7 @@ def command(
             f"and test are in {model / MODEL / 'README.md'}"
         )
     if pool:
-        raise click.UsageError("--pool is for subtitle matching")
+        raise click.UsageError(f"--pool is for matchers and runs of subtitle matching; {model} is neither")
     from .scoring.story import EvalOptions, evaluate_run, gain_over, present
 
     options = EvalOptions(

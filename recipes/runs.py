@@ -22,6 +22,13 @@ def model_folder(path: str | Path) -> Path:
     return path
 
 
+def check_path(run: Path, key: str, folder: str | None, remedy: str) -> None:
+    """Raises FileNotFoundError, with the remedy, where a folder that a run's recipe names is not there from here."""
+    if folder is not None and not Path(folder).exists():
+        seen = "" if Path(folder).is_absolute() else ", as from where it was trained"
+        raise FileNotFoundError(f"no {folder} here, which {run / RECIPE} names as {key}{seen}: {remedy}")
+
+
 def source_of(name: str | Path) -> str | Path:
     """What `zoo.load` reads: a hub id as it is; of a run's folder, the model in it.  Raises as `model_folder`."""
     return name if str(name).startswith("hf://") else model_folder(name)

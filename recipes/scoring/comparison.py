@@ -173,8 +173,10 @@ class Comparison:
 
 
 def shown(value: Interval | float) -> str:
-    """A figure for a table, with its interval where it has one."""
-    return f"{value.value:.1f} [{value.low:.1f}, {value.high:.1f}]" if isinstance(value, Interval) else f"{value:g}"
+    """A figure for a table, with its interval where it has one; none where all that was resampled agrees."""
+    if not isinstance(value, Interval):
+        return f"{value:g}"
+    return f"{value.value:.1f}" + (f" [{value.low:.1f}, {value.high:.1f}]" if value.low != value.high else "")
 
 
 def shown_chance(value: float) -> str:

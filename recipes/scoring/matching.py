@@ -25,7 +25,7 @@ from ..matching.narrowing import SHARES
 from ..matching.pool import SubtitleIndex, open_index
 from ..matching.query import encode
 from ..matching.ranking import FUSION
-from ..runs import RECIPE
+from ..runs import RECIPE, check_path
 from ..settings import config as recipes
 from ..settings.matching import MatchingRecipe
 from ..training.launch import is_rank_zero, together
@@ -142,7 +142,9 @@ def evaluate_command(
     """
     if clips is None and (model / RECIPE).is_file():
         recipe = recipes.load(str(model / RECIPE))
-        clips = recipe.data.clips if isinstance(recipe, MatchingRecipe) else None
+        if isinstance(recipe, MatchingRecipe):
+            clips = recipe.data.clips
+            check_path(model, "data.clips", clips, "give --shards CLIPS, where they are now")
     if clips is None:
         raise ValueError(f"{model} is no run, so nobody knows its clips: give --shards CLIPS")
     if len(pool) != 1:
@@ -200,6 +202,13 @@ def present(found: MatcherEvaluation, split: str, out: Path | None, as_json: boo
         rows.append(("chance", *map(shown_chance, plain["chance"].values()), ""))
         title = f"{plain['clips']} clips of {split}, a pool of {plain['pool']} subtitles; recalls in %, 95 % intervals"
         print_table(title, ("", *RECALLS, MEDIAN, "own kept"), rows)
+        if kept:
+            err.print(
+                "narrowed: only that share of the pool is aligned, what fits best by the global cues; "
+                "own kept: how often the own subtitle is in it",
+                highlight=False,
+                soft_wrap=True,
+            )
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "evaluation.json", json.dumps(plain, indent=2, ensure_ascii=False).encode())

@@ -19,7 +19,7 @@ from ...zoo.models.neumatch import NeuMATCH
 from ..console import err
 from ..evaluate import evaluate
 from ..report.evaluation import evaluation_figure, evaluation_page
-from ..runs import RECIPE, model_folder
+from ..runs import RECIPE, check_path, model_folder
 from ..settings import config as recipes
 from ..settings.config import Recipe, TrainerConfig
 from ..settings.features import FeatureRecipe
@@ -63,6 +63,7 @@ def evaluate_run(model: Path, options: EvalOptions) -> tuple[Evaluation, EvalOpt
         settings = recipe.trainer if isinstance(recipe, Recipe) else settings
         if isinstance(recipe, StoryRecipe | FeatureRecipe) and options.shards is None:
             languages = options.languages or tuple(recipe.data.languages or ())  # on other shards they may not be there
+            check_path(model, "data.shards", recipe.data.shards, "give --shards, where they are now")
             options = replace(options, shards=recipe.data.shards, languages=languages)
         if isinstance(recipe, FeatureRecipe):
             options = replace(options, features=options.features or recipe.data.features)

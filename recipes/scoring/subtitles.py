@@ -26,8 +26,9 @@ from ...zoo.pool import join_ranks
 from ...zoo.subtitles import SubtitleMatching, encode_texts
 from ..console import err, print_table
 from ..derived.streams import producer_name
+from ..matching.pool import is_index
 from ..report.pool import curves
-from ..runs import RECIPE, SYNCNET, model_folder
+from ..runs import RECIPE, SYNCNET, check_path, model_folder
 from ..settings import config as recipes
 from ..settings.subtitles import SubtitleRecipe
 from ..training.launch import is_rank_zero, progress_bar, say, signal_exit_codes, trainer
@@ -165,6 +166,11 @@ def further(model: LipSpeech | GSM, folders: Sequence[str | Path], clips: Paired
     languages: list[str] = []
     wanted, short = clips.names[1], 0
     for folder in folders:
+        if is_index(Path(folder)):
+            raise ValueError(
+                f"{folder} is the index of a matcher; this run chooses from {wanted} by {clips.producers['text']}: "
+                f"weaksync data features SPEECH --stream {wanted} makes them, of the speech of a pool"
+            )
         features = open_stream(folder, None, TEXT_STREAMS)
         if stream_of(features) != wanted or digest(producer_of(features)) != digest(clips.producers["text"]):
             raise ValueError(
@@ -213,6 +219,10 @@ def _scores(run: Path, split: str, more: Sequence[str | Path]) -> PoolScores:
     recipe = recipes.load(str(run / RECIPE))
     if not isinstance(recipe, SubtitleRecipe):
         raise ValueError(f"{run} is no run of subtitle matching, but of task {recipe.task}")
+    for key in ("clips", "speech", "video", "text"):
+        check_path(
+            run, f"data.{key}", getattr(recipe.data, key), "call weaksync from there, or set it right in the recipe"
+        )
     model = zoo.load(model_folder(run))
     if not isinstance(model, LipSpeech | GSM):
         raise ValueError(f"{run} holds a {type(model).__name__}, which matches no subtitles from streams")

@@ -116,6 +116,32 @@ def test_the_verb_scores_a_matcher(folder, matcher, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([*arguments, "--shards", str(folder / "clips"), "--policy", "logit"])
     assert "--policy: not for a matcher" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments, "--shards", str(folder / "clips"), "--against", str(tmp_path / "model")])
+    assert "--against: not for a matcher; score each matcher in its own index" in capsys.readouterr().err
+
+
+def test_what_lies_elsewhere_is_named_by_the_run_that_says_so(folder, matcher, tmp_path, capsys, monkeypatch):
+    run = tmp_path / "runs" / "mine"
+    matcher.save_pretrained(run / "model")
+    (run / "recipe.yaml").write_text(
+        "task: matching\nname: mine\ndata: {clips: clips}\nsyncnet: {recipe: s}\nalignment: {recipe: a}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["eval", "runs/mine", "--pool", str(folder / "index")])
+    fault = " ".join(capsys.readouterr().err.split())
+    assert "no clips here, which runs/mine/recipe.yaml names as data.clips, as from where it was trained" in fault
+    assert "give --shards CLIPS" in fault
+    monkeypatch.chdir(folder)
+    main(["eval", str(run), "--pool", str(folder / "index")])
+    assert "own kept: how often the own subtitle is in it" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_model_is_said_to_be_none(folder, capsys):
+    with pytest.raises(SystemExit):
+        main(["eval", str(folder / "clips"), "--pool", str(folder / "index")])
+    assert "is no run and no checkpoint" in capsys.readouterr().err
 
 
 def test_processes_compute_on_a_gpu_each(monkeypatch):

@@ -102,10 +102,13 @@ def test_two_runs_are_compared_clip_by_clip(world: Path, capsys: pytest.CaptureF
 
 def test_what_cannot_be_scored_is_said(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_stream(world / "pool", "words", tmp_path / "words", words="hashed", workers=0)
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index/index.json").touch()
     for words, said in (
         (["--shards", "x", "--within", "3"], "--shards, --within: not for subtitle matching"),
         (["--split", "val"], "has no split 'val'; it has test, train"),
         (["--pool", tmp_path / "words"], "the pool must be speech by"),
+        (["--pool", tmp_path / "index"], "is the index of a matcher; this run chooses from speech by"),
         (["--against", world / "syncnet"], "is no run"),
     ):
         assert weaksync("eval", world / "dsta", *words) == 2
