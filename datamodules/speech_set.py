@@ -26,6 +26,7 @@ from .derived import SPEECH, origin
 from .files import safe_id, whole_file
 from .groups import Grouping, group
 from .index import ShardSet, open_set
+from .languages import check_words
 from .manifest import Origin
 from .records import AnnotatedVideo, Sentence
 from .shards import check_free, pack, write_record
@@ -94,7 +95,7 @@ def write_speech(
         folder: of the set; made if need be, must not hold one.
         subtitles: a file, or a folder that is looked through.
         synthesize: what speaks.
-        language: of the texts.
+        language: of the texts; a file that reads like another one is left out.
         cut: where sentences end, as in `captions.sentences`.
         grouping: divides files that are longer than a clip, as films are divided into clips: ``film`` becomes
             ``film_0000``, ``film_0001``, ...; None keeps each file whole.
@@ -298,10 +299,11 @@ def _records(
         notes: list[str] = []
         try:
             read = captions.dialogue(captions.read(path, language=language, notes=notes), notes)
+            check_words(" ".join(caption.text for caption in read), language, str(path))
             found = captions.sentences(read, language, cut=cut, notes=notes)
             worded = captions.drop_wordless(found, notes)
         except ValueError as fault:
-            report.left_out[str(path)] = str(fault)
+            report.left_out[str(path)] = str(fault).removeprefix(f"{path}: ")
             continue
         own = [Sentence(sentence.text, narration=sentence.narration) for sentence in worded]
         parts = _parts(name, own, grouping)

@@ -127,6 +127,17 @@ def test_espeak_speaks_a_set(subtitles: Path, tmp_path: Path) -> None:
     assert [word.text for word in speech.words] == [word.text for word in direct.words]
 
 
+def test_subtitles_in_another_language_than_was_said_are_left_out(subtitles: Path, tmp_path: Path) -> None:
+    lines = "You know that the boats are out.", "This is what they have, and it was not with you."
+    (subtitles / "english.srt").write_text(SRT.format(*lines))
+    report = write_speech(tmp_path / "set", subtitles, Beeps(), language="fr")  # the others are too short to judge
+    assert report.files == 2 and report.left_out[str(subtitles / "english.srt")] == (
+        "reads like English, not French: give --language en, or the subtitles that were meant"
+    )
+    with pytest.raises(ValueError, match=r"none of 1 .*english\.srt: reads like English, not French"):
+        write_speech(tmp_path / "other", subtitles / "english.srt", Beeps(), language="fr")
+
+
 def test_bad_input(subtitles: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"none of 1 .*the file is empty"):
         write_speech(tmp_path / "set", subtitles / "empty.srt", Beeps(), language="en")
