@@ -142,17 +142,27 @@ def pool_language(matcher: Matcher, language: str | None, what: object) -> str:
     raise ValueError(f"which language are the subtitles of {what} in? Give --language, {known}")
 
 
+def check_pool(matcher: Matcher, pool: Path, language: str | None) -> tuple[str, Espeak | Vits] | None:
+    """The language of a pool's subtitles and what speaks them; None for a set of speech, in the matcher's voice.
+
+    Raises FileNotFoundError and ValueError as `index`, before anything is spoken.
+    """
+    if (pool / MANIFEST).is_file():
+        _check_voice(matcher, open_speech(pool))
+        return None
+    subtitle_files(pool)
+    code, synthesize = pool_language(matcher, language, pool), speaker(matcher.voice)
+    synthesize.voice_for(code)  # raises where there is none
+    return code, synthesize
+
+
 def _speech(
     matcher: Matcher, pool: Path, out: Path, language: str | None, cut: Cut, grouping: Grouping | None, track: Track
 ) -> ShardSet:
     """The set of speech of a pool; subtitles are spoken into the folder of the index, once."""
-    if (pool / MANIFEST).is_file():
-        shards = open_speech(pool)
-        _check_voice(matcher, shards)
-        return shards
-    code = pool_language(matcher, language, pool)
-    synthesize = speaker(matcher.voice)
-    synthesize.voice_for(code)  # raises where there is none
+    if (spoken := check_pool(matcher, pool, language)) is None:
+        return open_speech(pool)
+    code, synthesize = spoken
     settings = [READING, asdict(matcher.voice), synthesize.producer, code, cut, asdict(grouping) if grouping else None]
     whole = hashlib.sha256(json.dumps(settings).encode())
     for path in subtitle_files(pool):

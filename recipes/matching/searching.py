@@ -6,15 +6,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
 from ...zoo.matcher import Matcher
 from ..building.speaking import choose as choose_speaking
-from ..console import Track
+from ..console import Track, require
 from .candidates import candidate, speaking_of, variants
-from .indexing import index, load_matcher
+from .indexing import check_pool, index, load_matcher
 from .matches import Match
 from .narrowing import Narrowing, expected_loss
 from .pool import SubtitleIndex, is_index, open_index
@@ -33,14 +34,22 @@ class Search:
     Attributes:
         model: what the matcher is called.
         matcher: on its device.
-        index: that it searches.
+        pool: an index, or what makes it, which takes long: it is made when it is first asked for.
         track: called with what is done, how much of it, and how much there is.
     """
 
     model: str
     matcher: Matcher
-    index: SubtitleIndex
+    pool: SubtitleIndex | Callable[[], SubtitleIndex]
     track: Track
+
+    @cached_property
+    def index(self) -> SubtitleIndex:
+        """What is searched."""
+        return self.pool if isinstance(self.pool, SubtitleIndex) else self.pool()
+
+    def _narrowing(self, narrow: int | None) -> Narrowing | None:
+        return Narrowing(self.index) if narrow is not None and narrow < len(self.index) else None
 
     def match(
         self,
@@ -54,15 +63,15 @@ class Search:
         speaking: str,
         narrow: int | None,
     ) -> Match:
-        """Find a clip, rank the pool for it, and align those that are chosen.
+        """Find a clip, rank the pool for it, and align those that are chosen; a pool is made after the clip is found.
 
         Args:
             choose: of a ranking, the rows that become candidates, in their order; there is one at least.
             also: columns of the index that are aligned however the pool is narrowed.
             video, start, end, faces, speaking, narrow: as of `recipes.match.match`, and errors too.
         """
-        matcher, pool = self.matcher, self.index
-        narrowing = Narrowing(pool) if narrow is not None and narrow < len(pool) else None
+        matcher = self.matcher
+        narrowing = self._narrowing(narrow) if isinstance(self.pool, SubtitleIndex) else None
         self.track("clip", 0, 2)
         moments = [perf_counter()]
         with find_clip(
@@ -79,6 +88,8 @@ class Search:
             clip = query.encode(matcher)
             self.track("clip", 2, 2)
         moments.append(perf_counter())
+        pool, narrowing = self.index, narrowing or self._narrowing(narrow)
+        began = perf_counter()
         found = rank(
             matcher,
             clip,
@@ -88,7 +99,7 @@ class Search:
             also=also,
             track=lambda done, total: self.track("aligning", done, total),
         )
-        moments.append(perf_counter())
+        took = *(after - before for before, after in pairwise(moments)), perf_counter() - began
         rows = choose(found)
         return Match(
             video=str(video),
@@ -104,7 +115,7 @@ class Search:
             speaking=speaking_of(query),
             doubt=matcher.doubt,
             variants=variants(matcher, clip, pool, int(found.columns[rows[0]])),
-            seconds={stage: after - before for stage, (before, after) in zip(_STAGES, pairwise(moments), strict=True)},
+            seconds=dict(zip(_STAGES, took, strict=True)),
         )
 
 
@@ -120,7 +131,8 @@ def opened(
 ) -> Iterator[Search]:
     """A pool open for a model: an index, or what subtitles are made into, removed again where nobody wants to keep it.
 
-    An index that is made can be narrowed where `narrow` asks for it.  Arguments as of `recipes.match.match`.
+    Subtitles are looked at here, and spoken when the index is first asked for, which can be narrowed where `narrow`
+    asks for that.  Arguments as of `recipes.match.match`.
 
     Raises as `weaksync.recipes.index.index`, and ValueError where another model made the index.
     """
@@ -135,6 +147,10 @@ def opened(
         found.check(matcher)
         yield Search(name, matcher, found, track)
         return
+    for each in pools:
+        check_pool(matcher, each, language)
+    if narrow is not None:
+        require("faiss", "search")
     with tempfile.TemporaryDirectory(prefix="weaksync-") if keep is None else nullcontext(keep) as out:
-        made = index(matcher, pools, out, language=language, search=narrow is not None, track=track)
-        yield Search(name, matcher, made, track)
+        make = partial(index, matcher, pools, out, language=language, search=narrow is not None, track=track)
+        yield Search(name, matcher, make, track)

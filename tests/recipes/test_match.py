@@ -10,6 +10,7 @@ pytest.importorskip("espeakng_loader", reason="needs the extra tts, for speech")
 
 from weaksync.recipes.index import index
 from weaksync.recipes.match import command, match, save
+from weaksync.recipes.matching import searching
 from weaksync.recipes.matching.query import find_clip
 from weaksync.recipes.matching.ranking import FUSION, rank
 from weaksync.recipes.report.match_page import render
@@ -107,6 +108,21 @@ def test_files_of_subtitles_are_indexed_and_kept(folder, matcher, found, tmp_pat
     again = match(matcher, folder / "talk.mp4", [folder / "srt"], faces=folder / "faces.json", keep=tmp_path / "pool")
     assert [each.id for each in again.candidates[:3]] == [each.id for each in found.candidates]
     assert (tmp_path / "pool" / "index.json").is_file()
+
+
+def test_the_face_is_looked_for_before_a_pool_is_spoken_and_the_pool_before_the_face(
+    folder, matcher, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(searching, "index", lambda *given, **more: pytest.fail("spoken"))
+    with pytest.raises(ValueError, match="nobody speaks"):
+        match(matcher, folder / "still.mp4", folder / "srt", faces=folder / "faces.json", keep=tmp_path / "pool")
+    monkeypatch.setattr(searching, "find_clip", lambda *given, **more: pytest.fail("looked for"))
+    for pool, options, fault in (
+        ("nowhere", {}, "no such file or folder"),
+        ("srt", {"language": "xx"}, "xx"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=fault):
+            match(matcher, folder / "talk.mp4", folder / pool, **options)
 
 
 def test_a_part_of_a_video_is_matched_by_itself(folder, matcher):
