@@ -25,8 +25,8 @@ def model_folder(path: str | Path) -> Path:
 def check_path(run: Path, key: str, folder: str | None, remedy: str) -> None:
     """Raises FileNotFoundError, with the remedy, where a folder that a run's recipe names is not there from here."""
     if folder is not None and not Path(folder).exists():
-        seen = "" if Path(folder).is_absolute() else ", as from where it was trained"
-        raise FileNotFoundError(f"no {folder} here, which {run / RECIPE} names as {key}{seen}: {remedy}")
+        seen = "" if Path(folder).is_absolute() else ", as seen from where it was trained"
+        raise FileNotFoundError(f"{key} of {run / RECIPE} is {folder}{seen}; there is no such folder here: {remedy}")
 
 
 def source_of(name: str | Path) -> str | Path:

@@ -220,9 +220,7 @@ def _scores(run: Path, split: str, more: Sequence[str | Path]) -> PoolScores:
     if not isinstance(recipe, SubtitleRecipe):
         raise ValueError(f"{run} is no run of subtitle matching, but of task {recipe.task}")
     for key in ("clips", "speech", "video", "text"):
-        check_path(
-            run, f"data.{key}", getattr(recipe.data, key), "call weaksync from there, or set it right in the recipe"
-        )
+        check_path(run, f"data.{key}", getattr(recipe.data, key), "call weaksync from there, or set it right there")
     model = zoo.load(model_folder(run))
     if not isinstance(model, LipSpeech | GSM):
         raise ValueError(f"{run} holds a {type(model).__name__}, which matches no subtitles from streams")

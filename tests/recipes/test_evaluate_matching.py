@@ -131,7 +131,7 @@ def test_what_lies_elsewhere_is_named_by_the_run_that_says_so(folder, matcher, t
     with pytest.raises(SystemExit):
         main(["eval", "runs/mine", "--pool", str(folder / "index")])
     fault = " ".join(capsys.readouterr().err.split())
-    assert "no clips here, which runs/mine/recipe.yaml names as data.clips, as from where it was trained" in fault
+    assert "data.clips of runs/mine/recipe.yaml is clips, as seen from where it was trained; there is no such" in fault
     assert "give --shards CLIPS" in fault
     monkeypatch.chdir(folder)
     main(["eval", str(run), "--pool", str(folder / "index")])
