@@ -107,7 +107,7 @@ def save(found: Match, out: str | Path, *, track: Track = no_track) -> list[Path
 def command(video: Path, model: str, pool: tuple[Path, ...], out: Path, as_json: bool, **asked: Any) -> None:
     """Find the subtitle that is said in VIDEO: match.json, and report.html that plays it.
 
-    A pool of subtitle files is indexed first, into OUT/pool, where the next call finds it.
+    A pool of subtitle files is indexed into OUT/pool, where the next call finds it.
     """
     writable(out)
     with progress("subtitles") as bar:
