@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,7 +24,7 @@ from ...datamodules.streams import TEXT_STREAMS, VIDEO_STREAMS, open_stream, str
 from ...zoo.checkpoint import CONFIG
 from ...zoo.models.syncnet import SyncNet
 from ...zoo.registry import check_arguments, did_you_mean
-from ..console import progress
+from ..console import counted, progress
 from ..derived.content_streams import content_stream
 from ..derived.streams import HASHED, make_stream
 from ..runs import MODEL, RECIPE, model_folder, source_of
@@ -64,11 +65,11 @@ class Stages:
 
     def _absent(self, anew: bool) -> Iterator[Fault]:
         """What is to be taken and is not there, or is another kind of model."""
-        data, key, examples = self.recipe.data, "data.clips", None
+        data, key, examples = self.recipe.data, "data.clips", inf
         try:
             clips = open_clips(data.clips)
-            yield from _empty_splits(clips)
-            examples = len(clips.split("train")) if "train" in clips.splits else None
+            yield from _too_few(clips)
+            examples = _count(clips, "train")
             key = "data.voice" if data.speech is None else "data.speech"
             if data.speech is not None:
                 open_derived(data.speech, clips, SPEECH)
@@ -84,8 +85,8 @@ class Stages:
             elif (anew or not (self.folder / name / MODEL).is_dir()) and not stage_faults(self.recipe, name, stage):
                 made: Any = stage_recipe(self.recipe, name, stage, dict.fromkeys(kind.given, "made"))
                 yield from _start(f"{name}.set.model", made.model, kind.model)
-                if examples is not None and examples < made.data.global_batch:
-                    few = f"a step is {made.data.global_batch} clips, and {examples} are for training: lower it"
+                if name == SYNCNET and examples < made.data.global_batch:  # of other stages, steps may be smaller
+                    few = f"a step of {made.data.global_batch} is more than the {examples} for training: lower it"
                     yield Fault(f"{name}.set.data.global_batch", few)
         for name, cue in self.recipe.cues.items():
             if cue.net not in {row.name for row in zoo.list_models()}:
@@ -256,15 +257,23 @@ def _weights(key: str, source: str, kind: str | None = None) -> Iterator[Fault]:
         yield Fault(key, f"{source} is a {row.model}; this stage takes a {kind}")
 
 
-def _empty_splits(clips: ShardSet) -> Iterator[Fault]:
-    """Splits that a matcher needs and that have no clip."""
-    for split, use in (("train", "to learn from"), ("val", "on which epochs and the weights of the cues are chosen")):
-        if split not in clips.splits:
+def _too_few(clips: ShardSet) -> Iterator[Fault]:
+    """Splits that have fewer clips than a matcher needs."""
+    for split, least, use in (
+        ("train", 2, "from which to learn to tell them apart"),
+        ("val", 1, "on which epochs and the weights of the cues are chosen"),
+    ):
+        found = _count(clips, split)
+        if found < least:
             yield Fault(
                 "data.clips",
-                f"{clips.folder} has no clips of split {split}, {use}: build it of more videos, or give the build "
-                f"--splits FILE that names some of them for {split}",
+                f"{clips.folder} has {counted(found, 'clip')} of split {split}, {use}: build it of more videos, or "
+                f"give the build --splits FILE that names some of them for {split}",
             )
+
+
+def _count(clips: ShardSet, split: str) -> int:
+    return len(clips.split(split)) if split in clips.splits else 0
 
 
 def _start(key: str, model: ModelConfig, kind: str) -> Iterator[Fault]:

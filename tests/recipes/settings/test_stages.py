@@ -103,7 +103,7 @@ def test_validate_looks_at_stages_without_torch() -> None:
 
 def test_what_is_absent_is_found_with_files(tmp_path: Path) -> None:
     pytest.importorskip("espeakng_loader")
-    make_clips(tmp_path / "clips", {"train": 16, "val": 1}, seconds=1.0)
+    make_clips(tmp_path / "clips", {"train": 4, "val": 1}, seconds=1.0)
     zoo.create("gsm-tiny").save_pretrained(tmp_path / "gsm")
     wrong = [
         f"data.clips={tmp_path / 'clips'}",
