@@ -179,10 +179,12 @@ class VideoReader:
             return encode_jpeg(self.picture(frame, size), quality)
         if size != (frame.width, frame.height):
             frame = self._scaled(frame, *size, frame.format.name, "AREA")
-        # Pillow takes four bytes for each pixel as they lie, and copies three
-        plane = self._scaled(frame, *size, "rgb0", "AREA").planes[0]
+        # Pillow takes four bytes for each pixel as they lie, and copies three; but libswscale leaves the last pixels of
+        # a row unwritten where its length is no multiple of eight
+        colours, mode = ("rgb0", "RGBX") if size[0] % 8 == 0 else ("rgb24", "RGB")
+        plane = self._scaled(frame, *size, colours, "AREA").planes[0]
         data = np.frombuffer(cast(bytes, plane), np.uint8)  # a buffer, which PyAV does not say
-        return _save_jpeg(Image.frombuffer("RGBX", size, data, "raw", "RGBX", plane.line_size, 1), quality)
+        return _save_jpeg(Image.frombuffer(mode, size, data, "raw", mode, plane.line_size, 1), quality)
 
     def close(self) -> None:
         self.container.close()
