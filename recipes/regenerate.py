@@ -158,7 +158,7 @@ def _sound(made: Match, background: Background) -> Samples:
     if background == "drop":
         return speech
     heard = read_sound(made.video, RATE, start=made.start, seconds=made.duration)
-    return mixed(heard, speech, [*voiced(made.video, made.start, made.duration), *best.fit.spans])
+    return mixed(heard, speech, [*voiced(heard), *best.fit.spans])
 
 
 def _roles(made: Regenerated) -> dict[str, str]:

@@ -84,9 +84,9 @@ def dub(speech: Speech, spoken: Sequence[Interval], made: Fit, duration: float) 
     return out
 
 
-def voiced(video: str | Path, start: float, duration: float) -> list[Interval]:
-    """Stretches of a clip in which somebody is heard, in seconds of the clip, whoever it is and seen or not."""
-    sound = read_sound(video, SPEECH_RATE, start=start, seconds=duration)
+def voiced(original: Samples) -> list[Interval]:
+    """Stretches of a sound at 48 kHz in which somebody is heard, in seconds, whoever it is and seen or not."""
+    sound = resample(original, RATE, SPEECH_RATE)
     whole = torch.from_numpy(sound[: len(sound) // SAMPLES_A_FRAME * SAMPLES_A_FRAME])
     return stretches(voice_activity(whole).double().numpy(), SPEECH_RATE / SAMPLES_A_FRAME)
 

@@ -49,13 +49,11 @@ def test_the_original_is_quiet_while_the_new_speech_is_said():
     assert len(short) == 4 * RATE and np.array_equal(short[RATE + 1 :], tone(4.0, 100, RATE)[RATE + 1 :])
 
 
-def test_who_is_heard_is_found_though_nobody_is_seen(tmp_path):
+def test_who_is_heard_is_found_though_nobody_is_seen():
     sound = tone(6.0, 200, RATE, 60)  # a hum
     for start, end in ((1.0, 2.0), (3.5, 5.0)):
         sound[int(start * RATE) : int(end * RATE)] = tone(end - start, 300, RATE, 9000)
-    (tmp_path / "film.mp4").write_bytes(encode_sound(sound))
-    found = voiced(tmp_path / "film.mp4", 0.5, 5.0)
-    assert np.array(found) == pytest.approx(np.array([(0.5, 1.5), (3.0, 4.5)]), abs=0.15)
+    assert np.array(voiced(sound)) == pytest.approx(np.array([(1.0, 2.0), (3.5, 5.0)]), abs=0.15)
 
 
 def test_a_part_of_a_video_gets_another_sound(tmp_path):
